@@ -1,0 +1,121 @@
+// Package activities holds the side effects of each step of a run and of each
+// command, as methods of one struct with its dependencies. Whatever an operator
+// or a clock can mend comes back as a Halt; an error is retried.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// HeartbeatTimeout is after how long without a heartbeat an activity goes on
+// elsewhere. Together with the wait for its lease this bounds how long the
+// work of a killed worker stands still.
+const HeartbeatTimeout = 10 * time.Second
+
+// ErrorFail is the type of application errors that no retry can mend.
+const ErrorFail = "Fail"
+
+// Tuning is what tests make small. The zero value of a field is its default.
+type Tuning struct {
+	BatchSize int           // contacts of one upload activity; 1,000
+	PartRows  int           // rows of one part of the spool; 50,000
+	Slice     time.Duration // how long reading and deciding go on before they report; 5 s
+	LeaseTTL  time.Duration // 10 s
+	Patience  time.Duration // longest wait for budget inside an activity; 5 s
+}
+
+// Dependencies are what activities need of the world. All are required.
+type Dependencies struct {
+	Store    store.Store
+	Keyring  *seal.Keyring
+	Temporal client.Client
+	Identity *access.Identity // whoever proves to hold it is admin
+	Log      *slog.Logger
+	// OpenSource opens a source of the catalogue.
+	OpenSource func(catalogue.Source) (segment.Source, error)
+	// OpenAPI makes a client of the endpoint for the key.
+	OpenAPI func(endpoint, key string) (omnisend.API, error)
+	// Endpoint is the base URL that new connections are bound to.
+	Endpoint string
+	Tuning   Tuning
+}
+
+// Activities are the activities of all workflows.
+type Activities struct{ Dependencies }
+
+// New returns the activities, with defaults filled in.
+func New(d Dependencies) *Activities {
+	if d.Tuning.BatchSize == 0 {
+		d.Tuning.BatchSize = 1000
+	}
+	if d.Tuning.PartRows == 0 {
+		d.Tuning.PartRows = 50_000
+	}
+	if d.Tuning.Slice == 0 {
+		d.Tuning.Slice = 5 * time.Second
+	}
+	if d.Tuning.LeaseTTL == 0 {
+		d.Tuning.LeaseTTL = 10 * time.Second
+	}
+	if d.Tuning.Patience == 0 {
+		d.Tuning.Patience = 5 * time.Second
+	}
+	return &Activities{d}
+}
+
+// HaltKind says what must happen before an activity is worth trying again.
+type HaltKind string
+
+// The kinds of halts.
+const (
+	HaltWait HaltKind = "wait" // time must pass: the budget is used up, or a 429
+	HaltPark HaltKind = "park" // an operator must mend something
+	HaltSkip HaltKind = "skip" // this run is not to be
+	HaltFail HaltKind = "fail" // nobody can mend it for this run
+)
+
+// Halt is why an activity stopped short of its end. It is no error: nothing
+// went wrong that a retry would mend.
+type Halt struct {
+	Kind   HaltKind      `json:"kind"`
+	Reason string        `json:"reason,omitempty"` // a sentence, nothing personal
+	Action string        `json:"action,omitempty"` // what to do about it
+	Wait   time.Duration `json:"wait,omitempty"`   // of HaltWait
+}
+
+// RunInput selects a run.
+type RunInput struct {
+	RunID string `json:"run_id"`
+}
+
+// Control returns what operators have decided about the run.
+func (a *Activities) Control(ctx context.Context, in RunInput) (run.Control, error) {
+	r, err := a.Store.Run(ctx, in.RunID)
+	if err != nil {
+		return run.Control{}, err
+	}
+	return decode[run.Control](r.Control)
+}
+
+// RecordInput is a run's report on its way into the store.
+type RecordInput struct {
+	RunID  string      `json:"run_id"`
+	Report *run.Report `json:"report"`
+}
+
+// Record stores the run's report, so that it can be looked up without Temporal.
+func (a *Activities) Record(ctx context.Context, in RecordInput) error {
+	return a.Store.SaveRun(ctx, in.RunID, string(in.Report.Status), encode(in.Report), in.Report.Status.Ended())
+}

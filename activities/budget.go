@@ -1,0 +1,77 @@
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// withinBudget lets every request of api draw on the budget of the
+// connection's brand. A connection without a limit (only against loopback) has
+// no budget.
+func (a *Activities) withinBudget(api omnisend.API, c catalogue.Connection) omnisend.API {
+	if c.CallsPerMinute == 0 {
+		return api
+	}
+	return omnisend.Limit(api, &gate{
+		budget:   a.Store,
+		brand:    c.Endpoint + " " + c.BrandID,
+		limit:    store.Limit{Calls: max(1, int(float64(c.CallsPerMinute)*c.Share))},
+		patience: a.Tuning.Patience,
+		log:      a.Log,
+	})
+}
+
+// gate is the budget of one brand in the store.
+type gate struct {
+	budget   store.Budget
+	brand    string
+	limit    store.Limit
+	patience time.Duration
+	log      *slog.Logger
+}
+
+// Take waits for a slot, but never so long that waiting would fill the
+// worker's activity slots: then the workflow waits instead.
+func (g *gate) Take(ctx context.Context) (func(), error) {
+	for {
+		grant, err := g.budget.TakeSlot(ctx, g.brand, g.limit)
+		if err != nil {
+			return nil, err
+		}
+		if grant.Slot != 0 {
+			return func() { g.free(ctx, grant.Slot) }, nil
+		}
+		if grant.Wait > g.patience {
+			return nil, &omnisend.Error{Op: "budget", Class: omnisend.Wait, RetryAfter: grant.Wait}
+		}
+		t := time.NewTimer(grant.Wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, context.Cause(ctx)
+		case <-t.C:
+		}
+	}
+}
+
+// free notes the answer. Should the store be out of reach the slot frees by
+// itself, later.
+func (g *gate) free(ctx context.Context, slot int64) {
+	if err := g.budget.FreeSlot(context.WithoutCancel(ctx), g.brand, slot); err != nil {
+		g.log.WarnContext(ctx, "a budget slot could not be freed and frees by itself", "error", err)
+	}
+}
+
+// Pause holds the brand's calls back after a 429.
+func (g *gate) Pause(ctx context.Context, wait time.Duration) (time.Duration, error) {
+	if err := g.budget.PauseBrand(ctx, g.brand, wait, g.limit); err != nil {
+		return 0, err
+	}
+	s, err := g.budget.BudgetState(ctx, g.brand, g.limit)
+	return s.Paused, err
+}

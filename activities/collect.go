@@ -1,0 +1,285 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/spool"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// CollectInput selects one segment of a run.
+type CollectInput struct {
+	RunID   string `json:"run_id"`
+	Segment int    `json:"segment"` // its place in the export
+}
+
+// CollectResult is how far the segment has been read.
+type CollectResult struct {
+	Done    bool           `json:"done"`
+	Read    int            `json:"read"`
+	Invalid int            `json:"invalid"`
+	Reasons map[string]int `json:"reasons,omitempty"`
+	Notes   []string       `json:"notes,omitempty"`
+	Halt    *Halt          `json:"halt,omitempty"`
+}
+
+// collectState is the progress of reading one segment; stored with each part.
+type collectState struct {
+	CollectResult
+	Cursor  segment.Cursor `json:"cursor,omitempty"`
+	Parts   int            `json:"parts"`   // parts stored, also of reads that were begun again
+	Kept    int            `json:"kept"`    // rejects stored
+	Rereads int            `json:"rereads"` // how often the read began again
+}
+
+const (
+	// maxRejects is how many rejects of a segment are kept with their rows;
+	// the counts are of all.
+	maxRejects = 10_000
+	// maxRereads is how often a segment that changes under the reader is read
+	// again before the run gives up.
+	maxRereads = 5
+)
+
+func collectStep(segment int) string { return fmt.Sprintf("collect/%d", segment) }
+
+func (in CollectInput) lease() string { return fmt.Sprintf("run/%s/collect/%d", in.RunID, in.Segment) }
+
+// Collect reads a segment for a while: maps and validates its rows and spools
+// them in parts. Each part is stored with the position after it, so a later
+// call goes on there, whatever became of this one.
+func (a *Activities) Collect(ctx context.Context, in CollectInput) (*CollectResult, error) {
+	var result *CollectResult
+	err := a.underLease(ctx, in.lease(), func(ctx context.Context, h hold) error {
+		c, err := a.collector(ctx, in, h)
+		if err != nil {
+			return err
+		}
+		err = c.read(ctx)
+		if errors.Is(err, segment.ErrChanged) {
+			err = c.begin(ctx)
+		}
+		if err != nil {
+			c.state.Halt, err = sourceHalt(c.job.Source.Name, err)
+		}
+		result = &c.state.CollectResult
+		return err
+	})
+	return result, err
+}
+
+// collector reads one segment of one run.
+type collector struct {
+	*Activities
+	in     CollectInput
+	hold   hold
+	job    job
+	mapper *contact.Mapper
+	digest *contact.Digester
+	src    segment.Source
+	email  int // the place of the e-mail's field among those that are read
+	state  collectState
+
+	shards  [contact.Shards][]byte
+	rejects []command.Reject
+	rows    int // in the part
+}
+
+func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*collector, error) {
+	c := &collector{Activities: a, in: in, hold: h}
+	var err error
+	if c.job, err = a.job(ctx, in.RunID); err != nil {
+		return nil, err
+	}
+	state, err := a.Store.StepState(ctx, in.RunID, collectStep(in.Segment))
+	if err != nil {
+		return nil, err
+	}
+	if c.state, err = decode[collectState](state); err != nil {
+		return nil, err
+	}
+	if c.state.Reasons == nil {
+		c.state.Reasons = map[string]int{}
+	}
+	_, key, err := a.note(ctx, c.job.Export.Name)
+	if err != nil {
+		return nil, err
+	}
+	c.digest = contact.NewDigester(key)
+	if c.mapper, err = contact.NewMapper(c.job.Export.Mapping, c.job.Export.Consent, c.job.Began); err != nil {
+		return nil, err
+	}
+	c.email = slices.Index(c.mapper.Fields(), c.job.Export.Mapping[contact.Email])
+	c.src, err = a.OpenSource(c.job.Source)
+	return c, err
+}
+
+// read goes on from the stored position until the slice of time is used up,
+// the work should stop, or the segment is read.
+func (c *collector) read(ctx context.Context) error {
+	if c.state.Done {
+		return nil
+	}
+	name := c.job.Export.Segments[c.in.Segment].Segment
+	r, err := c.src.Open(ctx, name, fieldsOf(c.job.Export, c.mapper), c.state.Cursor)
+	if errors.Is(err, segment.ErrEmpty) {
+		return c.commit(ctx, nil, true)
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // read only: closing loses nothing
+	until := time.Now().Add(c.Tuning.Slice)
+	for {
+		row, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return c.commit(ctx, r.Cursor(), true)
+		}
+		if err != nil {
+			return err
+		}
+		c.add(row)
+		if c.rows < c.Tuning.PartRows {
+			continue
+		}
+		if err := c.commit(ctx, r.Cursor(), false); err != nil {
+			return err
+		}
+		if c.hold.stopping() || time.Now().After(until) {
+			return nil
+		}
+	}
+}
+
+// add takes one row into the part.
+func (c *collector) add(row segment.Row) {
+	c.rows++
+	c.state.Read++
+	if row.Problem != "" {
+		c.reject(row, string(row.Problem))
+		return
+	}
+	p, reason := c.mapper.Map(row.Values)
+	if reason != "" {
+		c.reject(row, string(reason))
+		return
+	}
+	address := c.digest.Address(p.Email)
+	shard := contact.Shard(address)
+	c.shards[shard] = spool.AppendRecord(c.shards[shard], spool.Record{
+		Address: address, Segment: uint8(c.in.Segment), Row: row.Number, Profile: p, //nolint:gosec // an export has few segments
+	})
+}
+
+// reject counts an invalid row and keeps the first ones for whoever mends them.
+func (c *collector) reject(row segment.Row, reason string) {
+	c.state.Invalid++
+	c.state.Reasons[reason]++
+	if c.state.Kept >= maxRejects {
+		return
+	}
+	c.state.Kept++
+	reject := command.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: reason}
+	if n := len(row.Values); n > 0 && row.Problem == "" {
+		reject.Email = strings.Clone(row.Values[c.email])
+		if c.job.Export.ID != "" {
+			reject.ID = strings.Clone(row.Values[n-1])
+		}
+	}
+	c.rejects = append(c.rejects, reject)
+}
+
+// commit stores the part with the position after it.
+func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool) error {
+	c.state.Cursor, c.state.Done = cursor, done
+	part := c.in.Segment*partsPerSegment + c.state.Parts
+	c.state.Parts++
+	var blobs []store.Blob
+	for shard, data := range c.shards {
+		if len(data) == 0 {
+			continue
+		}
+		sealed, err := c.Keyring.SealBlob(data, blobContext(c.in.RunID, store.BlobPart))
+		if err != nil {
+			return err
+		}
+		blobs = append(blobs, store.Blob{Kind: store.BlobPart, Group: shard, Seq: part, Data: sealed})
+		c.shards[shard] = data[:0]
+	}
+	if len(c.rejects) > 0 {
+		sealed, err := c.Keyring.SealBlob(encode(c.rejects), blobContext(c.in.RunID, store.BlobReject))
+		if err != nil {
+			return err
+		}
+		blobs = append(blobs, store.Blob{Kind: store.BlobReject, Group: rejectsRead, Seq: part, Data: sealed})
+		c.rejects = nil
+	}
+	c.rows = 0
+	return c.save(ctx, blobs)
+}
+
+func (c *collector) save(ctx context.Context, blobs []store.Blob) error {
+	return c.Store.CommitStep(ctx, store.Step{Run: c.in.RunID, Name: collectStep(c.in.Segment),
+		Lease: c.hold.lease, State: encode(c.state), Blobs: blobs})
+}
+
+// begin starts the segment over after it changed under the reader: a mixture
+// of two states of it must never be sent. Parts of the former read are emptied.
+func (c *collector) begin(ctx context.Context) error {
+	name := c.job.Export.Segments[c.in.Segment].Segment
+	rereads := c.state.Rereads + 1
+	if rereads > maxRereads {
+		return fmt.Errorf("segment %q was replaced %d times while it was being read; run again when it is left alone: %w",
+			name, rereads, segment.ErrMalformed)
+	}
+	var blobs []store.Blob
+	for seq := range c.state.Parts {
+		part := c.in.Segment*partsPerSegment + seq
+		blobs = append(blobs, store.Blob{Kind: store.BlobReject, Group: rejectsRead, Seq: part})
+		for shard := range contact.Shards {
+			blobs = append(blobs, store.Blob{Kind: store.BlobPart, Group: shard, Seq: part})
+		}
+	}
+	notes := append(c.state.Notes, fmt.Sprintf("segment %q was replaced while it was being read; it was read again from the start", name))
+	c.state = collectState{Rereads: rereads, CollectResult: CollectResult{Reasons: map[string]int{}, Notes: notes}}
+	return c.save(ctx, blobs)
+}
+
+const (
+	// partsPerSegment keeps the parts of an export's segments apart.
+	partsPerSegment = 1_000_000
+	// The groups of reject blobs: rows that were never sent, and contacts that
+	// Omnisend turned down.
+	rejectsRead    = 0
+	rejectsRefused = 1
+)
+
+// blobContext is the context that a run's blobs are sealed with.
+func blobContext(runID string, kind store.BlobKind) string {
+	return "run/" + runID + "/" + string(kind)
+}
+
+// openBlob decrypts a blob of the spool; one without data is empty.
+func (a *Activities) openBlob(runID string, b store.Blob) ([]byte, error) {
+	if len(b.Data) == 0 {
+		return nil, nil
+	}
+	return a.Keyring.OpenBlob(b.Data, blobContext(runID, b.Kind))
+}
+
+// mergeReasons adds counts to a report's.
+func mergeReasons(r *run.Report, reasons map[string]int) {
+	for reason, n := range reasons {
+		r.Reasons[reason] += n
+	}
+}

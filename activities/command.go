@@ -1,0 +1,250 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// caller is who gives a command, and the command as it came.
+type caller struct {
+	access.Principal
+	request *command.Request
+}
+
+// refusal is a command's failure of a class that the starter knows.
+type refusal struct {
+	class   string
+	message string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(class, format string, args ...any) error {
+	return &refusal{class: class, message: fmt.Sprintf(format, args...)}
+}
+
+// sealedAnswer is an answer that holds personal data.
+type sealedAnswer struct{ content any }
+
+// handler carries out one command and returns its answer: something to encode,
+// or a sealedAnswer.
+type handler func(a *Activities, ctx context.Context, c caller) (any, error)
+
+// with reads the arguments of a command strictly: a field that this worker
+// does not know may mean something.
+func with[T any](do func(a *Activities, ctx context.Context, c caller, args T) (any, error)) handler {
+	return func(a *Activities, ctx context.Context, c caller) (any, error) {
+		var args T
+		if len(c.request.Args) > 0 {
+			d := json.NewDecoder(bytes.NewReader(c.request.Args))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&args); err != nil {
+				return nil, refuse(command.ErrUsage, "this worker does not understand the command's arguments (is the starter newer than the worker?): %v", err)
+			}
+		}
+		return do(a, ctx, c, args)
+	}
+}
+
+// handlers are all commands.
+var handlers = map[string]handler{
+	command.Hello:  (*Activities).hello,
+	command.WhoAmI: (*Activities).whoAmI,
+
+	command.SourceAdd:    with((*Activities).sourceAdd),
+	command.SourceList:   (*Activities).sourceList,
+	command.SourceShow:   with((*Activities).sourceShow),
+	command.SourceRemove: with((*Activities).sourceRemove),
+
+	command.ConnectionAdd:    with((*Activities).connectionAdd),
+	command.ConnectionList:   (*Activities).connectionList,
+	command.ConnectionShow:   with((*Activities).connectionShow),
+	command.ConnectionEdit:   with((*Activities).connectionEdit),
+	command.ConnectionRotate: with((*Activities).connectionRotate),
+	command.ConnectionRemove: with((*Activities).connectionRemove),
+
+	command.ExportAdd:    with((*Activities).exportAdd),
+	command.ExportList:   (*Activities).exportList,
+	command.ExportShow:   with((*Activities).exportShow),
+	command.ExportRemove: with((*Activities).exportRemove),
+
+	command.Plan:        with((*Activities).plan),
+	command.Samples:     with((*Activities).planSamples),
+	command.Run:         with((*Activities).run),
+	command.RunsList:    with((*Activities).runsList),
+	command.RunsShow:    with((*Activities).runsShow),
+	command.RunsPause:   with((*Activities).runsPause),
+	command.RunsResume:  with((*Activities).runsResume),
+	command.RunsApprove: with((*Activities).runsApprove),
+	command.RunsCancel:  with((*Activities).runsCancel),
+	command.RunsRejects: with((*Activities).runsRejects),
+}
+
+// Command carries out one command of the command line, after seeing to it that
+// the caller may give it, and enters it in the audit. An attempt that is
+// repeated carries the same command out again, which the handlers bear.
+func (a *Activities) Command(ctx context.Context, request command.Request) (*command.Response, error) {
+	c := caller{request: &request}
+	answer, err := a.carryOut(ctx, &c)
+	if err := a.enter(ctx, c, err); err != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, applicationError(err)
+	}
+	sealed, ok := answer.(sealedAnswer)
+	if !ok {
+		return &command.Response{Body: encode(answer)}, nil
+	}
+	key, err := seal.ParsePublicKey(request.ReplyTo)
+	if err != nil {
+		return nil, applicationError(refuse(command.ErrUsage, "the command brought no key to seal its answer to"))
+	}
+	data, err := key.Seal(encode(sealed.content), command.Context(request.ID))
+	return &command.Response{Sealed: data}, err
+}
+
+// carryOut checks who asks and does it. It fills in the caller.
+func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
+	do, ok := handlers[c.request.Name]
+	if !ok {
+		return nil, refuse(command.ErrUsage, "this worker has no command %q: is the starter newer than the worker?", c.request.Name)
+	}
+	if c.request.Name != command.Hello {
+		now, err := a.Store.Now(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := access.Verify(a.Identity.Secret, c.request.Claim(), c.request.Proof, now); err != nil {
+			return nil, refuse(command.ErrNotAllowed, "%v", err)
+		}
+		c.Principal = a.Identity.Principal()
+		err = a.Store.BeginCommand(ctx, c.request.ID, activity.GetInfo(ctx).WorkflowExecution.RunID)
+		if errors.Is(err, store.ErrExists) {
+			return nil, refuse(command.ErrNotAllowed, "this very command was given before and is not carried out twice")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := access.Check(c.Principal, c.request.Name); err != nil {
+		return nil, refuse(command.ErrNotAllowed, "%v", err)
+	}
+	return do(a, ctx, *c)
+}
+
+// enter puts a command into the audit. Looking changes nothing and is not
+// entered, unless it was refused.
+func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
+	needs, _ := access.Required(c.request.Name)
+	if outcome == nil && needs <= access.Viewer {
+		return nil
+	}
+	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done", Detail: c.request.Args}
+	if outcome != nil {
+		entry.Outcome = command.ErrFailed
+		if r, ok := errors.AsType[*refusal](outcome); ok {
+			entry.Outcome = r.class
+		}
+	}
+	var named command.Named
+	if json.Unmarshal(c.request.Args, &named) == nil {
+		entry.Object = named.Name
+	}
+	return a.Store.AddAudit(ctx, entry)
+}
+
+// applicationError gives Temporal an error of a class that the starter knows;
+// others are retried within the command's time.
+func applicationError(err error) error {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return temporal.NewNonRetryableApplicationError(r.message, r.class, nil)
+	}
+	if e, ok := errors.AsType[*catalogue.Error](err); ok {
+		return temporal.NewNonRetryableApplicationError(e.Message, command.ErrUsage, nil)
+	}
+	return err
+}
+
+func (a *Activities) hello(context.Context, caller) (any, error) {
+	key := a.Keyring.PublicKey()
+	return command.HelloAnswer{PublicKey: key.String(), Fingerprint: key.Fingerprint()}, nil
+}
+
+func (a *Activities) whoAmI(_ context.Context, c caller) (any, error) {
+	return command.WhoAmIAnswer{Name: c.Name, Role: c.Role.String()}, nil
+}
+
+// get reads an object by name for a command, with a hint when it is not there.
+func get[T any](ctx context.Context, a *Activities, kind catalogue.Kind, name string) (T, store.Object, error) {
+	v, o, err := object[T](ctx, a, kind, name)
+	if !errors.Is(err, store.ErrNotFound) {
+		return v, o, err
+	}
+	all, err := a.Store.Objects(ctx, string(kind))
+	if err != nil {
+		return v, o, err
+	}
+	var names []string
+	for _, other := range all {
+		names = append(names, other.Name)
+	}
+	hint := fmt.Sprintf("see: starter %s list", kind)
+	if near := catalogue.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return v, o, refuse(command.ErrNotFound, "there is no %s %q; %s", kind, name, hint)
+}
+
+// list reads all objects of a kind.
+func list[T any](ctx context.Context, a *Activities, kind catalogue.Kind) ([]T, error) {
+	objects, err := a.Store.Objects(ctx, string(kind))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]T, 0, len(objects))
+	for _, o := range objects {
+		v, err := decode[T](o.Body)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// create stores a new object for a command. One that is there already with the
+// very same content was stored by an earlier attempt at the command.
+func (a *Activities) create(ctx context.Context, kind catalogue.Kind, name string, body any, sealed []byte) error {
+	o := store.Object{Kind: string(kind), Name: name, Body: encode(body), Sealed: sealed}
+	err := a.Store.CreateObject(ctx, o)
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	if there, err := a.Store.Object(ctx, o.Kind, name); err == nil && bytes.Equal(there.Body, o.Body) {
+		return nil
+	}
+	return refuse(command.ErrExists, "there is a %s %q already; see: starter %s show %q", kind, name, kind, name)
+}
+
+// meta is the bookkeeping of a new object. Its time is the command's, which is
+// the same however often the command is attempted.
+func meta(kind catalogue.Kind, name string, c caller) (catalogue.Meta, error) {
+	if err := catalogue.CheckName(kind, name); err != nil {
+		return catalogue.Meta{}, err
+	}
+	at := c.request.IssuedAt.UTC()
+	return catalogue.Meta{Name: name, Version: 1, CreatedBy: c.Name, CreatedAt: at, UpdatedBy: c.Name, UpdatedAt: at}, nil
+}

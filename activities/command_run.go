@@ -1,0 +1,321 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// The names of the workflow type, signal and search attributes that starting
+// and steering a run needs. Package workflows uses the same.
+const (
+	ExportWorkflowType = "SegmentExport"
+	ControlSignal      = "control"
+)
+
+// The search attributes that every namespace needs.
+var (
+	ExportNameAttribute = temporal.NewSearchAttributeKeyKeyword("ExportName")
+	ConnectionAttribute = temporal.NewSearchAttributeKeyKeyword("ExportConnection")
+	StatusAttribute     = temporal.NewSearchAttributeKeyKeyword("ExportStatus")
+)
+
+// exportInput is how a run's workflow is begun: workflows.ExportInput has more
+// fields, which the workflow itself fills in.
+type exportInput struct {
+	RunID string `json:"run_id"`
+}
+
+func (a *Activities) run(ctx context.Context, c caller, args command.RunArgs) (any, error) {
+	return a.begin(ctx, c, args, false)
+}
+
+func (a *Activities) plan(ctx context.Context, c caller, args command.RunArgs) (any, error) {
+	return a.begin(ctx, c, args, true)
+}
+
+// begin allows a run, puts it on record, and starts its workflow. Its id comes
+// from the command's, so that a repeated attempt begins no second one.
+func (a *Activities) begin(ctx context.Context, c caller, args command.RunArgs, plan bool) (any, error) {
+	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Export)
+	if err != nil {
+		return nil, err
+	}
+	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
+	if err != nil {
+		return nil, err
+	}
+	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("run/"+c.request.ID)).String()
+	if err := a.ReapTerminated(ctx); err != nil {
+		return nil, err
+	}
+	open, err := a.openRun(ctx, e.Name, plan)
+	if err != nil {
+		return nil, err
+	}
+	if open != nil && open.ID != id {
+		return nil, refuse(command.ErrConflict, "the export %q has a run going on already (%s, %s); see: starter runs watch %s", e.Name, open.ID, open.Status, open.ID)
+	}
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Queued, Phase: run.PhasePreflight,
+		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, Actor: c.Name, StartedAt: now}
+	err = a.Store.CreateRun(ctx, store.Run{ID: id, Export: e.Name, Connection: conn.Name, Brand: conn.BrandID, Plan: plan,
+		Status: string(run.Queued), Report: encode(report), Request: encode(run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full})})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return nil, err
+	}
+	return a.startWorkflow(ctx, e, id, plan)
+}
+
+func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id string, plan bool) (any, error) {
+	what, workflowID := "Export", ExportWorkflowID(e.Name)
+	if plan {
+		what, workflowID = "Plan of", PlanWorkflowID(e.Name)
+	}
+	_, err := a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       workflowID,
+		TaskQueue:                                command.TaskQueue,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		Memo:                                     map[string]any{RunIDMemo: id},
+		StaticSummary:                            fmt.Sprintf("%s %s over %s", what, e.Name, e.Connection),
+		TypedSearchAttributes: temporal.NewSearchAttributes(ExportNameAttribute.ValueSet(e.Name),
+			ConnectionAttribute.ValueSet(e.Connection), StatusAttribute.ValueSet(string(run.Running))),
+	}, ExportWorkflowType, exportInput{RunID: id})
+	if _, running := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); running {
+		r, err := a.Store.Run(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !r.Started {
+			// Another run was begun at the same moment, or by hand in Temporal.
+			report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Skipped, Phase: run.PhaseEnded, Reason: "another run was begun at the same moment"}
+			if err := a.Store.SaveRun(ctx, id, string(run.Skipped), encode(report), true); err != nil {
+				return nil, err
+			}
+			return nil, refuse(command.ErrConflict, "the export %q has a run going on already; see: starter runs watch %q", e.Name, e.Name)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	return command.RunStarted{RunID: id, WorkflowID: workflowID}, nil
+}
+
+// openRun returns the export's run (or plan) that has not ended; nil when none.
+func (a *Activities) openRun(ctx context.Context, export string, plan bool) (*store.Run, error) {
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Plans: plan, Limit: 20})
+	if err != nil {
+		return nil, err
+	}
+	for i := range runs {
+		if runs[i].Plan == plan && runs[i].EndedAt.IsZero() {
+			return &runs[i], nil
+		}
+	}
+	return nil, nil
+}
+
+func runAnswer(r store.Run) (*command.RunAnswer, error) {
+	report, err := decode[run.Report](r.Report)
+	if err != nil {
+		return nil, err
+	}
+	report.Export, report.RunID, report.Plan, report.Status = r.Export, r.ID, r.Plan, run.Status(r.Status)
+	if !r.EndedAt.IsZero() {
+		report.EndedAt = &r.EndedAt
+	}
+	workflowID := ExportWorkflowID(r.Export)
+	if r.Plan {
+		workflowID = PlanWorkflowID(r.Export)
+	}
+	return &command.RunAnswer{Report: report, WorkflowID: workflowID, CreatedAt: r.CreatedAt}, nil
+}
+
+func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsListArgs) (any, error) {
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: args.Export, Status: args.Status, Before: args.Before, Limit: args.Limit})
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]*command.RunAnswer, 0, len(runs))
+	for _, r := range runs {
+		answer, err := runAnswer(r)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, answer)
+	}
+	return answers, nil
+}
+
+// findRun finds the run that a command means: by id, by the beginning of one,
+// or the newest of an export; with nothing said, the newest of all.
+func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error) {
+	if r, err := a.Store.Run(ctx, ref); err == nil || !errors.Is(err, store.ErrNotFound) {
+		return r, err
+	}
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: ref, Limit: 1})
+	if err != nil {
+		return store.Run{}, err
+	}
+	if len(runs) > 0 {
+		return runs[0], nil
+	}
+	if ref == "" {
+		return store.Run{}, refuse(command.ErrNotFound, "there is no run yet; start one with: starter run EXPORT")
+	}
+	const recent, shortest = 1000, 4
+	if runs, err = a.Store.ListRuns(ctx, store.RunFilter{Plans: true, Limit: recent}); err != nil {
+		return store.Run{}, err
+	}
+	var found []store.Run
+	for _, r := range runs {
+		if len(ref) >= shortest && strings.HasPrefix(r.ID, ref) {
+			found = append(found, r)
+		}
+	}
+	if len(found) != 1 {
+		return store.Run{}, refuse(command.ErrNotFound, "%d runs and no export match %q; see: starter runs list", len(found), ref)
+	}
+	return found[0], nil
+}
+
+func (a *Activities) runsShow(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+	r, err := a.findRun(ctx, args.Run)
+	if err != nil {
+		return nil, err
+	}
+	return runAnswer(r)
+}
+
+func (a *Activities) runsPause(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+	return a.steer(ctx, args.Run, func(r store.Run, c *run.Control) error {
+		if run.Status(r.Status) == run.Parked {
+			return refuse(command.ErrConflict, "run %s is parked and does nothing already", r.ID)
+		}
+		c.Paused = true
+		return nil
+	})
+}
+
+func (a *Activities) runsResume(ctx context.Context, c caller, args command.RunRef) (any, error) {
+	return a.steer(ctx, args.Run, func(r store.Run, control *run.Control) error {
+		report, err := decode[run.Report](r.Report)
+		if err != nil {
+			return err
+		}
+		if run.Status(r.Status) == run.Parked && len(report.Guards) > 0 && report.Phase == run.PhaseDecide {
+			return refuse(command.ErrConflict, "run %s waits for an answer, not for resume: %s", r.ID, report.Action)
+		}
+		control.Paused = false
+		control.Resumes++
+		return nil
+	})
+}
+
+func (a *Activities) runsApprove(ctx context.Context, c caller, args command.RunsApproveArgs) (any, error) {
+	var asked *run.GuardResult
+	answer, err := a.steer(ctx, args.Run, func(r store.Run, control *run.Control) error {
+		report, err := decode[run.Report](r.Report)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for i, g := range report.Guards {
+			names = append(names, string(g.Guard))
+			if g.Guard == args.Guard {
+				asked = &report.Guards[i]
+			}
+		}
+		if asked == nil || run.Status(r.Status) != run.Parked {
+			return refuse(command.ErrConflict, "run %s is %s and no guard %q asks; asking: [%s]", r.ID, r.Status, args.Guard, strings.Join(names, ", "))
+		}
+		if control.Approved == nil {
+			control.Approved = map[catalogue.Guard]string{}
+		}
+		control.Approved[args.Guard] = c.Name
+		return nil
+	})
+	if err != nil || !args.Remember {
+		return answer, err
+	}
+	return answer, a.rememberGuard(ctx, c, answer.Export, *asked)
+}
+
+// rememberGuard raises an export's threshold to what was approved.
+func (a *Activities) rememberGuard(ctx context.Context, c caller, export string, g run.GuardResult) error {
+	e, o, err := get[catalogue.Export](ctx, a, catalogue.KindExport, export)
+	if err != nil {
+		return err
+	}
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if e.Guards == nil {
+		e.Guards = map[catalogue.Guard]catalogue.Threshold{}
+	}
+	e.Guards[g.Guard] = catalogue.Threshold(g.Value)
+	e.UpdatedBy, e.UpdatedAt, e.Version = c.Name, now, o.Version+1
+	o.Body, o.Sealed = encode(e), nil
+	return a.Store.UpdateObject(ctx, o)
+}
+
+// steer puts an operator's decision on record and tells the run to look.
+func (a *Activities) steer(ctx context.Context, ref string, decide func(store.Run, *run.Control) error) (*command.RunAnswer, error) {
+	r, err := a.findRun(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if !r.EndedAt.IsZero() {
+		return nil, refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+	}
+	err = a.Store.ControlRun(ctx, r.ID, func(stored json.RawMessage) (json.RawMessage, error) {
+		control, err := decode[run.Control](stored)
+		if err != nil {
+			return nil, err
+		}
+		if err := decide(r, &control); err != nil {
+			return nil, err
+		}
+		return encode(control), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := runAnswer(r)
+	if err != nil {
+		return nil, err
+	}
+	return answer, a.Temporal.SignalWorkflow(ctx, answer.WorkflowID, "", ControlSignal, nil)
+}
+
+func (a *Activities) runsCancel(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+	r, err := a.findRun(ctx, args.Run)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := runAnswer(r)
+	if err != nil {
+		return nil, err
+	}
+	if !r.EndedAt.IsZero() {
+		return nil, refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+	}
+	return answer, a.Temporal.CancelWorkflow(ctx, answer.WorkflowID, "")
+}

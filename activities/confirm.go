@@ -1,0 +1,418 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/spool"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// SweepInput asks for the verdicts of a run's calls.
+type SweepInput struct {
+	RunID string `json:"run_id"`
+	// Whole reads the list of batches to its end; else only the first pages,
+	// which is enough when Omnisend lists the newest first.
+	Whole bool `json:"whole"`
+}
+
+// SweepResult is what is known after a sweep.
+type SweepResult struct {
+	Totals store.CallTotals `json:"totals"`
+	Found  int              `json:"found"` // calls settled by this sweep
+	// Uploads and Leavers are how many batches each generation has of contacts
+	// that go again; the first is generation 1.
+	Uploads []int `json:"uploads,omitempty"`
+	Leavers []int `json:"leavers,omitempty"`
+	Halt    *Halt `json:"halt,omitempty"`
+}
+
+// againState counts the batches made of contacts that go again, by phase and
+// generation. It is counted up before the batch is stored: a number may stay
+// without a batch, never be used twice.
+type againState struct {
+	Made [2][]int `json:"made"`
+}
+
+const againStep = "again"
+
+// maxSweep is how many calls one sweep looks at.
+const maxSweep = 2500
+
+// Sweep collects verdicts by reading the list of batches and, where a batch has
+// errors or was stopped, its items. It may be repeated; what it settled stays.
+func (a *Activities) Sweep(ctx context.Context, in SweepInput) (*SweepResult, error) {
+	result := &SweepResult{}
+	err := a.underLease(ctx, "run/"+in.RunID+"/sweep", func(ctx context.Context, h hold) error {
+		s, halt, err := a.sweeper(ctx, in.RunID, h)
+		if err != nil {
+			return err
+		}
+		if halt == nil {
+			halt, err = s.sweep(ctx, in.Whole)
+		}
+		result.Halt, result.Found = halt, s.found
+		result.Uploads, result.Leavers = s.again.Made[phaseUploads], s.again.Made[phaseLeavers]
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	result.Totals, err = a.Store.Totals(ctx, in.RunID)
+	return result, err
+}
+
+// sweeper collects the verdicts of one run's calls.
+type sweeper struct {
+	*Activities
+	job   job
+	hold  hold
+	api   omnisend.API
+	again againState
+	found int
+}
+
+func (a *Activities) sweeper(ctx context.Context, runID string, h hold) (*sweeper, *Halt, error) {
+	s := &sweeper{Activities: a, hold: h}
+	var err error
+	if s.job, err = a.job(ctx, runID); err != nil {
+		return nil, nil, err
+	}
+	state, err := a.Store.StepState(ctx, runID, againStep)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.again, err = decode[againState](state); err != nil {
+		return nil, nil, err
+	}
+	var halt *Halt
+	s.api, _, halt, err = a.target(ctx, s.job.Export.Connection)
+	return s, halt, err
+}
+
+func (s *sweeper) sweep(ctx context.Context, whole bool) (*Halt, error) {
+	calls, err := s.Store.Unsettled(ctx, s.job.Brand, s.job.RunID, maxSweep)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]store.Call{}
+	oldest := time.Now()
+	for _, c := range calls {
+		if c.State == store.CallAnswered {
+			wanted[c.BatchID] = c
+			if c.IntendedAt.Before(oldest) {
+				oldest = c.IntendedAt
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	pages := (len(wanted)+omnisend.MaxListed-1)/omnisend.MaxListed + 1
+	switch {
+	case len(wanted) <= pages:
+		// As cheap as the list, and sure.
+		return s.ask(ctx, wanted)
+	case whole:
+		pages = 1 << 30
+	}
+	unlisted, halt, err := s.list(ctx, wanted, oldest, pages)
+	if halt != nil || err != nil || !whole || s.hold.stopping() {
+		return halt, err
+	}
+	// The list moves while it is read and may miss some: those are asked for.
+	return s.ask(ctx, unlisted)
+}
+
+// list reads pages of the list of batches until all wanted ones were seen, and
+// returns those that were not.
+func (s *sweeper) list(ctx context.Context, wanted map[string]store.Call, oldest time.Time, pages int) (map[string]store.Call, *Halt, error) {
+	q := omnisend.ListQuery{DateFrom: oldest.Add(-24 * time.Hour), Limit: omnisend.MaxListed}
+	for range pages {
+		if len(wanted) == 0 || s.hold.stopping() {
+			break
+		}
+		page, err := s.api.ListBatches(ctx, q)
+		if err != nil {
+			halt, err := haltOf(err, s.job.Export.Connection)
+			return nil, halt, err
+		}
+		var clean []store.Settlement
+		for _, b := range page.Batches {
+			c, ok := wanted[b.ID]
+			if !ok {
+				continue
+			}
+			delete(wanted, b.ID)
+			if settled, ok := cleanVerdict(c, b); ok {
+				clean = append(clean, settled)
+				continue
+			}
+			if halt, err := s.settle(ctx, c, b); halt != nil || err != nil {
+				return nil, halt, err
+			}
+		}
+		if len(clean) > 0 {
+			if err := s.Store.SettleCalls(ctx, s.job.RunID, clean); err != nil {
+				return nil, nil, err
+			}
+			s.found += len(clean)
+		}
+		if !page.More {
+			break
+		}
+		q.Offset += len(page.Batches)
+	}
+	return wanted, nil, nil
+}
+
+// ask reads batches one by one.
+func (s *sweeper) ask(ctx context.Context, wanted map[string]store.Call) (*Halt, error) {
+	for id, c := range wanted {
+		if s.hold.stopping() {
+			return nil, nil
+		}
+		b, err := s.api.Batch(ctx, id)
+		if err != nil && omnisend.ClassOf(err) == omnisend.Gone {
+			if err := s.lost(ctx, c, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return haltOf(err, s.job.Export.Connection)
+		}
+		if settled, ok := cleanVerdict(c, b); ok {
+			if err := s.Store.SettleCalls(ctx, s.job.RunID, []store.Settlement{settled}); err != nil {
+				return nil, err
+			}
+			s.found++
+			continue
+		}
+		if halt, err := s.settle(ctx, c, b); halt != nil || err != nil {
+			return halt, err
+		}
+	}
+	return nil, nil
+}
+
+// young is how old a batch must be before a 404 means that its results have
+// expired: one that was just made may not be readable everywhere yet.
+const young = time.Hour
+
+// lost deals with a batch that Omnisend does not know (any more): an old one
+// has lost its verdict, so its contacts are sent again.
+func (s *sweeper) lost(ctx context.Context, c store.Call, cause error) error {
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Sub(c.AnsweredAt) < young {
+		return cause
+	}
+	items, err := s.batch(ctx, c.Run, c.Batch)
+	if err != nil {
+		return err
+	}
+	var v store.Verdict
+	for i := c.First; i < min(c.First+c.Count, len(items)); i++ {
+		v.Moved = append(v.Moved, i)
+	}
+	return s.store(ctx, c, v, items)
+}
+
+// cleanVerdict is the verdict of a batch that ended without any error.
+func cleanVerdict(c store.Call, b omnisend.Batch) (store.Settlement, bool) {
+	if b.Status != omnisend.BatchFinished || b.ErrorsCount > 0 || b.FinishedCount < c.Count {
+		return store.Settlement{}, false
+	}
+	return store.Settlement{Origin: c.Origin, State: store.CallSettled,
+		Verdict: store.Verdict{New: c.New, Changed: c.Changed, Leavers: c.Leavers}}, true
+}
+
+// settle reads the items of a batch that ended with errors or was stopped, and
+// gives each contact its verdict. One that has none goes again.
+func (s *sweeper) settle(ctx context.Context, c store.Call, b omnisend.Batch) (*Halt, error) {
+	if !b.Status.Ended() {
+		return nil, nil
+	}
+	full, err := s.api.BatchItems(ctx, b.ID)
+	if err != nil {
+		return haltOf(err, s.job.Export.Connection)
+	}
+	items, err := s.batch(ctx, c.Run, c.Batch)
+	if err != nil {
+		return nil, err
+	}
+	verdicts := omnisend.Judge(full)
+	var v store.Verdict
+	for i := c.First; i < min(c.First+c.Count, len(items)); i++ {
+		item := items[i]
+		found, ok := verdicts.ByEmail[item.Email]
+		switch {
+		case ok && found.OK:
+			switch item.Kind {
+			case spool.New:
+				v.New++
+			case spool.Changed:
+				v.Changed++
+			case spool.Leaver:
+				v.Leavers++
+			}
+		case ok && !found.Retry:
+			v.Refused = append(v.Refused, store.Refusal{Item: i, Reason: found.Reason})
+		case generationOf(c.Batch) >= MaxGeneration:
+			v.Refused = append(v.Refused, store.Refusal{Item: i, Reason: "no_verdict_after_" + strconv.Itoa(MaxGeneration) + "_tries"})
+		default:
+			v.Moved = append(v.Moved, i)
+		}
+	}
+	return nil, s.store(ctx, c, v, items)
+}
+
+// store settles a call; contacts that go again are stored with it as a batch
+// of the next generation.
+func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, items []spool.BatchItem) error {
+	var blobs []store.Blob
+	if len(v.Moved) > 0 {
+		var data []byte
+		for _, i := range v.Moved {
+			data = spool.AppendBatchItem(data, items[i])
+		}
+		n, err := s.nextBatch(ctx, phaseOf(c.Batch), generationOf(c.Batch)+1)
+		if err != nil {
+			return err
+		}
+		sealed, err := s.Keyring.SealBlob(data, blobContext(c.Run, store.BlobBatch))
+		if err != nil {
+			return err
+		}
+		blobs = append(blobs, store.Blob{Kind: store.BlobBatch, Seq: n, Data: sealed})
+	}
+	if len(v.Refused) > 0 {
+		blob, err := s.refusedBlob(c, v, items)
+		if err != nil {
+			return err
+		}
+		blobs = append(blobs, blob)
+	}
+	s.found++
+	return s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallSettled, Verdict: v}}, blobs...)
+}
+
+// refusedBlob holds the contacts of a call that Omnisend turned down.
+func (a *Activities) refusedBlob(c store.Call, v store.Verdict, items []spool.BatchItem) (store.Blob, error) {
+	rejects := make([]command.Reject, 0, len(v.Refused))
+	for _, r := range v.Refused {
+		rejects = append(rejects, command.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true})
+	}
+	sealed, err := a.Keyring.SealBlob(encode(rejects), blobContext(c.Run, store.BlobReject))
+	return store.Blob{Kind: store.BlobReject, Group: rejectsRefused, Seq: c.Batch*refusedPerBatch + c.First, Data: sealed}, err
+}
+
+// refusedPerBatch keeps the reject blobs of a run's batches apart.
+const refusedPerBatch = 10_000
+
+// nextBatch takes the next number of a generation.
+func (s *sweeper) nextBatch(ctx context.Context, phase, generation int) (int, error) {
+	made := &s.again.Made[phase]
+	for len(*made) < generation {
+		*made = append(*made, 0)
+	}
+	n := firstBatch(phase, generation) + (*made)[generation-1]
+	(*made)[generation-1]++
+	return n, s.Store.CommitStep(ctx, store.Step{Run: s.job.RunID, Name: againStep, Lease: s.hold.lease, State: encode(s.again)})
+}
+
+// Reconcile collects and books the verdicts of calls that outlived their run,
+// of any export of the run's brand: until then it is not known what the account
+// holds, and no contact may be in two calls at once.
+func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, error) {
+	result := &SweepResult{}
+	err := a.underLease(ctx, "run/"+in.RunID+"/reconcile", func(ctx context.Context, h hold) error {
+		j, err := a.job(ctx, in.RunID)
+		if err != nil {
+			return err
+		}
+		runs, err := a.Store.UnfoldedRuns(ctx, j.Brand)
+		if err != nil {
+			return err
+		}
+		for _, id := range runs {
+			if id == in.RunID || h.stopping() {
+				continue
+			}
+			s, halt, err := a.sweeper(ctx, id, h)
+			if err == nil && halt == nil {
+				halt, err = s.outlived(ctx)
+			}
+			if err != nil {
+				return fmt.Errorf("reconcile run %s: %w", id, err)
+			}
+			if halt != nil {
+				result.Halt = halt
+				return nil
+			}
+			totals, err := a.Store.Totals(ctx, id)
+			if err != nil {
+				return err
+			}
+			result.Totals.Unsettled += totals.Unsettled
+			result.Found += s.found
+		}
+		return nil
+	})
+	return result, err
+}
+
+// outlived sweeps a run that has ended. Contacts that would go again are left
+// to the next run of that export, which finds them missing in the ledger.
+func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
+	if err := s.findIntended(ctx); err != nil {
+		return haltOf(err, s.job.Export.Connection)
+	}
+	if halt, err := s.sweep(ctx, true); halt != nil || err != nil {
+		return halt, err
+	}
+	if err := s.fold(ctx, s.job); err != nil {
+		return nil, err
+	}
+	totals, err := s.Store.Totals(ctx, s.job.RunID)
+	if err != nil || totals.Unsettled > 0 {
+		return nil, err
+	}
+	return nil, s.Store.DropSpool(ctx, s.job.RunID, store.BlobReject, store.BlobSamples)
+}
+
+// findIntended looks for calls of an ended run whose answer was lost. What the
+// list does not show took no effect.
+func (s *sweeper) findIntended(ctx context.Context) error {
+	calls, err := s.Store.Unsettled(ctx, s.job.Brand, s.job.RunID, maxSweep)
+	if err != nil {
+		return err
+	}
+	u := &uploader{Activities: s.Activities, in: UploadInput{RunID: s.job.RunID}, hold: s.hold, job: s.job, api: s.api}
+	for _, c := range calls {
+		if c.State != store.CallIntended {
+			continue
+		}
+		id, err := u.look(ctx, &c)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			err = s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallVoid}})
+		} else {
+			c.BatchID = id
+			err = s.Store.IntendCalls(ctx, s.hold.lease, &c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

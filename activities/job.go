@@ -1,0 +1,112 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// job is what a run works with, frozen when it began: an export that is edited
+// meanwhile changes the next run. Only the connection is read anew each time,
+// so that a rotated key or another share count at once.
+type job struct {
+	RunID   string           `json:"run_id"`
+	Export  catalogue.Export `json:"export"`
+	Source  catalogue.Source `json:"source"`
+	Brand   string           `json:"brand"`
+	Began   time.Time        `json:"began"` // consent dated later is in the future
+	Request run.Request      `json:"request"`
+}
+
+const jobState = "job"
+
+// job returns what the run works with.
+func (a *Activities) job(ctx context.Context, runID string) (job, error) {
+	state, err := a.Store.StepState(ctx, runID, jobState)
+	if err != nil {
+		return job{}, err
+	}
+	if state == nil {
+		return job{}, fmt.Errorf("run %s: its preflight left nothing behind: %w", runID, store.ErrNotFound)
+	}
+	return decode[job](state)
+}
+
+// object reads one object of the catalogue.
+func object[T any](ctx context.Context, a *Activities, kind catalogue.Kind, name string) (T, store.Object, error) {
+	o, err := a.Store.Object(ctx, string(kind), name)
+	if err != nil {
+		var zero T
+		return zero, o, fmt.Errorf("%s %q: %w", kind, name, err)
+	}
+	v, err := decode[T](o.Body)
+	return v, o, err
+}
+
+// keyContext is the context that a connection's API key is sealed with. The
+// endpoint is in it: a key opens for no other address than it was given for.
+func keyContext(c catalogue.Connection) string {
+	return "connection/" + c.Name + "/" + c.Endpoint + "/key"
+}
+
+// target opens a connection: a client of its endpoint with its key, within the
+// budget of its brand.
+func (a *Activities) target(ctx context.Context, name string) (omnisend.API, catalogue.Connection, *Halt, error) {
+	c, o, err := object[catalogue.Connection](ctx, a, catalogue.KindConnection, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, c, &Halt{Kind: HaltFail, Reason: fmt.Sprintf("the connection %q does not exist any more", name),
+			Action: "set another connection for the export"}, nil
+	}
+	if err != nil {
+		return nil, c, nil, err
+	}
+	if c.Consent == nil {
+		return nil, c, &Halt{Kind: HaltSkip, Reason: fmt.Sprintf("nobody has agreed to the transfer of personal data over the connection %q", name),
+			Action: "an administrator can agree to it with the connection"}, nil
+	}
+	key, err := a.Keyring.Open(o.Sealed, keyContext(c))
+	if err != nil {
+		return nil, c, &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the API key of the connection %q cannot be decrypted with this keyring", name),
+			Action: fmt.Sprintf("store the key again: starter connection rotate-key %q", name)}, nil
+	}
+	api, err := a.OpenAPI(c.Endpoint, string(key))
+	if err != nil {
+		return nil, c, &Halt{Kind: HaltFail, Reason: err.Error()}, nil
+	}
+	return a.withinBudget(api, c), c, nil, nil
+}
+
+// haltOf turns an API error that time or an operator mends into a Halt; other
+// errors come back as they are, to be retried.
+func haltOf(err error, connection string) (*Halt, error) {
+	e, ok := errors.AsType[*omnisend.Error](err)
+	if !ok {
+		return nil, err
+	}
+	switch e.Class {
+	case omnisend.Wait:
+		return &Halt{Kind: HaltWait, Reason: "Omnisend's limit is used up", Wait: e.RetryAfter}, nil
+	case omnisend.Park:
+		h := &Halt{Kind: HaltPark, Reason: "Omnisend refused the API key: " + e.Error()}
+		switch e.Status {
+		case 401:
+			h.Action = fmt.Sprintf("put the key right (starter connection rotate-key %q), then resume", connection)
+		case 403:
+			h.Reason = "the API key lacks a permission: " + e.Error()
+			h.Action = "give the key the Contacts permission in Omnisend (Store settings > API keys), then resume"
+		case 410:
+			h.Reason = "Omnisend has retired the API version " + omnisend.Version + ": " + e.Error()
+			h.Action = "upgrade this program, then resume"
+		}
+		return h, nil
+	case omnisend.Fail:
+		return &Halt{Kind: HaltFail, Reason: "Omnisend refused a request that cannot be mended: " + e.Error()}, nil
+	}
+	return nil, err
+}

@@ -1,0 +1,240 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// PreflightInput takes a run up.
+type PreflightInput struct {
+	RunID string `json:"run_id"`
+	// Execution is the first run id of the workflow execution: the same one may
+	// take the run up again, no other may.
+	Execution string `json:"execution"`
+}
+
+// PreflightResult is the run's report as it begins.
+type PreflightResult struct {
+	Report     *run.Report `json:"report"`
+	Connection string      `json:"connection"`
+	Halt       *Halt       `json:"halt,omitempty"`
+}
+
+// Preflight checks everything that can be checked before a row is read: that a
+// worker allowed this run, that the connection is usable and bound to the same
+// brand, that every segment has the mapped fields. It may be repeated.
+func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*PreflightResult, error) {
+	r, err := a.Store.StartRun(ctx, in.RunID, in.Execution)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists) {
+		return &PreflightResult{Report: &run.Report{RunID: in.RunID}, Halt: &Halt{Kind: HaltFail,
+			Reason: "this run was not begun by a worker's permission: " + err.Error(),
+			Action: "begin runs with: starter run EXPORT"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	request, err := decode[run.Request](r.Request)
+	if err != nil {
+		return nil, err
+	}
+	result := &PreflightResult{Connection: r.Connection, Report: &run.Report{
+		Export: r.Export, RunID: r.ID, Plan: r.Plan, Actor: request.Actor, AnsweredYes: request.Yes,
+		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: r.StartedAt,
+	}}
+	j := job{RunID: r.ID, Request: request, Began: r.StartedAt}
+	if result.Halt, err = a.check(ctx, &j, r); err != nil {
+		return nil, err
+	}
+	for _, s := range j.Export.Segments {
+		result.Report.Segments = append(result.Report.Segments, run.SegmentCount{Segment: s.Segment, Marker: s.Marker})
+	}
+	if result.Halt != nil {
+		return result, nil
+	}
+	return result, a.Store.CommitStep(ctx, store.Step{Run: r.ID, Name: jobState, State: encode(j)})
+}
+
+// check fills the job in and says what stands in its way.
+func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, error) {
+	var err error
+	if j.Export, _, err = object[catalogue.Export](ctx, a, catalogue.KindExport, r.Export); err != nil {
+		return gone(err)
+	}
+	if j.Source, _, err = object[catalogue.Source](ctx, a, catalogue.KindSource, j.Export.Source); err != nil {
+		return gone(err)
+	}
+	api, c, halt, err := a.target(ctx, j.Export.Connection)
+	if halt != nil || err != nil {
+		return halt, err
+	}
+	j.Brand = c.BrandID
+	if halt, err := a.checkBrand(ctx, api, c); halt != nil || err != nil {
+		return halt, err
+	}
+	if halt, err := a.checkFields(ctx, j); halt != nil || err != nil {
+		return halt, err
+	}
+	return a.bindLedger(ctx, j, c)
+}
+
+// gone fails a run whose export or source is not there any more.
+func gone(err error) (*Halt, error) {
+	if errors.Is(err, store.ErrNotFound) {
+		return &Halt{Kind: HaltFail, Reason: err.Error()}, nil
+	}
+	return nil, err
+}
+
+// checkBrand makes sure that the key still works and belongs to the brand that
+// the connection is bound to.
+func (a *Activities) checkBrand(ctx context.Context, api omnisend.API, c catalogue.Connection) (*Halt, error) {
+	brand, err := api.CurrentBrand(ctx)
+	if e, ok := errors.AsType[*omnisend.Error](err); ok && e.Status == 403 && c.BrandStated {
+		// A key limited to contacts may not read its brand; that it may list
+		// batches shows that it is valid.
+		_, err = api.ListBatches(ctx, omnisend.ListQuery{Limit: 1})
+		brand.ID = c.BrandID
+	}
+	if err != nil {
+		return haltOf(err, c.Name)
+	}
+	if brand.ID != c.BrandID {
+		return &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the API key of the connection %q belongs to brand %s now, the connection is bound to brand %s", c.Name, brand.ID, c.BrandID),
+			Action: fmt.Sprintf("put a key of brand %s back (starter connection rotate-key %q), then resume; for another brand make a connection of its own", c.BrandID, c.Name)}, nil
+	}
+	return nil, nil
+}
+
+// checkFields makes sure that each segment has what the mapping wants. An
+// empty segment has no fields to check; the guard "empty" asks about it.
+func (a *Activities) checkFields(ctx context.Context, j *job) (*Halt, error) {
+	mapper, err := contact.NewMapper(j.Export.Mapping, j.Export.Consent, j.Began)
+	if err != nil {
+		return &Halt{Kind: HaltFail, Reason: "the mapping cannot work: " + err.Error()}, nil
+	}
+	src, err := a.OpenSource(j.Source)
+	if err != nil {
+		return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("source %q: %v", j.Source.Name, err)}, nil
+	}
+	for _, s := range j.Export.Segments {
+		r, err := src.Open(ctx, s.Segment, fieldsOf(j.Export, mapper), nil)
+		if errors.Is(err, segment.ErrEmpty) {
+			continue
+		}
+		if err != nil {
+			return sourceHalt(j.Source.Name, err)
+		}
+		if err := r.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// fieldsOf lists the fields that are read: the mapper's, then the customer id.
+func fieldsOf(e catalogue.Export, m *contact.Mapper) []string {
+	fields := m.Fields()
+	if e.ID != "" {
+		fields = append(fields[:len(fields):len(fields)], e.ID)
+	}
+	return fields
+}
+
+// sourceHalt fails a run for what only somebody with access to the data can
+// mend; nothing was sent yet, so nothing is half done. Else it is retried.
+func sourceHalt(source string, err error) (*Halt, error) {
+	_, missing := errors.AsType[*segment.MissingFieldsError](err)
+	if missing || errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrMalformed) {
+		return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("source %q: %v", source, err),
+			Action: "put the data or the export's mapping right and run again; nothing was sent"}, nil
+	}
+	return nil, err
+}
+
+// ledgerNote is what is kept with an export's ledger.
+type ledgerNote struct {
+	Endpoint string   `json:"endpoint"`
+	Brand    string   `json:"brand"`
+	Key      []byte   `json:"key"`     // the digest key, wrapped by the keyring
+	Markers  []string `json:"markers"` // the custom property of each bit of an entry's segments
+	// LastRead is how many contacts the last complete run had.
+	LastRead int       `json:"last_read"`
+	LastRun  string    `json:"last_run,omitempty"`
+	LastAt   time.Time `json:"last_at,omitzero"`
+}
+
+// maxMarkers is how many markers an entry of the ledger has bits for.
+const maxMarkers = 64
+
+// bit returns the marker's bit, giving it one if it has none.
+func (n *ledgerNote) bit(marker string) (uint, error) {
+	for i, m := range n.Markers {
+		if m == marker {
+			return uint(i), nil
+		}
+	}
+	if len(n.Markers) == maxMarkers {
+		return 0, fmt.Errorf("an export can have had %d markers in its life; reset its ledger", maxMarkers)
+	}
+	n.Markers = append(n.Markers, marker)
+	return uint(len(n.Markers) - 1), nil
+}
+
+func ledgerKeyContext(export string) string { return "ledger/" + export + "/digest-key" }
+
+// note returns the note of an export's ledger and its unwrapped digest key;
+// both nil when there is none yet.
+func (a *Activities) note(ctx context.Context, export string) (*ledgerNote, []byte, error) {
+	data, err := a.Store.LedgerMeta(ctx, export)
+	if data == nil || err != nil {
+		return nil, nil, err
+	}
+	n, err := decode[ledgerNote](data)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := a.Keyring.UnwrapKey(n.Key, ledgerKeyContext(export))
+	return &n, key, err
+}
+
+// bindLedger makes the export's ledger on its first run, and refuses one that
+// belongs to another account later: its digests say nothing about that one.
+func (a *Activities) bindLedger(ctx context.Context, j *job, c catalogue.Connection) (*Halt, error) {
+	n, _, err := a.note(ctx, j.Export.Name)
+	if err != nil {
+		return nil, err
+	}
+	made := n == nil
+	if made {
+		wrapped, err := a.Keyring.WrapKey(seal.NewDataKey(), ledgerKeyContext(j.Export.Name))
+		if err != nil {
+			return nil, err
+		}
+		n = &ledgerNote{Endpoint: c.Endpoint, Brand: c.BrandID, Key: wrapped}
+	}
+	if n.Endpoint != c.Endpoint || n.Brand != c.BrandID {
+		return &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the ledger of %q is about brand %s at %s, its connection is brand %s at %s",
+			j.Export.Name, n.Brand, n.Endpoint, c.BrandID, c.Endpoint),
+			Action: "set the former connection again, or make a new export for this account"}, nil
+	}
+	known := len(n.Markers)
+	for _, s := range j.Export.Segments {
+		if _, err := n.bit(s.Marker); err != nil {
+			return &Halt{Kind: HaltFail, Reason: err.Error()}, nil
+		}
+	}
+	if made || len(n.Markers) > known {
+		return nil, a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
+	}
+	return nil, nil
+}

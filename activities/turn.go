@@ -1,0 +1,107 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// RunIDMemo is the memo field of a run's workflow that holds our run id.
+const RunIDMemo = "run_id"
+
+// ExportWorkflowID is the workflow id of an export's runs: one at a time.
+func ExportWorkflowID(export string) string { return "export/" + export }
+
+// PlanWorkflowID is the workflow id of an export's plans.
+func PlanWorkflowID(export string) string { return "plan/" + export }
+
+// TakeTurn asks for the run's turn on its brand: true when it has it. A turn
+// that belongs to a run whose workflow was ended from outside is taken away.
+func (a *Activities) TakeTurn(ctx context.Context, in RunInput) (bool, error) {
+	j, err := a.job(ctx, in.RunID)
+	if err != nil {
+		return false, err
+	}
+	got, err := a.Store.TakeTurn(ctx, j.Brand, in.RunID)
+	if got || err != nil {
+		return got, err
+	}
+	if err := a.ReapTerminated(ctx); err != nil {
+		return false, err
+	}
+	return a.Store.TakeTurn(ctx, j.Brand, in.RunID)
+}
+
+// YieldTurn lets others have the brand.
+func (a *Activities) YieldTurn(ctx context.Context, in RunInput) error {
+	j, err := a.job(ctx, in.RunID)
+	if err != nil {
+		return err
+	}
+	return a.Store.YieldTurn(ctx, j.Brand, in.RunID)
+}
+
+// ReapTerminated ends, in the store, the runs whose workflow was terminated or
+// timed out in Temporal and so could not do it itself, and deletes what they
+// left. Calls without a verdict stay, to be reconciled.
+func (a *Activities) ReapTerminated(ctx context.Context) error {
+	for _, status := range []run.Status{run.Queued, run.Running, run.Paused, run.Parked} {
+		runs, err := a.Store.ListRuns(ctx, store.RunFilter{Status: string(status), Plans: true, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			if !r.Started {
+				continue // its workflow may be about to begin
+			}
+			open, err := a.isOpen(ctx, r)
+			if open || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := a.endTerminated(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isOpen tells whether Temporal still runs the workflow of a run.
+func (a *Activities) isOpen(ctx context.Context, r store.Run) (bool, error) {
+	id := ExportWorkflowID(r.Export)
+	if r.Plan {
+		id = PlanWorkflowID(r.Export)
+	}
+	d, err := a.Temporal.DescribeWorkflowExecution(ctx, id, "")
+	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return false, nil
+	}
+	return string(d.GetWorkflowExecutionInfo().GetMemo().GetFields()[RunIDMemo].GetData()) == `"`+r.ID+`"`, nil
+}
+
+func (a *Activities) endTerminated(ctx context.Context, r store.Run) error {
+	report, err := decode[run.Report](r.Report)
+	if err != nil {
+		return err
+	}
+	report.Export, report.RunID, report.Plan = r.Export, r.ID, r.Plan
+	report.Status, report.StartedAt = run.Failed, r.StartedAt
+	report.Reason = "its workflow was ended in Temporal from outside"
+	report.Action = "run the export again: it goes on from what Omnisend has confirmed"
+	_, err = a.Finish(ctx, FinishInput{RunID: r.ID, Report: &report})
+	return err
+}

@@ -1,0 +1,136 @@
+// Package access decides who may do what: roles, the identity of whoever holds
+// a machine's data directory, and proofs that one command comes from them.
+package access
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Role is what somebody may do. Each role may do all that the lower ones may;
+// the zero value may do nothing that needs a role.
+type Role int
+
+// The roles.
+const (
+	Nobody      Role = iota
+	Viewer           // sees what there is and how runs go, nothing personal
+	Contributor      // makes exports on connections that are shared, and runs them
+	Admin            // holds connections and sources
+)
+
+// String returns the role's name.
+func (r Role) String() string {
+	switch r {
+	case Nobody:
+		return "nobody"
+	case Viewer:
+		return "viewer"
+	case Contributor:
+		return "contributor"
+	case Admin:
+		return "admin"
+	}
+	return fmt.Sprintf("role(%d)", int(r))
+}
+
+// Principal is somebody who asks for something.
+type Principal struct {
+	Name string
+	Role Role
+}
+
+// required is the least role for each command: the only place where that is
+// decided. Where a higher role sees more of the same answer, the command sees
+// to it. A command that is not here is not carried out.
+var required = map[string]Role{
+	"hello": Nobody, // how a worker introduces itself
+
+	"whoami":          Viewer,
+	"status":          Viewer,
+	"source list":     Viewer,
+	"source show":     Viewer,
+	"connection list": Viewer,
+	"connection show": Viewer,
+	"export list":     Viewer,
+	"export show":     Viewer,
+	"runs list":       Viewer,
+	"runs show":       Viewer,
+
+	"export add":       Contributor,
+	"export edit":      Contributor,
+	"export duplicate": Contributor,
+	"export attach":    Contributor,
+	"export detach":    Contributor,
+	"export remove":    Contributor,
+	"plan":             Contributor,
+	"run":              Contributor,
+	"runs pause":       Contributor,
+	"runs resume":      Contributor,
+	"runs approve":     Contributor,
+	"runs cancel":      Contributor,
+	// Their answers hold personal data.
+	"samples":      Contributor,
+	"runs rejects": Contributor,
+
+	"source add":            Admin,
+	"source edit":           Admin,
+	"source remove":         Admin,
+	"connection add":        Admin,
+	"connection edit":       Admin,
+	"connection test":       Admin,
+	"connection stop":       Admin,
+	"connection rotate-key": Admin,
+	"connection share":      Admin,
+	"connection remove":     Admin,
+}
+
+// ErrUnknownCommand is the error of a command that does not exist.
+var ErrUnknownCommand = errors.New("unknown command")
+
+// Required tells the least role for a command, and whether there is such a
+// command.
+func Required(command string) (Role, bool) {
+	role, ok := required[command]
+	return role, ok
+}
+
+// NotAllowedError is the error of a command that needs a higher role.
+type NotAllowedError struct {
+	Principal Principal
+	Command   string
+	Needs     Role
+}
+
+// Error says who can help.
+func (e *NotAllowedError) Error() string {
+	who := "nobody has proven to ask for this command"
+	if e.Principal.Role > Nobody {
+		who = fmt.Sprintf("%s is %s", e.Principal.Name, withArticle(e.Principal.Role))
+	}
+	help := withArticle(Admin)
+	if e.Needs < Admin {
+		help = withArticle(e.Needs) + " or " + help
+	}
+	return fmt.Sprintf("%s, and %q needs %s: ask %s", who, e.Command, withArticle(e.Needs), help)
+}
+
+func withArticle(r Role) string {
+	if r == Admin {
+		return "an " + r.String()
+	}
+	return "a " + r.String()
+}
+
+// Check tells whether p may give a command: with a *NotAllowedError if not,
+// with ErrUnknownCommand if there is none.
+func Check(p Principal, command string) error {
+	needs, ok := Required(command)
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: %q", ErrUnknownCommand, command)
+	case p.Role < needs:
+		return &NotAllowedError{Principal: p, Command: command, Needs: needs}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package catalogue holds what administrators define: sources, connections and
+// exports, with the rules that make one valid. It does no I/O.
+package catalogue
+
+import (
+	"time"
+
+	"github.com/segment-export/segment-export/internal/contact"
+)
+
+// Kind is the kind of an object of the catalogue.
+type Kind string
+
+// The kinds.
+const (
+	KindSource     Kind = "source"
+	KindConnection Kind = "connection"
+	KindExport     Kind = "export"
+)
+
+// Meta is what every object of the catalogue carries besides its own fields.
+type Meta struct {
+	Name      string    `json:"name"`
+	Version   int64     `json:"version"` // grows with each change; an edit names the one it was made from
+	CreatedBy string    `json:"created_by"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedBy string    `json:"updated_by"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// Source is one place that segments are read from.
+type Source struct {
+	Meta
+	Type string `json:"kind"`           // files
+	Path string `json:"path,omitempty"` // of files: below the worker's files root
+}
+
+// Consent is the record that somebody agreed to the transfer of personal data.
+type Consent struct {
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+	Version string    `json:"version"` // of the statement's wording
+	Wording string    `json:"wording"`
+}
+
+// Connection is one Omnisend account. Its API key is sealed and stored apart.
+type Connection struct {
+	Meta
+	Endpoint       string   `json:"endpoint"`               // base URL the key was checked against
+	BrandID        string   `json:"brand_id"`               // the account the connection is bound to
+	BrandName      string   `json:"brand_name"`             // empty when the key may not read it
+	BrandStated    bool     `json:"brand_stated,omitempty"` // told by an administrator: the key may not read its own brand
+	Consent        *Consent `json:"consent,omitempty"`
+	Share          float64  `json:"share"`            // of the calls a minute that exports may use, above 0 to 1
+	CallsPerMinute int      `json:"calls_per_minute"` // the brand's limit; 0: none, only against loopback
+	MaxContacts    int      `json:"max_contacts"`
+}
+
+// LeaverPolicy says what happens to a contact that left the export.
+type LeaverPolicy string
+
+// The policies.
+const (
+	LeaversUnmark LeaverPolicy = "unmark" // clear our marker, touch nothing else
+	LeaversKeep   LeaverPolicy = "keep"
+)
+
+// Export is what is carried from where to where.
+type Export struct {
+	Meta
+	Connection string              `json:"connection"`
+	Source     string              `json:"source"`
+	Segments   []ExportedSegment   `json:"segments"`
+	ID         string              `json:"id"` // the field with the stable customer id
+	Mapping    contact.Mapping     `json:"mapping"`
+	Consent    contact.ConsentRule `json:"consent_rule,omitzero"`
+	Leavers    LeaverPolicy        `json:"leavers"`
+	Guards     map[Guard]Threshold `json:"guards,omitempty"` // thresholds that differ from the defaults
+}
+
+// ExportedSegment is a segment of an export and the custom property that marks
+// its members at Omnisend.
+type ExportedSegment struct {
+	Segment string `json:"segment"`
+	Marker  string `json:"marker"`
+}
+
+// Guard is the name of a check that parks a run before its first call.
+type Guard string
+
+// The guards.
+const (
+	GuardFirstRun Guard = "first-run"
+	GuardEmpty    Guard = "empty"
+	GuardShrunk   Guard = "shrunk"
+	GuardInvalid  Guard = "invalid"
+	GuardLeavers  Guard = "leavers"
+)
+
+// Threshold is the part, from 0 to 1, above which a guard parks a run.
+type Threshold float64

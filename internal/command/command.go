@@ -1,0 +1,71 @@
+// Package command is what travels between the starter and a worker: each
+// command of the command line is one short workflow with a Request and a
+// Response. Both pass through Temporal, so nothing secret or personal stands
+// in them in clear.
+package command
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/access"
+)
+
+// The names of the Temporal workflow type and task queue. They are part of the
+// protocol between starter and worker.
+const (
+	WorkflowType = "Command"
+	TaskQueue    = "segment-export"
+	// WorkflowIDPrefix begins the workflow id; the command's id ends it.
+	WorkflowIDPrefix = "command/"
+	// Timeout is how long a command may take: nothing is carried out later.
+	Timeout = 30 * time.Second
+)
+
+// Request asks a worker to carry out one command.
+type Request struct {
+	ID       string          `json:"id"`   // a UUID, used once
+	Name     string          `json:"name"` // "connection add"
+	Args     json.RawMessage `json:"args,omitempty"`
+	Sealed   []byte          `json:"sealed,omitempty"`   // an envelope to the worker with context Context(ID)
+	ReplyTo  string          `json:"reply_to,omitempty"` // public key that a personal answer is sealed to
+	IssuedAt time.Time       `json:"issued_at"`
+	Proof    access.Proof    `json:"proof"`
+}
+
+// Response is a worker's answer. Body is shown to anyone who may see the
+// workflow; Sealed opens only with the key made for the command.
+type Response struct {
+	Body   json.RawMessage `json:"body,omitempty"`
+	Sealed []byte          `json:"sealed,omitempty"`
+}
+
+// Context is the context of envelopes that belong to one command, so that none
+// can be moved to another.
+func Context(id string) string { return "command/" + id }
+
+// Claim is what the proof of a request covers: all of it.
+func (r *Request) Claim() access.Claim {
+	h := sha256.New()
+	for _, part := range [][]byte{r.Args, r.Sealed, []byte(r.ReplyTo)} {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
+		h.Write(n[:])
+		h.Write(part)
+	}
+	c := access.Claim{CommandID: r.ID, Command: r.Name, IssuedAt: r.IssuedAt}
+	h.Sum(c.Digest[:0])
+	return c
+}
+
+// The classes of a command's failure: the type of its application error.
+const (
+	ErrUsage      = "usage"       // the input is wrong
+	ErrNotFound   = "not found"   // no such object
+	ErrExists     = "exists"      // the name or marker is taken
+	ErrConflict   = "conflict"    // changed by somebody else, or in a state that does not allow it
+	ErrNotAllowed = "not allowed" // the role does not allow it, or no proof
+	ErrFailed     = "failed"      // carried out and failed: the message says why
+)

@@ -1,0 +1,169 @@
+package contact
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Attributes are all attributes, in the order in which they are listed.
+var Attributes = []Attribute{Email, FirstName, LastName, Address, City, State, PostalCode, Country, ConsentFlag, ConsentDate}
+
+// textFields are the attributes that travel as text, in the order of the JSON
+// members. The order is fixed, so that equal profiles have equal bytes.
+var textFields = []struct {
+	attribute Attribute
+	member    string
+}{
+	{FirstName, `"firstName":`}, {LastName, `"lastName":`}, {Address, `"address":`},
+	{City, `"city":`}, {State, `"state":`}, {PostalCode, `"postalCode":`},
+}
+
+// Mapper turns rows into profiles. It keeps caches and a buffer, so each
+// goroutine needs its own.
+type Mapper struct {
+	fields   []string
+	email    int // places among fields; -1: not mapped
+	flag     int
+	flagDate int
+	land     int
+	text     [6]int // of textFields
+
+	now       time.Time
+	meanings  map[string]meaning
+	countries map[string]country
+	domains   map[string]string // A-labels of international domains; empty: invalid
+	buf       []byte
+}
+
+// NewMapper checks a mapping and a rule, and returns a mapper by them. A
+// consent dated after now is in the future; a run uses one and the same now
+// for all its rows, however often it is broken off.
+func NewMapper(mapping Mapping, rule ConsentRule, now time.Time) (*Mapper, error) {
+	for _, a := range slices.Sorted(maps.Keys(mapping)) {
+		if !slices.Contains(Attributes, a) {
+			return nil, unknownAttribute(a)
+		}
+		if strings.TrimSpace(mapping[a]) == "" {
+			return nil, fmt.Errorf("the attribute %q is mapped to no field", a)
+		}
+	}
+	if mapping[Email] == "" {
+		return nil, errors.New("the attribute \"email\" is not mapped; every contact needs an address")
+	}
+	if mapping[ConsentDate] != "" && mapping[ConsentFlag] == "" {
+		return nil, errors.New("the attribute \"consent-date\" is mapped without \"consent\"; a date alone says nothing")
+	}
+	table, err := rule.meanings()
+	if err != nil {
+		return nil, fmt.Errorf("consent rule: %w", err)
+	}
+	m := &Mapper{now: now, meanings: table, countries: map[string]country{}, domains: map[string]string{}}
+	m.email, m.flag, m.flagDate = m.place(mapping[Email]), m.place(mapping[ConsentFlag]), m.place(mapping[ConsentDate])
+	m.land = m.place(mapping[Country])
+	for i, f := range textFields {
+		m.text[i] = m.place(mapping[f.attribute])
+	}
+	return m, nil
+}
+
+// place gives a field its place among those that are read.
+func (m *Mapper) place(field string) int {
+	if field == "" {
+		return -1
+	}
+	if i := slices.Index(m.fields, field); i >= 0 {
+		return i
+	}
+	m.fields = append(m.fields, field)
+	return len(m.fields) - 1
+}
+
+// Fields returns the source's fields in the order in which Map wants their
+// values; a field that several attributes use is there once.
+func (m *Mapper) Fields() []string { return slices.Clone(m.fields) }
+
+// Map turns the values of the Fields of one row into a profile, or says why it
+// cannot be one. The profile shares no memory with the values. A value that is
+// not there counts as empty.
+func (m *Mapper) Map(values []string) (Profile, Reason) {
+	given := value(values, m.email)
+	email, reason := m.normaliseEmail(given)
+	if reason != "" {
+		return Profile{}, reason
+	}
+	m.buf = m.buf[:0]
+	for i, f := range textFields {
+		if text := cleanText(value(values, m.text[i])); text != "" {
+			m.member(f.member, text)
+		}
+	}
+	if m.land >= 0 {
+		c := m.country(value(values, m.land))
+		if c.name != "" {
+			m.member(`"country":`, c.name)
+		}
+		if c.code != "" {
+			m.member(`"countryCode":`, c.code)
+		}
+	}
+	return Profile{Email: email, Fields: bytes.Clone(m.buf), Consent: m.consent(values)}, ""
+}
+
+func (m *Mapper) member(name, text string) {
+	if len(m.buf) > 0 {
+		m.buf = append(m.buf, ',')
+	}
+	m.buf = append(m.buf, name...)
+	m.buf = appendString(m.buf, text)
+}
+
+// value returns the value at a place; empty when there is none.
+func value(values []string, place int) string {
+	if place < 0 || place >= len(values) {
+		return ""
+	}
+	return values[place]
+}
+
+// unknownAttribute names the attribute that was probably meant, and all others.
+func unknownAttribute(a Attribute) error {
+	names := make([]string, len(Attributes))
+	best, distance := "", 4 // further away is another word
+	for i, known := range Attributes {
+		names[i] = string(known)
+		if d := editDistance(strings.ToLower(string(a)), names[i]); d < distance {
+			best, distance = names[i], d
+		}
+	}
+	hint := ""
+	if best != "" {
+		hint = fmt.Sprintf("; did you mean %q?", best)
+	}
+	return fmt.Errorf("there is no attribute %q%s (the attributes are %s)", a, hint, strings.Join(names, ", "))
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,170 @@
+// Package run holds what a run is and what it reports: statuses, the buckets
+// that must add up, and the guards that park a run before its first call. It
+// does no I/O.
+package run
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+)
+
+// Status is the state of a run in the words that people see.
+type Status string
+
+// The statuses.
+const (
+	Queued               Status = "queued"  // waits for its turn on the connection
+	Running              Status = "running" //
+	Paused               Status = "paused"  // by an operator
+	Parked               Status = "parked"  // waits for an operator
+	Completed            Status = "completed"
+	CompletedWithRejects Status = "completed with rejects"
+	Skipped              Status = "skipped"
+	Canceled             Status = "canceled"
+	Failed               Status = "failed"
+	Expired              Status = "expired"
+)
+
+// Ended says that the run is over.
+func (s Status) Ended() bool {
+	switch s {
+	case Queued, Running, Paused, Parked, "":
+		return false
+	}
+	return true
+}
+
+// Complete says that every contact has its verdict.
+func (s Status) Complete() bool { return s == Completed || s == CompletedWithRejects }
+
+// Phase is the step of a run.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhasePreflight Phase = "preflight"
+	PhaseCollect   Phase = "collect"
+	PhaseDecide    Phase = "decide"
+	PhaseDeliver   Phase = "deliver"
+	PhaseLeavers   Phase = "leavers"
+	PhaseFinish    Phase = "finish"
+	PhaseEnded     Phase = "ended"
+)
+
+// SegmentCount is what one segment's rows became: Read = Members + Duplicate + Invalid.
+type SegmentCount struct {
+	Segment   string `json:"segment"`
+	Read      int    `json:"read"`
+	Members   int    `json:"members"`
+	Duplicate int    `json:"duplicate"` // the address stands in an earlier row of this segment
+	Invalid   int    `json:"invalid"`   // never sent
+	Marker    string `json:"marker"`
+}
+
+// ConsentCount says how the contacts of a run stand, and how many were held
+// back from being subscribed, by the note that says why.
+type ConsentCount struct {
+	Subscribed    int            `json:"subscribed"`
+	Unsubscribed  int            `json:"unsubscribed"`
+	NonSubscribed int            `json:"non_subscribed"`
+	Notes         map[string]int `json:"notes,omitempty"`
+}
+
+// Report is everything that is told of a run, while it goes on and after.
+// Contacts = Delivered + Unchanged + Refused + Pending + Unsent, and
+// Delivered = New + Changed.
+type Report struct {
+	Export      string         `json:"export"`
+	RunID       string         `json:"run_id"`
+	Plan        bool           `json:"plan,omitempty"`
+	AnsweredYes bool           `json:"answered_yes,omitempty"` // to the guard first-run, when the run was begun
+	Status      Status         `json:"status"`
+	Phase       Phase          `json:"phase"`
+	Reason      string         `json:"reason,omitempty"` // why it is parked, skipped, failed
+	Action      string         `json:"action,omitempty"` // what to do about it
+	Segments    []SegmentCount `json:"segments"`
+	Read        int            `json:"read"`
+	Duplicate   int            `json:"duplicate"`
+	Invalid     int            `json:"invalid"`
+	Contacts    int            `json:"contacts"` // distinct addresses over all segments
+	Delivered   int            `json:"delivered"`
+	New         int            `json:"new"`
+	Changed     int            `json:"changed"`
+	Unchanged   int            `json:"unchanged"`
+	Refused     int            `json:"refused"` // sent and turned down, or turned down before with the same data
+	Pending     int            `json:"pending"` // sent, no verdict yet
+	Unsent      int            `json:"unsent"`  // decided to be sent, not sent
+	Leavers     int            `json:"leavers"` // of a run: markers cleared; of a plan: to be cleared
+	Calls       int            `json:"calls"`   // POST /batches of at most 100 contacts
+	Reasons     map[string]int `json:"reasons"` // of Invalid and Refused together
+	Consent     ConsentCount   `json:"consent"`
+	Guards      []GuardResult  `json:"guards,omitempty"` // those that ask
+	Notes       []string       `json:"notes,omitempty"`  // what happened on the way, in sentences
+	ToSend      int            `json:"to_send"`          // contacts decided to be sent, leavers apart
+	LeaversDue  int            `json:"leavers_due"`      // leavers decided
+	// Differences counts what changed contacts differ in from what was
+	// confirmed; a contact may differ in several.
+	Differences    map[string]int `json:"differences,omitempty"`
+	PlannedCalls   int            `json:"planned_calls"`
+	PlannedMinutes float64        `json:"planned_minutes"`      // at the connection's share; 0 without a limit
+	OverLimit      int            `json:"over_limit,omitempty"` // the limit, when there are more contacts than it
+	Actor          string         `json:"actor"`
+	StartedAt      time.Time      `json:"started_at"`
+	EndedAt        *time.Time     `json:"ended_at,omitempty"`
+}
+
+// Check tells which of the equations does not hold, if one does not.
+func (r *Report) Check() error {
+	var read, duplicate, invalid int
+	for _, s := range r.Segments {
+		if s.Read != s.Members+s.Duplicate+s.Invalid {
+			return fmt.Errorf("segment %s: read %d is not members %d + duplicate %d + invalid %d",
+				s.Segment, s.Read, s.Members, s.Duplicate, s.Invalid)
+		}
+		read, duplicate, invalid = read+s.Read, duplicate+s.Duplicate, invalid+s.Invalid
+	}
+	if read != r.Read || duplicate != r.Duplicate || invalid != r.Invalid {
+		return fmt.Errorf("the segments' rows %d, %d, %d are not the run's %d, %d, %d",
+			read, duplicate, invalid, r.Read, r.Duplicate, r.Invalid)
+	}
+	if r.Delivered != r.New+r.Changed {
+		return fmt.Errorf("delivered %d is not new %d + changed %d", r.Delivered, r.New, r.Changed)
+	}
+	if sum := r.Delivered + r.Unchanged + r.Refused + r.Pending + r.Unsent; sum != r.Contacts {
+		return fmt.Errorf("contacts %d are not delivered %d + unchanged %d + refused %d + pending %d + unsent %d",
+			r.Contacts, r.Delivered, r.Unchanged, r.Refused, r.Pending, r.Unsent)
+	}
+	if r.Status.Complete() && !r.Plan && r.Pending+r.Unsent > 0 {
+		return fmt.Errorf("completed with %d pending and %d unsent", r.Pending, r.Unsent)
+	}
+	return nil
+}
+
+// Apply puts the verdicts so far into the report: contacts confirmed as new and
+// as changed, turned down, and sent without a verdict. What was decided to be
+// sent and is none of these is unsent.
+func (r *Report) Apply(added, changed, refused, pending int) {
+	before := r.Contacts - r.ToSend - r.Unchanged // turned down in an earlier run, with the same data
+	r.Refused = before + refused
+	r.New, r.Changed = added, changed
+	r.Delivered = added + changed
+	r.Pending = pending
+	r.Unsent = r.ToSend - r.Delivered - refused - r.Pending
+}
+
+// Request is what was asked for when the run was begun. It is stored with the
+// run, never in Temporal.
+type Request struct {
+	Actor string `json:"actor"`
+	Yes   bool   `json:"yes"`  // answers the guard first-run, no other
+	Full  bool   `json:"full"` // sends unchanged contacts too
+}
+
+// Control is what operators have decided about a run since it began.
+type Control struct {
+	Paused   bool                       `json:"paused"`
+	Resumes  int                        `json:"resumes"`  // how often somebody said resume
+	Approved map[catalogue.Guard]string `json:"approved"` // who approved
+}

@@ -1,0 +1,134 @@
+package spool
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+
+	"github.com/segment-export/segment-export/internal/contact"
+)
+
+// State is what Omnisend said to a contact.
+type State uint8
+
+// The states.
+const (
+	Confirmed State = iota + 1
+	Refused
+)
+
+// Entry is what the ledger knows of one contact.
+type Entry struct {
+	Address  contact.Digest
+	Content  contact.ContentDigest // as confirmed, or as refused
+	Email    string
+	Segments uint64 // the marker bits that it carries at Omnisend
+	State    State
+	SentAt   int64  // Unix seconds
+	Reason   string // of a refusal: a code, nothing personal
+}
+
+// appendEntry appends an entry to a shard.
+func appendEntry(dst []byte, e Entry) []byte {
+	dst = begin(dst, versionEntries)
+	dst = append(dst, e.Address[:]...)
+	dst = appendContent(dst, e.Content)
+	dst = append(dst, byte(e.State))
+	dst = appendUint(dst, e.Segments)
+	dst = appendInt(dst, e.SentAt)
+	dst = appendBytes(dst, e.Email)
+	return appendBytes(dst, e.Reason)
+}
+
+func readEntry(d *decoder) Entry {
+	var e Entry
+	copy(e.Address[:], d.take(len(e.Address)))
+	e.Content = d.content()
+	e.State = State(d.byte())
+	if e.State != Confirmed && e.State != Refused {
+		d.bad = true
+	}
+	e.Segments = d.uint()
+	e.SentAt = d.int()
+	e.Email = string(d.bytes())
+	e.Reason = string(d.bytes())
+	return e
+}
+
+// Entries iterates over a shard of the ledger in the order of addresses; after
+// an error it ends. An empty shard has none.
+func Entries(data []byte) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		var last contact.Digest
+		first := true
+		for e, err := range all(data, versionEntries, readEntry) {
+			if err == nil && !first && bytes.Compare(last[:], e.Address[:]) >= 0 {
+				err = ErrCorrupt
+			}
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+			first, last = false, e.Address
+		}
+	}
+}
+
+// MergeShard returns a shard with entries put in or replaced and others
+// removed. Updates and removals may be in any order; of several updates of one
+// address the last counts, and a removal counts more than an update: an entry
+// too many could keep a contact from being sent, one too few only sends it
+// again. The arguments are left as they are. A shard without entries is nil.
+func MergeShard(old []byte, updates []Entry, removals []contact.Digest) ([]byte, error) {
+	byAddress := func(a, b Entry) int { return bytes.Compare(a.Address[:], b.Address[:]) }
+	updates = slices.Clone(updates)
+	slices.SortStableFunc(updates, byAddress)
+	removed := make(map[contact.Digest]bool, len(removals))
+	for _, d := range removals {
+		removed[d] = true
+	}
+	var merged []byte
+	merged = slices.Grow(merged, len(old)+128*len(updates))
+
+	// put appends the updates up to an address, or all when it is nil, and
+	// tells whether one was of that very address.
+	put := func(until *contact.Digest) bool {
+		for len(updates) > 0 {
+			e := updates[0]
+			order := -1
+			if until != nil {
+				order = bytes.Compare(e.Address[:], until[:])
+			}
+			if order > 0 {
+				return false
+			}
+			updates = updates[1:]
+			if len(updates) > 0 && updates[0].Address == e.Address {
+				continue // a later one counts
+			}
+			if !removed[e.Address] {
+				merged = appendEntry(merged, e)
+			}
+			if order == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for e, err := range Entries(old) {
+		if err != nil {
+			return nil, err
+		}
+		if replaced := put(&e.Address); !replaced && !removed[e.Address] {
+			merged = appendEntry(merged, e)
+		}
+	}
+	put(nil)
+	if len(merged) == 0 {
+		return nil, nil
+	}
+	return merged, nil
+}

@@ -1,0 +1,247 @@
+// Package postgrestest starts a PostgreSQL of its own for a package's tests and
+// gives each test a database. It needs Debian's package postgresql, whose own
+// cluster it leaves alone.
+//
+//	func TestMain(m *testing.M) { postgrestest.Main(m) }
+//	func TestX(t *testing.T) { dsn := postgrestest.Database(t) }
+package postgrestest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a running PostgreSQL that nobody else uses.
+type Server struct {
+	dir       string
+	process   *os.Process
+	done      chan struct{} // closed when the process has ended
+	databases atomic.Int64
+}
+
+// one is the server of this test program, started by the first test that needs
+// it.
+var one struct {
+	start  sync.Once
+	server *Server
+	err    error
+}
+
+// Main runs a package's tests and stops the server afterwards.
+func Main(m *testing.M) {
+	code := m.Run()
+	if one.server != nil {
+		if err := one.server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping PostgreSQL:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Database makes an empty database on this test program's server and returns
+// its address. It is removed with the server. Without PostgreSQL on this
+// machine the test fails.
+func Database(t testing.TB) string {
+	t.Helper()
+	one.start.Do(func() { one.server, one.err = Start() })
+	if one.err != nil {
+		t.Fatal(one.err)
+	}
+	dsn, err := one.server.Database(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+// Start makes a cluster in a temporary directory and starts it. It can be
+// reached only through a socket in that directory. It ends at the latest with
+// this process.
+func Start() (*Server, error) {
+	postgres, err := program("postgres")
+	if err != nil {
+		return nil, err
+	}
+	initdb, err := program("initdb")
+	if err != nil {
+		return nil, err
+	}
+	account, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	// A short path: that of a socket may have about 100 bytes.
+	dir, err := os.MkdirTemp("/tmp", "postgrestest-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, done: make(chan struct{})}
+	err = s.prepare(initdb, account)
+	if err == nil {
+		err = s.run(postgres, account)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting PostgreSQL for tests: %w", err), os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// program finds a program of PostgreSQL's server, which Debian keeps out of the
+// PATH; the newest version when there are several.
+func program(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if err != nil {
+		return "", err
+	}
+	version := func(path string) int {
+		number, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
+		return number
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(b) - version(a) })
+	if len(found) == 0 {
+		return "", errors.New("these tests need PostgreSQL's server (" + name + "): install Debian's package postgresql")
+	}
+	return found[0], nil
+}
+
+// unprivileged returns the account to run the server as: nil for our own. The
+// server refuses to run as root.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil //nolint:nilnil // no other account is needed
+	}
+	account, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("as root the tests run PostgreSQL as the user of Debian's package postgresql: %w", err)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+func (s *Server) prepare(initdb string, account *syscall.Credential) error {
+	if account != nil {
+		if err := os.Chown(s.dir, int(account.Uid), int(account.Gid)); err != nil {
+			return err
+		}
+	}
+	cmd := s.command(account, initdb, "--pgdata", s.data(), "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(output))
+	}
+	return nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) command(account *syscall.Credential, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...) //nolint:gosec // found by program
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "LANG=C")
+	cmd.SysProcAttr = attributes(account)
+	return cmd
+}
+
+// run starts the server and returns when it takes connections.
+func (s *Server) run(postgres string, account *syscall.Credential) error {
+	cmd := s.command(account, postgres, "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	started := make(chan error)
+	go func() {
+		// The server ends with the thread that started it, so this thread must stay.
+		runtime.LockOSThread()
+		defer close(s.done)
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		s.process = cmd.Process
+		lines := bufio.NewReader(log)
+		head, err := ready(lines)
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, head)
+		}
+		started <- err
+		_, _ = io.Copy(io.Discard, lines)
+		_ = cmd.Wait() // how it ended shows in its log or in the tests
+	}()
+	return <-started
+}
+
+// ready reads the server's log until it says that it takes connections.
+func ready(log *bufio.Reader) (string, error) {
+	var head strings.Builder
+	for {
+		line, err := log.ReadString('\n')
+		head.WriteString(line)
+		if err != nil {
+			return head.String(), err
+		}
+		if strings.Contains(line, "database system is ready to accept connections") {
+			return head.String(), nil
+		}
+	}
+}
+
+// Database makes an empty database and returns its address.
+func (s *Server) Database(ctx context.Context) (string, error) {
+	conn, err := pgx.Connect(ctx, s.dsn("postgres"))
+	if err != nil {
+		return "", err
+	}
+	name := "test" + strconv.FormatInt(s.databases.Add(1), 10)
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+name)
+	if err := errors.Join(err, conn.Close(ctx)); err != nil {
+		return "", err
+	}
+	return s.dsn(name), nil
+}
+
+func (s *Server) dsn(database string) string {
+	return "host=" + s.dir + " user=postgres dbname=" + database
+}
+
+// Stop ends the server without ceremony and removes its directory.
+func (s *Server) Stop() error {
+	err := s.process.Signal(syscall.SIGQUIT)
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	if err == nil {
+		<-s.done
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}

@@ -1,0 +1,149 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// forgetLeases is how long a lease is remembered after its end. Its token must
+// outlive every process that might still act on it.
+const forgetLeases = 24 * time.Hour
+
+var (
+	// A few old leases go with each new one, so that the table stays as small as
+	// what is going on.
+	purgeLeases = inTx(`DELETE FROM leases WHERE name IN
+		(SELECT name FROM leases WHERE until < $1 ORDER BY until LIMIT 20 FOR UPDATE SKIP LOCKED)`)
+	// The token is at least the time, so that it grows even when the lease had
+	// been forgotten.
+	acquireLease = inTx(`INSERT INTO leases (name, token, until) VALUES ($1, $2, $3)
+		ON CONFLICT (name) DO UPDATE SET until = excluded.until,
+		token = CASE WHEN leases.token >= excluded.token THEN leases.token + 1 ELSE excluded.token END
+		WHERE leases.until <= $2`)
+	leaseRow = inTx(`SELECT token, until FROM leases WHERE name = $1`)
+	holdRow  = inTx(`SELECT token FROM leases WHERE name = $1 FOR SHARE`)
+
+	renewLease   = inTx(`UPDATE leases SET until = $3 WHERE name = $1 AND token = $2`)
+	releaseLease = inTx(`UPDATE leases SET until = $3, token = token + 1 WHERE name = $1 AND token = $2`)
+
+	insertTurn = inTx(`INSERT INTO turns (brand, run) VALUES ($1, $2) ON CONFLICT (brand) DO NOTHING`)
+	lockTurn   = inTx(`SELECT run FROM turns WHERE brand = $1 FOR UPDATE`)
+	runEnded   = inTx(`SELECT ended_at FROM runs WHERE id = $1`)
+	passTurn   = inTx(`UPDATE turns SET run = $2 WHERE brand = $1`)
+	yieldTurn  = inTx(`DELETE FROM turns WHERE brand = $1 AND run = $2`)
+)
+
+// AcquireLease takes the lease for ttl.
+func (s *Store) AcquireLease(ctx context.Context, name string, ttl time.Duration) (store.Lease, error) {
+	lease := store.Lease{Name: name}
+	err := s.update(ctx, "taking the lease "+name, func(t tx) error {
+		now, err := t.now(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, purgeLeases, now-forgetLeases.Microseconds()); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, acquireLease, name, now, now+ttl.Microseconds())
+		if err != nil {
+			return err
+		}
+		var until int64
+		if err := t.row(ctx, leaseRow, name).Scan(&lease.Token, &until); err != nil {
+			return err
+		}
+		if n == 0 {
+			return &store.LeaseHeldError{
+				Name: name, Until: fromMicros(until), In: time.Duration(until-now) * time.Microsecond,
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Lease{}, err
+	}
+	return lease, nil
+}
+
+// RenewLease extends the lease by ttl from now.
+func (s *Store) RenewLease(ctx context.Context, l store.Lease, ttl time.Duration) error {
+	return s.update(ctx, "renewing the lease "+l.Name, func(t tx) error {
+		now, err := t.now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, renewLease, l.Name, l.Token, now+ttl.Microseconds())
+		if err == nil && n == 0 {
+			return store.ErrFenced
+		}
+		return err
+	})
+}
+
+// ReleaseLease gives the lease up. The token grows at once, so that whoever
+// gave it up is fenced.
+func (s *Store) ReleaseLease(ctx context.Context, l store.Lease) error {
+	return s.update(ctx, "giving up the lease "+l.Name, func(t tx) error {
+		now, err := t.now(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, releaseLease, l.Name, l.Token, now)
+		return err
+	})
+}
+
+// holds refuses a lease that has changed hands, and keeps it from changing
+// hands until the transaction ends. One that ran out and that nobody took is
+// still its holder's: nobody can have acted on it in between.
+func (t tx) holds(ctx context.Context, l store.Lease) error {
+	var token int64
+	err := t.row(ctx, holdRow, l.Name).Scan(&token)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && token != l.Token {
+		return store.ErrFenced
+	}
+	return err
+}
+
+// TakeTurn gives the brand's turn to the run if it is free.
+func (s *Store) TakeTurn(ctx context.Context, brand, run string) (bool, error) {
+	var has bool
+	err := s.update(ctx, "taking the turn of the brand "+brand, func(t tx) error {
+		has = false
+		var endedAt int64
+		if err := t.row(ctx, runEnded, run).Scan(&endedAt); err != nil || endedAt != 0 {
+			return notFound(err)
+		}
+		n, err := t.exec(ctx, insertTurn, brand, run)
+		if err != nil || n > 0 {
+			has = err == nil
+			return err
+		}
+		var holder string
+		err = t.row(ctx, lockTurn, brand).Scan(&holder)
+		if errors.Is(err, sql.ErrNoRows) { // given back at this moment: next time
+			return nil
+		}
+		if err != nil || holder == run {
+			has = err == nil
+			return err
+		}
+		if err := t.row(ctx, runEnded, holder).Scan(&endedAt); err != nil || endedAt == 0 {
+			return err
+		}
+		_, err = t.exec(ctx, passTurn, brand, run)
+		has = err == nil
+		return err
+	})
+	return has && err == nil, err
+}
+
+// YieldTurn gives the turn back.
+func (s *Store) YieldTurn(ctx context.Context, brand, run string) error {
+	_, err := s.exec(ctx, "giving back the turn of the brand "+brand, yieldTurn, brand, run)
+	return err
+}

@@ -1,0 +1,166 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+const runColumns = `id, export, connection, brand, plan, status, started_by, created_at, started_at, ended_at,
+	report, request, control`
+
+// defaultList is how many rows a list returns unless it is told.
+const defaultList = 50
+
+var (
+	insertRun = inTx(`INSERT INTO runs
+		(id, export, connection, brand, plan, status, created_at, report, request, control)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`)
+	takeUpRun  = inTx(`UPDATE runs SET started_by = $2, started_at = $3 WHERE id = $1 AND started_by = ''`)
+	startedRun = inTx(`SELECT ` + runColumns + ` FROM runs WHERE id = $1`)
+	selectRun  = reading(`SELECT ` + runColumns + ` FROM runs WHERE id = $1`)
+	saveRun    = inTx(`UPDATE runs SET status = $2, report = $3,
+		ended_at = CASE WHEN ended_at = 0 THEN CAST($4 AS BIGINT) ELSE ended_at END WHERE id = $1`)
+	lockControl = inTx(`SELECT control FROM runs WHERE id = $1 FOR UPDATE`)
+	saveControl = inTx(`UPDATE runs SET control = $2 WHERE id = $1`)
+	// The casts tell PostgreSQL that a parameter compared with a constant is not
+	// limited to the constant's type.
+	selectRuns = reading(`SELECT ` + runColumns + ` FROM runs
+		WHERE ($1 = '' OR export = $1) AND ($2 = '' OR status = $2) AND (plan = 0 OR CAST($3 AS BIGINT) = 1)
+		AND (CAST($4 AS BIGINT) = 0 OR created_at < $4)
+		ORDER BY created_at DESC, id DESC LIMIT $5`)
+)
+
+// CreateRun stores a run that has been allowed.
+func (s *Store) CreateRun(ctx context.Context, r store.Run) error {
+	return s.update(ctx, "creating the run "+r.ID, func(t tx) error {
+		now, err := t.now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, insertRun, r.ID, r.Export, r.Connection, r.Brand, number(r.Plan), r.Status, now,
+			nullableText(r.Report), nullableText(r.Request), nullableText(r.Control))
+		if err == nil && n == 0 {
+			return store.ErrExists
+		}
+		return err
+	})
+}
+
+// StartRun marks the run as taken up by that workflow execution.
+func (s *Store) StartRun(ctx context.Context, id, workflowRun string) (store.Run, error) {
+	if workflowRun == "" {
+		return store.Run{}, errors.New("starting the run " + id + ": no workflow execution was named")
+	}
+	var run store.Run
+	err := s.update(ctx, "starting the run "+id, func(t tx) error {
+		now, err := t.now(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, takeUpRun, id, workflowRun, now); err != nil {
+			return err
+		}
+		found, err := scanRun(t.row(ctx, startedRun, id))
+		if err != nil {
+			return notFound(err)
+		}
+		if found.startedBy != workflowRun {
+			return fmt.Errorf("another workflow execution took it up: %w", store.ErrExists)
+		}
+		run = found.Run
+		return nil
+	})
+	return run, err
+}
+
+// Run returns one run.
+func (s *Store) Run(ctx context.Context, id string) (store.Run, error) {
+	found, err := scanRun(s.row(ctx, selectRun, id))
+	if err != nil {
+		return store.Run{}, fmt.Errorf("reading the run %s: %w", id, notFound(err))
+	}
+	return found.Run, nil
+}
+
+// SaveRun replaces a run's status and report.
+func (s *Store) SaveRun(ctx context.Context, id, status string, report json.RawMessage, ended bool) error {
+	return s.update(ctx, "saving the run "+id, func(t tx) error {
+		var endedAt int64
+		if ended {
+			now, err := t.now(ctx)
+			if err != nil {
+				return err
+			}
+			endedAt = now
+		}
+		n, err := t.exec(ctx, saveRun, id, status, nullableText(report), endedAt)
+		if err == nil && n == 0 {
+			return store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// ControlRun applies change to what operators have decided about a run. The
+// error of change is returned as it is.
+func (s *Store) ControlRun(ctx context.Context, id string, change func(json.RawMessage) (json.RawMessage, error)) error {
+	var refused error
+	err := s.update(ctx, "controlling the run "+id, func(t tx) error {
+		var control blob
+		if err := t.row(ctx, lockControl, id).Scan(&control); err != nil {
+			return notFound(err)
+		}
+		var changed json.RawMessage
+		if changed, refused = change(json.RawMessage(control)); refused != nil {
+			return refused
+		}
+		_, err := t.exec(ctx, saveControl, id, nullableText(changed))
+		return err
+	})
+	if refused != nil {
+		return refused
+	}
+	return err
+}
+
+// ListRuns returns runs, newest first.
+func (s *Store) ListRuns(ctx context.Context, f store.RunFilter) ([]store.Run, error) {
+	found, err := list(ctx, s, selectRuns, scanRun, f.Export, f.Status, number(f.Plans), toMicros(f.Before), limited(f.Limit))
+	if err != nil {
+		return nil, fmt.Errorf("listing runs: %w", err)
+	}
+	runs := make([]store.Run, len(found))
+	for i := range found {
+		runs[i] = found[i].Run
+	}
+	return runs, nil
+}
+
+func limited(limit int) int {
+	if limit <= 0 {
+		return defaultList
+	}
+	return limit
+}
+
+type runRow struct {
+	store.Run
+
+	startedBy string
+}
+
+func scanRun(row scanner) (runRow, error) {
+	var r runRow
+	var plan, created, started, ended int64
+	var report, request, control blob
+	err := row.Scan(&r.ID, &r.Export, &r.Connection, &r.Brand, &plan, &r.Status, &r.startedBy, &created, &started, &ended,
+		&report, &request, &control)
+	r.Plan, r.Started = plan != 0, r.startedBy != ""
+	r.CreatedAt, r.StartedAt, r.EndedAt = fromMicros(created), fromMicros(started), fromMicros(ended)
+	r.Report, r.Request, r.Control = json.RawMessage(report), json.RawMessage(request), json.RawMessage(control)
+	return r, err
+}

@@ -1,0 +1,384 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// Delivery is how far the batches of a run are.
+type Delivery struct {
+	Leavers       bool  `json:"leavers"`        // the uploads are all confirmed, leavers follow
+	LeaverBatches int   `json:"leaver_batches"` // of generation 0
+	Batches       []int `json:"batches"`        // of this phase, by generation
+	Begun         []int `json:"begun"`          // how many of them
+	Again         []int `json:"again"`          // batches whose last attempt did not finish them
+	Unswept       int   `json:"unswept"`        // calls answered since the last sweep
+	Open          int   `json:"open"`           // calls without a verdict, at most
+	SweepAt       int   `json:"sweep_at"`       // calls that make a sweep due
+	Idle          int   `json:"idle"`           // sweeps in a row that found nothing
+	Sent          int   `json:"sent"`           // contacts in answered calls
+
+	Totals store.CallTotals `json:"totals"` // as of the last sweep
+}
+
+const (
+	// sweepAt is how many calls are due before the list of batches is read: a
+	// page of it shows 250.
+	sweepAt = 200
+	// sweepAtMost bounds how long sweeps are put off when the list shows old
+	// batches first, so that its first pages say nothing about ours.
+	sweepAtMost = 5000
+)
+
+// next returns the number of the batch to deliver next.
+func (d *Delivery) next() (int, bool) {
+	if n := len(d.Again); n > 0 {
+		batch := d.Again[0]
+		d.Again = append([]int(nil), d.Again[1:]...)
+		return batch, true
+	}
+	for g := range d.Batches {
+		if d.Begun[g] < d.Batches[g] {
+			d.Begun[g]++
+			if d.Leavers {
+				return activities.FirstLeaver(g) + d.Begun[g] - 1, true
+			}
+			return activities.FirstUpload(g) + d.Begun[g] - 1, true
+		}
+	}
+	return 0, false
+}
+
+// begunAll says that no batch is left to begin.
+func (d *Delivery) begunAll() bool {
+	for g := range d.Batches {
+		if d.Begun[g] < d.Batches[g] {
+			return false
+		}
+	}
+	return len(d.Again) == 0
+}
+
+// swept takes in what a sweep found.
+func (d *Delivery) swept(r activities.SweepResult, due int) {
+	d.Totals, d.Open = r.Totals, r.Totals.Unsettled
+	again := r.Uploads
+	if d.Leavers {
+		again = r.Leavers
+	}
+	for len(d.Batches) < len(again)+1 {
+		d.Batches, d.Begun = append(d.Batches, 0), append(d.Begun, 0)
+	}
+	for g, n := range again {
+		d.Batches[g+1] = n
+	}
+	switch {
+	case r.Found == 0:
+		d.Idle++
+	default:
+		d.Idle = 0
+	}
+	switch {
+	case r.Found*2 >= due:
+		d.SweepAt = sweepAt
+	default:
+		d.SweepAt = min(2*d.SweepAt, sweepAtMost)
+	}
+}
+
+// delivering is the state of one execution's loop; nothing of it outlives the
+// execution, which ends only when nothing is in flight.
+type delivering struct {
+	*exporter
+	d        *Delivery
+	inFlight int
+	sweeping bool
+	parked   *activities.Halt
+	failed   *ending
+	waitTill time.Time // before it no call may be made
+	sweepTil time.Time // before it no sweep is made for want of other work
+	changed  bool      // something happened: look again
+	uploads  workflow.Context
+	stop     workflow.CancelFunc // asks the uploads in flight to end after the call in hand
+	stopped  bool
+}
+
+// deliver uploads the batches and collects their verdicts, first all uploads,
+// then the leavers.
+func (e *exporter) deliver(_, work workflow.Context) (ending, bool) {
+	if e.state.Report.Plan {
+		return ending{}, true
+	}
+	l := &delivering{exporter: e, d: &e.state.Delivery}
+	if l.d.SweepAt == 0 {
+		l.d.SweepAt = sweepAt
+	}
+	if !l.d.Leavers {
+		e.enter(work, run.PhaseDeliver)
+	}
+	l.uploads, l.stop = workflow.WithCancel(work)
+	for {
+		end, done, err := l.turn(work)
+		if err != nil {
+			return e.drained(l, e.ended(err)), false
+		}
+		if done {
+			return end, end == ending{}
+		}
+		if err := l.await(work); err != nil {
+			return e.drained(l, e.ended(err)), false
+		}
+	}
+}
+
+// drained waits for what is in flight after a cancel: it has been asked to end
+// and does so after the call in hand.
+func (e *exporter) drained(l *delivering, end ending) ending {
+	ctx, _ := workflow.NewDisconnectedContext(l.uploads)
+	l.stop()
+	_ = workflow.Await(ctx, func() bool { return l.inFlight == 0 && !l.sweeping }) // cannot be canceled
+	return end
+}
+
+// turn looks at everything once and begins what can be begun.
+func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
+	l.changed = false
+	if err := l.look(work); err != nil {
+		return ending{}, false, err
+	}
+	if l.parked != nil && l.control.Resumes > l.state.Resumes {
+		l.parked = nil
+		l.state.Resumes = l.control.Resumes
+	}
+	held := l.control.Paused || l.parked != nil
+	if err := l.tell(work, held); err != nil {
+		return ending{}, false, err
+	}
+	idle := l.inFlight == 0 && !l.sweeping
+	again := l.longHistory(work)
+	switch {
+	case l.failed != nil || held || again:
+		if !l.stopped && (l.failed != nil || held) {
+			l.stop()
+			l.stopped = true
+		}
+		if idle && l.failed != nil {
+			return *l.failed, true, nil
+		}
+		if idle && again {
+			return ending{again: true}, true, nil
+		}
+		if idle && held && l.d.Open == 0 && l.state.HasTurn {
+			if err := l.yieldTurn(work); err != nil {
+				return ending{}, false, err
+			}
+		}
+	case !l.state.HasTurn:
+		if end, ok := l.takeTurn(nil, work); !ok {
+			return end, true, nil
+		}
+		l.changed = true
+		return ending{}, false, nil
+	default:
+		if l.stopped && l.inFlight == 0 {
+			l.uploads, l.stop = workflow.WithCancel(work)
+			l.stopped = false
+		}
+		l.begin(work)
+	}
+	if !again && !l.sweeping && l.sweepDue(work) {
+		l.sweep(work)
+	}
+	if l.inFlight > 0 || l.sweeping || held || l.d.Open > 0 || !l.d.begunAll() {
+		return ending{}, false, nil
+	}
+	if l.d.Leavers || l.d.LeaverBatches == 0 {
+		return ending{}, true, nil
+	}
+	l.d.Leavers, l.d.Batches, l.d.Begun = true, []int{l.d.LeaverBatches}, []int{0}
+	l.enter(work, run.PhaseLeavers)
+	l.changed = true
+	return ending{}, false, nil
+}
+
+// tell shows whether the run is paused, parked or running.
+func (l *delivering) tell(work workflow.Context, held bool) error {
+	status, halt := run.Running, (*activities.Halt)(nil)
+	switch {
+	case held && l.parked != nil:
+		status, halt = run.Parked, l.parked
+	case held:
+		status = run.Paused
+	}
+	return l.setStatus(work, status, halt)
+}
+
+// await waits until something happened, or until time lets something begin.
+func (l *delivering) await(work workflow.Context) error {
+	happened := func() bool { return l.changed || l.unread }
+	var till time.Time
+	if l.waitTill.After(workflow.Now(work)) && !l.d.begunAll() {
+		till = l.waitTill
+	}
+	if l.quiet() && !l.sweeping && l.d.Open > 0 && (till.IsZero() || l.sweepTil.Before(till)) {
+		till = l.sweepTil
+	}
+	if till.IsZero() {
+		return workflow.Await(work, happened)
+	}
+	_, err := workflow.AwaitWithTimeout(work, max(till.Sub(workflow.Now(work)), time.Millisecond), happened)
+	return err
+}
+
+// quiet says that no upload is in flight and none can begin now.
+func (l *delivering) quiet() bool {
+	return l.inFlight == 0 && (l.d.begunAll() || l.stopped)
+}
+
+// begin starts as many uploads as the window has room for.
+func (l *delivering) begin(work workflow.Context) {
+	for l.inFlight < l.in.Window && !workflow.Now(work).Before(l.waitTill) && !l.stopped {
+		batch, ok := l.d.next()
+		if !ok {
+			return
+		}
+		l.inFlight++
+		ctx := long(l.uploads, "upload batch "+count(batch))
+		future := workflow.ExecuteActivity(ctx, acts.UploadBatch, activities.UploadInput{RunID: l.in.RunID, Batch: batch})
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			var result activities.UploadResult
+			err := future.Get(ctx, &result)
+			l.inFlight--
+			l.changed = true
+			l.uploaded(ctx, batch, result, err)
+		})
+	}
+}
+
+// uploaded takes in what an attempt at a batch came to.
+func (l *delivering) uploaded(ctx workflow.Context, batch int, r activities.UploadResult, err error) {
+	if err != nil {
+		l.d.Again = append(l.d.Again, batch)
+		l.d.Open++ // it may have left calls behind
+		if !temporal.IsCanceledError(err) && l.failed == nil {
+			end := l.ended(err)
+			l.failed = &end
+		}
+		return
+	}
+	l.d.Unswept += r.Calls
+	l.d.Open += r.Calls
+	l.d.Sent += r.Contacts
+	l.state.Report.Calls += r.Calls
+	if !r.Done {
+		l.d.Again = append(l.d.Again, batch)
+	}
+	if l.quiet() {
+		l.sweepTil = workflow.Now(ctx).Add(l.sweepWait())
+	}
+	l.halt(ctx, r.Halt)
+	l.show(ctx)
+}
+
+// halt takes in why an activity stopped short.
+func (l *delivering) halt(ctx workflow.Context, h *activities.Halt) {
+	if h == nil {
+		return
+	}
+	switch h.Kind {
+	case activities.HaltWait:
+		if till := workflow.Now(ctx).Add(max(h.Wait, 100*time.Millisecond)); till.After(l.waitTill) {
+			l.waitTill = till
+		}
+	case activities.HaltPark:
+		l.parked = h
+	default:
+		if l.failed == nil {
+			end := halted(h)
+			l.failed = &end
+		}
+	}
+}
+
+// sweepDue says whether to read the list of batches now: when enough calls are
+// due, or when there is nothing else to do.
+func (l *delivering) sweepDue(work workflow.Context) bool {
+	now := workflow.Now(work)
+	switch {
+	case l.d.Open == 0 || now.Before(l.waitTill):
+		return false
+	case l.quiet():
+		return !now.Before(l.sweepTil)
+	}
+	return l.d.Unswept >= l.d.SweepAt
+}
+
+// sweepWait is how long to leave Omnisend to its work before asking again.
+func (l *delivering) sweepWait() time.Duration {
+	longest := time.Minute
+	if l.parked != nil {
+		longest = 10 * time.Minute
+	}
+	return min(longest, 500*time.Millisecond<<min(l.d.Idle, 11))
+}
+
+// sweep collects verdicts beside the uploads.
+func (l *delivering) sweep(work workflow.Context) {
+	due := l.d.Unswept
+	l.d.Unswept, l.sweeping = 0, true
+	ctx := long(work, "collect verdicts")
+	future := workflow.ExecuteActivity(ctx, acts.Sweep, activities.SweepInput{RunID: l.in.RunID, Whole: l.quiet()})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		var result activities.SweepResult
+		err := future.Get(ctx, &result)
+		l.sweeping, l.changed = false, true
+		switch {
+		case err == nil:
+			l.d.swept(result, due)
+			l.halt(ctx, result.Halt)
+			l.show(ctx)
+		case !temporal.IsCanceledError(err) && l.failed == nil:
+			end := l.ended(err)
+			l.failed = &end
+		}
+		l.sweepTil = workflow.Now(ctx).Add(l.sweepWait())
+	})
+}
+
+func (l *delivering) yieldTurn(work workflow.Context) error {
+	err := workflow.ExecuteActivity(short(work, "let others have the connection"), acts.YieldTurn,
+		activities.RunInput{RunID: l.in.RunID}).Get(work, nil)
+	if err == nil {
+		l.state.HasTurn = false
+	}
+	return err
+}
+
+// lastVerdicts is how long a run that was cut short goes on collecting verdicts.
+const lastVerdicts = 2 * time.Minute
+
+// collectVerdicts collects verdicts of a run that was cut short, for a while;
+// what is left then is for the next run to reconcile.
+func (e *exporter) collectVerdicts(ctx workflow.Context) {
+	until := workflow.Now(ctx).Add(lastVerdicts)
+	d := &e.state.Delivery
+	for try := 0; d.Open > 0 && workflow.Now(ctx).Before(until); try++ {
+		var result activities.SweepResult
+		err := workflow.ExecuteActivity(long(ctx, "collect the last verdicts"), acts.Sweep,
+			activities.SweepInput{RunID: e.in.RunID, Whole: true}).Get(ctx, &result)
+		if err != nil || (result.Halt != nil && result.Halt.Kind != activities.HaltWait) {
+			return
+		}
+		d.swept(result, 0)
+		e.show(ctx)
+		if d.Open > 0 && workflow.Sleep(ctx, backoff(try)) != nil {
+			return
+		}
+	}
+}

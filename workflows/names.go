@@ -1,0 +1,57 @@
+// Package workflows says what happens in a run and in which order. It is
+// deterministic and does no I/O: whatever touches the world is an activity.
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/segment-export/segment-export/activities"
+)
+
+// The names of the export's workflow type, queries, signals and search
+// attributes. They are part of the protocol with the starter and with
+// histories of earlier releases.
+const (
+	ExportWorkflowType = activities.ExportWorkflowType
+	ProgressQuery      = "progress"
+	// ControlSignal carries nothing: it says that an operator's decision is in
+	// the store, where a worker put it after checking who asked. A signal sent
+	// by hand makes the run look, and find nothing new.
+	ControlSignal = activities.ControlSignal
+)
+
+// acts names the activities for workflow code; it is never called.
+var acts *activities.Activities
+
+// retried is the policy of every activity of a run: for ever, since whatever
+// ends a run for good is a result, or an error of a type named here.
+var retried = &temporal.RetryPolicy{
+	InitialInterval:        time.Second,
+	BackoffCoefficient:     2,
+	MaximumInterval:        30 * time.Second,
+	NonRetryableErrorTypes: []string{activities.ErrorFail},
+}
+
+// short is for activities that only touch the store.
+func short(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: time.Minute,
+		RetryPolicy:         retried,
+		Summary:             summary,
+	})
+}
+
+// long is for activities that work for a while and say so: a worker that was
+// killed is noticed within the heartbeat timeout.
+func long(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 30 * time.Minute,
+		HeartbeatTimeout:    activities.HeartbeatTimeout,
+		RetryPolicy:         retried,
+		WaitForCancellation: true,
+		Summary:             summary,
+	})
+}
