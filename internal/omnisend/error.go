@@ -49,6 +49,9 @@ func (e *Error) Error() string {
 	switch {
 	case e.Status != 0:
 		fmt.Fprintf(&b, " was answered with %d", e.Status)
+		if e.Cause != nil {
+			fmt.Fprintf(&b, ", which cannot be used: %v", e.Cause)
+		}
 	case e.Cause != nil:
 		fmt.Fprintf(&b, " got no answer: %v", e.Cause)
 	default:

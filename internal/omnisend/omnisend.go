@@ -96,9 +96,12 @@ type ListQuery struct {
 }
 
 // API is what the export needs of Omnisend. Every method makes exactly one
-// HTTP request and never retries; every failure is an *Error, which says what
-// may be done about it, or the context's own error. Implementations may be
-// used by several goroutines at once.
+// HTTP request and never retries; it makes none when the context has ended
+// already, which gives the context's own error, or when the call breaks a limit
+// of its own accord (too many contacts). Every other failure is an *Error, which
+// says what may be done about it; when the context ended on the way, it matches
+// the context's error (errors.Is) and still says whether a POST is Unanswered.
+// Implementations may be used by several goroutines at once.
 type API interface {
 	// CurrentBrand tells whose key this is. A valid key without the
 	// permission brands.read gets an *Error of class Park with Status 403.

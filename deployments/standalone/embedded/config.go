@@ -45,6 +45,9 @@ func choosePorts(o Options) (ports, error) {
 	if ip == nil {
 		return ports{}, fmt.Errorf("host %q is not an IP address", o.Host)
 	}
+	if !ip.IsLoopback() {
+		o.Logger.Warn("the embedded Temporal server asks nobody who they are and listens beyond this machine", "host", o.Host)
+	}
 	dial := o.Host
 	if ip.IsUnspecified() {
 		dial = loopback

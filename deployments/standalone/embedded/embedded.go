@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -64,6 +65,7 @@ type Server struct {
 	uiURL   string
 
 	closers  []func() error // run last to first
+	stopping atomic.Bool
 	stopOnce sync.Once
 	stopErr  error
 }
@@ -133,7 +135,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		temporal.WithDynamicConfigClient(dynamicConfig()),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return authorization.NewNoopClaimMapper() }),
-		temporal.WithLogger(serverLogger{o.Logger}),
+		temporal.WithLogger(serverLogger{o.Logger, &s.stopping}),
 	)
 	if err != nil {
 		return err
@@ -171,6 +173,7 @@ func (s *Server) UIURL() string { return s.uiURL }
 // Stop the clients and workers of this server first, or they log that it has gone.
 func (s *Server) Stop() error {
 	s.stopOnce.Do(func() {
+		s.stopping.Store(true)
 		for i := len(s.closers) - 1; i >= 0; i-- {
 			s.stopErr = errors.Join(s.stopErr, s.closers[i]())
 		}
@@ -194,12 +197,13 @@ func awaitNamespace(ctx context.Context, address string, o Options) error {
 }
 
 func awaitOK(ctx context.Context, url string) error {
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
 	return poll(ctx, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := c.Do(req)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -34,6 +36,9 @@ var (
 	exportName = temporal.NewSearchAttributeKeyKeyword("ExportName")
 	exportRows = temporal.NewSearchAttributeKeyInt64("ExportRows")
 )
+
+// quiet is for the SDK, which writes to the standard output by default.
+var quiet = sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
@@ -66,7 +71,7 @@ func child(dir string) error {
 	if err != nil {
 		return err
 	}
-	c, err := client.Dial(client.Options{HostPort: s.Address()})
+	c, err := client.Dial(client.Options{HostPort: s.Address(), Logger: quiet})
 	if err != nil {
 		return err
 	}
@@ -96,7 +101,7 @@ func start(t *testing.T, o Options) *Server {
 // connect returns a client of the server and a worker that greets; both end before the server.
 func connect(t *testing.T, s *Server) client.Client {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: s.Address()})
+	c, err := client.Dial(client.Options{HostPort: s.Address(), Logger: quiet})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	w := worker.New(c, taskQueue, worker.Options{})
@@ -164,6 +169,9 @@ func TestStopsTwiceAndGivesTheDirFree(t *testing.T) {
 
 	require.NoError(t, s.Stop())
 	require.NoError(t, s.Stop())
+	info, err := os.Stat(filepath.Join(dir, databaseFile))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	unlock, err := lock(filepath.Join(dir, lockFile))
 	require.NoError(t, err)
 	require.NoError(t, unlock())

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -64,7 +65,15 @@ func migrate(ctx context.Context, database string) error {
 	if err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", "file:"+uriPath(database)+"?mode=rwc&_txlock=immediate&_pragma=busy_timeout(10000)")
+	// SQLite would make the file readable by everyone; it gives the files beside it the mode of this one.
+	f, err := os.OpenFile(database, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", "file:"+uriPath(database)+"?mode=rw&_txlock=immediate&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func Suite(t *testing.T, start func(t *testing.T, o sandbox.Options) *Target) {
 	t.Run("contact", func(t *testing.T) { suiteContact(t, start) })
 	t.Run("classes", func(t *testing.T) { suiteClasses(t, start) })
 	t.Run("canceled", func(t *testing.T) { suiteCanceled(t, start) })
+	t.Run("many callers at once", func(t *testing.T) { suiteParallel(t, start) })
 	t.Run("one request each", func(t *testing.T) { suiteOneRequest(t, start) })
 }
 
@@ -270,6 +272,44 @@ func suiteCanceled(t *testing.T, start starter) {
 	_, err = x.API.CreateBatch(ctx, "o", [][]byte{Item("a@example.com", "")})
 	require.ErrorIs(t, err, context.Canceled, "with a context that has ended nothing is sent")
 	require.LessOrEqual(t, x.Sandbox.Stats(Brand).Route("POST /batches"), 1)
+}
+
+// With every kind of fault and sixteen callers, repeating what failed, each
+// contact arrives, and what has an id is listed.
+func suiteParallel(t *testing.T, start starter) {
+	x := start(t, sandbox.Options{Seed: 1, RandomList: true, Faults: sandbox.Faults{Rates: map[sandbox.Fault]float64{
+		sandbox.TooMany: 0.05, sandbox.ServerError: 0.1, sandbox.BadGateway: 0.05, sandbox.HTMLPage: 0.05,
+		sandbox.BreakBefore: 0.05, sandbox.BreakAfter: 0.05, sandbox.GatewayTimeout: 0.05, sandbox.Truncated: 0.05,
+	}}})
+	var ids sync.Map
+	var wait sync.WaitGroup
+	for worker := range omnisend.ParallelCalls {
+		wait.Go(func() {
+			for call := range 10 {
+				items := [][]byte{Item(fmt.Sprintf("a%d-%d@example.com", worker, call), ""), Item(fmt.Sprintf("b%d-%d@example.com", worker, call), "")}
+				for {
+					id, err := x.API.CreateBatch(t.Context(), "o", items)
+					if err == nil {
+						ids.Store(id, true)
+						break
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	require.Len(t, x.Sandbox.Contacts(Brand), omnisend.ParallelCalls*10*2)
+	require.NoError(t, x.Sandbox.SetFaults(sandbox.Faults{}))
+	page, err := x.API.ListBatches(t.Context(), omnisend.ListQuery{})
+	require.NoError(t, err)
+	listed := map[string]bool{}
+	for _, b := range page.Batches {
+		listed[b.ID] = true
+	}
+	ids.Range(func(id, _ any) bool {
+		require.True(t, page.More || listed[id.(string)])
+		return true
+	})
 }
 
 func suiteOneRequest(t *testing.T, start starter) {

@@ -25,22 +25,23 @@ var (
 	callState = inTx(`SELECT state FROM calls WHERE origin = $1`)
 
 	// One statement for all verdicts, passed as JSON: a statement for each would
-	// be a round trip for each.
+	// be a round trip for each. It does not ask for the run, which the origins
+	// imply: SQLite would go through all calls of the run for each verdict.
 	settleCalls = inTx(`UPDATE calls SET state = v.state, new_ok = v.new_ok, changed_ok = v.changed_ok,
 		leaver_ok = v.leaver_ok, refused = v.refused, verdict = v.verdict
 		FROM (SELECT value->>'o' AS origin, value->>'s' AS state, CAST(value->>'n' AS BIGINT) AS new_ok,
 			CAST(value->>'c' AS BIGINT) AS changed_ok, CAST(value->>'l' AS BIGINT) AS leaver_ok,
 			CAST(value->>'r' AS BIGINT) AS refused, value->>'v' AS verdict
-			FROM jsonb_array_elements(CAST($2 AS jsonb))) AS v
-		WHERE calls.origin = v.origin AND calls.run = $1 AND calls.state IN ('intended', 'answered')`)
-	foldCalls = inTx(`UPDATE calls SET folded = 1 WHERE run = $1 AND state = 'settled' AND origin IN
-		(SELECT value->>'o' FROM jsonb_array_elements(CAST($2 AS jsonb)))`)
+			FROM jsonb_array_elements(CAST($1 AS jsonb))) AS v
+		WHERE calls.origin = v.origin AND calls.state IN ('intended', 'answered')`)
+	foldCalls = inTx(`UPDATE calls SET folded = 1 WHERE state = 'settled' AND origin IN
+		(SELECT value->>'o' FROM jsonb_array_elements(CAST($1 AS jsonb)))`)
 
 	selectBatch = reading(`SELECT ` + callColumns + ` FROM calls WHERE run = $1 AND batch = $2
 		ORDER BY first, intended_at, origin`)
 	selectUnsettled = reading(`SELECT ` + callColumns + ` FROM calls
 		WHERE brand = $1 AND state IN ('intended', 'answered') AND ($2 = '' OR run = $2)
-		ORDER BY intended_at, batch, first, origin LIMIT $3`)
+		ORDER BY intended_at, batch, first LIMIT $3`)
 	selectSettled = reading(`SELECT ` + callColumns + ` FROM calls WHERE run = $1 AND state = 'settled' AND folded = 0
 		ORDER BY batch, first, intended_at, origin`)
 	selectTotals = reading(`SELECT COUNT(*),
@@ -156,7 +157,7 @@ func (s *Store) SettleCalls(ctx context.Context, run string, settled []store.Set
 	}
 	return s.update(ctx, what, func(t tx) error {
 		if len(rows) > 0 {
-			if _, err := t.exec(ctx, settleCalls, run, string(verdicts)); err != nil {
+			if _, err := t.exec(ctx, settleCalls, string(verdicts)); err != nil {
 				return err
 			}
 		}
@@ -186,7 +187,7 @@ func (s *Store) MarkFolded(ctx context.Context, run string, origins []string) er
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, "marking calls of the run "+run+" as in the ledger", foldCalls, run, string(list))
+	_, err = s.exec(ctx, "marking calls of the run "+run+" as in the ledger", foldCalls, string(list))
 	return err
 }
 

@@ -58,10 +58,10 @@ var verdictTests = map[string]func(t *testing.T, f fixture){
 		calls[0].State, calls[0].Verdict, calls[1].State = store.CallSettled, store.Verdict{New: 1}, store.CallVoid
 		requireBatch(t, f, "r", 0, calls...)
 	},
-	"only calls of the run": func(t *testing.T, f fixture) {
+	"unknown calls are left out": func(t *testing.T, f fixture) {
 		calls := f.intend(t, "r", 1)
-		require.NoError(t, f.SettleCalls(t.Context(), "other", []store.Settlement{settled("r-000", store.Verdict{New: 1})}))
 		require.NoError(t, f.SettleCalls(t.Context(), "r", []store.Settlement{settled("unknown", store.Verdict{New: 1})}))
+		require.NoError(t, f.MarkFolded(t.Context(), "r", []string{"unknown"}))
 		requireBatch(t, f, "r", 0, calls...)
 	},
 	"only a verdict settles": func(t *testing.T, f fixture) {
@@ -106,7 +106,7 @@ var verdictTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, f.SettleCalls(t.Context(), "s", []store.Settlement{settled("s-000", store.Verdict{})}))
 		requireSettled(t, f, "r", "r-003", "r-020", "r-021", "r-022", "r-023", "r-024")
 		for range 2 {
-			require.NoError(t, f.MarkFolded(t.Context(), "r", []string{"r-021", "r-003", "r-005", "s-000", "unknown"}))
+			require.NoError(t, f.MarkFolded(t.Context(), "r", []string{"r-021", "r-003", "r-005", "unknown"}))
 			requireSettled(t, f, "r", "r-020", "r-022", "r-023", "r-024")
 			requireSettled(t, f, "s", "s-000")
 		}

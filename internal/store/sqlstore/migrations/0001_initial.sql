@@ -76,7 +76,7 @@ CREATE TABLE calls (
     folded      BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX calls_of_run ON calls (run, batch, first, intended_at);
-CREATE INDEX calls_unsettled ON calls (brand, intended_at) WHERE state IN ('intended', 'answered');
+CREATE INDEX calls_unsettled ON calls (brand, intended_at, batch, first) WHERE state IN ('intended', 'answered');
 CREATE INDEX calls_unfolded ON calls (brand, run) WHERE folded = 0 AND state <> 'void';
 
 CREATE TABLE ledger_shards (

@@ -1,0 +1,177 @@
+// Command standalone is everything in one process on one machine: a Temporal
+// server, its Web UI, and a worker, kept in SQLite files under one directory.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"github.com/segment-export/segment-export/deployments/standalone/embedded"
+	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/logging"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/worker/service"
+)
+
+// The sandbox's only key and brand, for anybody who tries things out.
+const (
+	sandboxKey   = "sandbox-key"
+	sandboxBrand = "sandbox"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := newApp().RunContext(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "standalone:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left to stop
+	}
+}
+
+func newApp() *cli.App {
+	return &cli.App{
+		Name:            "standalone",
+		Usage:           "a Temporal server, its Web UI and a worker in one process",
+		HideHelpCommand: true,
+		Description: "Everything is kept under --data-dir; a killed process goes on where it was when it is\n" +
+			"started again with the same directory. It listens on this machine only.\n\n" +
+			"Examples:\n" +
+			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
+			"  standalone --data-dir /var/lib/segment-export --files-root /data/segments",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
+			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
+			&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
+			&cli.BoolFlag{Name: "sandbox", Usage: "serve a stand-in for Omnisend and use it; its contacts are in memory, its API key is " + sandboxKey},
+			&cli.IntFlag{Name: "sandbox-port", Value: 9900, Usage: "port of the sandbox; 0 is any free one"},
+			&cli.IntFlag{Name: "temporal-port", Value: 7233, Usage: "port of the Temporal server; 0 is any free one"},
+			&cli.IntFlag{Name: "ui-port", Value: 8233, Usage: "port of the Web UI; 0 is any free one"},
+			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("takes no arguments, %q is one", c.Args().First())
+			}
+			if o := c.String("output"); o != "text" && o != "json" {
+				return fmt.Errorf("--output %q is not text or json", o)
+			}
+			logger, err := logging.New(os.Stderr, c.String("log-format"), c.String("log-level"))
+			if err != nil {
+				return err
+			}
+			return serve(c, logger)
+		},
+	}
+}
+
+// ready is what is printed when everything can be used.
+type ready struct {
+	Temporal string `json:"temporal_address"`
+	UI       string `json:"ui_url"`
+	Omnisend string `json:"omnisend_url"`
+	DataDir  string `json:"data_dir"`
+	Sandbox  bool   `json:"sandbox"`
+}
+
+func serve(c *cli.Context, logger *slog.Logger) (err error) {
+	var stops []func() error
+	defer func() {
+		for i := len(stops) - 1; i >= 0; i-- {
+			err = errors.Join(err, stops[i]())
+		}
+	}()
+	dir := c.String("data-dir")
+	if dir == "" {
+		if dir, err = datadir.Default(); err != nil {
+			return err
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	url := c.String("omnisend-url")
+	if c.Bool("sandbox") {
+		at, stop, err := serveSandbox(c.Context, c.Int("sandbox-port"), logger)
+		if err != nil {
+			return err
+		}
+		stops = append(stops, stop)
+		url = at
+	}
+	server, err := embedded.Start(c.Context, embedded.Options{
+		Dir: filepath.Join(dir, "temporal"), FrontendPort: c.Int("temporal-port"), UIPort: c.Int("ui-port"),
+		SearchAttributes: service.SearchAttributes(), Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	stops = append(stops, server.Stop)
+	temporal, err := client.DialContext(c.Context, client.Options{HostPort: server.Address(), Logger: log.NewStructuredLogger(logger)})
+	if err != nil {
+		return fmt.Errorf("connect to the Temporal server: %w", err)
+	}
+	stops = append(stops, func() error { temporal.Close(); return nil })
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, FilesRoot: c.String("files-root"), OmnisendURL: url, Log: logger})
+	if err != nil {
+		return err
+	}
+	stops = append(stops, s.Stop)
+	if err := s.Start(c.Context); err != nil {
+		return err
+	}
+	r := ready{Temporal: server.Address(), UI: server.UIURL(), Omnisend: url, DataDir: dir, Sandbox: c.Bool("sandbox")}
+	if err := announce(c.App.Writer, c.String("output"), r); err != nil {
+		return err
+	}
+	<-c.Context.Done()
+	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
+	return nil
+}
+
+func announce(w io.Writer, output string, r ready) error {
+	if output == "json" {
+		return json.NewEncoder(w).Encode(r)
+	}
+	text := fmt.Sprintf("ready\n  Temporal   %s\n  Web UI     %s\n  Omnisend   %s\n  data       %s\n", r.Temporal, r.UI, r.Omnisend, r.DataDir)
+	if r.Sandbox {
+		text = strings.TrimSuffix(text, "\n") + fmt.Sprintf("\n  (a sandbox: its API key is %s, its contacts go with this process)\n", sandboxKey)
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// serveSandbox serves the stand-in for Omnisend on this machine.
+func serveSandbox(ctx context.Context, port int, logger *slog.Logger) (url string, stop func() error, err error) {
+	sb, err := sandbox.New(sandbox.Options{Keys: []sandbox.Key{{Key: sandboxKey, Brand: sandboxBrand}},
+		CallsPerMinute: omnisend.CallsPerMinute, BatchDelay: time.Second, Seed: 1})
+	if err != nil {
+		return "", nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return "", nil, fmt.Errorf("sandbox: %w; choose another --sandbox-port", err)
+	}
+	server := &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn)}
+	go func() { _ = server.Serve(listener) }() // ends with ErrServerClosed
+	return "http://" + listener.Addr().String() + "/api", server.Close, nil
+}

@@ -1,0 +1,32 @@
+// Package datadir says where a machine keeps the data of this program, so that
+// the standalone program and the starter look in the same place.
+package datadir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Variable is the environment variable that names another data directory.
+const Variable = "SEGMENT_EXPORT_DATA_DIR"
+
+// name is the directory's own name, below the user's directory for data.
+const name = "segment-export"
+
+// Default returns the data directory of a user who names none:
+// $XDG_DATA_HOME/segment-export, or ~/.local/share/segment-export. It need not
+// exist.
+func Default() (string, error) { return of(os.LookupEnv, os.UserHomeDir) }
+
+// of follows the XDG rules: a relative path in the variable is ignored.
+func of(lookup func(string) (string, bool), home func() (string, error)) (string, error) {
+	if dir, ok := lookup("XDG_DATA_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, name), nil
+	}
+	dir, err := home()
+	if err != nil {
+		return "", fmt.Errorf("the default data directory: %w; name one with %s", err, Variable)
+	}
+	return filepath.Join(dir, ".local", "share", name), nil
+}

@@ -1,0 +1,144 @@
+package files
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/segment-export/segment-export/internal/segment"
+)
+
+// maxRecord is the longest row that is read. One megabyte is far more than any
+// profile has; a longer row is a quote that was never closed.
+const maxRecord = 1 << 20
+
+var utf8BOM = []byte("\ufeff")
+
+// header is what the first line of a file says.
+type header struct {
+	fields []string
+	comma  rune
+	end    position // where the rows begin
+}
+
+// position is a place between two records.
+type position struct {
+	offset int64
+	line   int64 // lines before it
+}
+
+// readHeader reads a file's first line.
+func readHeader(ctx context.Context, f *os.File, where string) (header, error) {
+	malformed := func(what string, args ...any) (header, error) {
+		return header{}, malformed("%s: %s", where, fmt.Sprintf(what, args...))
+	}
+	start := make([]byte, 4)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return header{}, fmt.Errorf("%s: %w", where, err)
+	}
+	start = start[:n]
+	switch {
+	case n == 0:
+		return header{}, fmt.Errorf("%s %w", where, segment.ErrEmpty)
+	case bytes.HasPrefix(start, []byte{0xff, 0xfe}), bytes.HasPrefix(start, []byte{0xfe, 0xff}):
+		return malformed("the file is UTF-16; save it as UTF-8")
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
+		return malformed("the file is a ZIP archive or an Excel workbook; save it as CSV in UTF-8")
+	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
+		return malformed("the file is compressed; unpack it first")
+	}
+	skip := int64(0)
+	if bytes.HasPrefix(start, utf8BOM) {
+		skip = int64(len(utf8BOM))
+	}
+	src := &limitedReader{ctx: ctx, file: f, at: skip, limit: skip + maxRecord}
+	buffered := bufio.NewReaderSize(src, 64<<10)
+	comma, err := separator(buffered)
+	if err != nil {
+		return header{}, fmt.Errorf("%s: %w", where, err)
+	}
+	cr := csv.NewReader(buffered)
+	cr.Comma = comma
+	fields, err := cr.Read()
+	switch {
+	case errors.Is(err, io.EOF):
+		return header{}, fmt.Errorf("%s %w", where, segment.ErrEmpty)
+	case errors.Is(err, errTooLong):
+		return malformed("line 1: the header does not end within %d bytes; is a quote never closed?", maxRecord)
+	case errors.Is(err, csv.ErrQuote), errors.Is(err, csv.ErrBareQuote):
+		return malformed("line 1: the header has a quote that is not closed as it should be")
+	case err != nil:
+		return header{}, fmt.Errorf("%s: %w", where, err)
+	}
+	h := header{comma: comma, end: position{offset: skip + cr.InputOffset(), line: lastLine(cr, fields)}}
+	for i, field := range fields {
+		field = strings.TrimSpace(field)
+		switch {
+		case strings.ContainsRune(field, 0):
+			return malformed("the header holds NUL bytes; the file is not UTF-8 text: save it as CSV in UTF-8")
+		case !utf8.ValidString(field):
+			return malformed("the header is not UTF-8; save the file as UTF-8")
+		case strings.ContainsRune(field, '\r'):
+			return malformed("lines end with CR alone; save the file with LF or CRLF")
+		case field == "":
+			return malformed("column %d has no name in the header", i+1)
+		case slices.Contains(h.fields, field):
+			return malformed("the header names the column %q twice", field)
+		}
+		h.fields = append(h.fields, field)
+	}
+	return h, nil
+}
+
+// separator finds out what separates columns: a comma when the header line has
+// one outside quotes, else a semicolon, else a tab; a comma when it has none of
+// them, since then there is one column.
+func separator(r *bufio.Reader) (rune, error) {
+	var seen [utf8.RuneSelf]bool
+	quoted, content := false, false
+	for size := 4 << 10; ; size = min(2*size, r.Size()) {
+		peeked, err := r.Peek(size)
+		for _, c := range peeked {
+			if c == '"' {
+				quoted = !quoted
+			}
+			if c == '\n' && !quoted && content {
+				break
+			}
+			content = content || c != '\n' && c != '\r'
+			if c < utf8.RuneSelf && !quoted {
+				seen[c] = true
+			}
+		}
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
+			return 0, err
+		}
+		for _, comma := range []byte{',', ';', '\t'} {
+			if seen[comma] {
+				return rune(comma), nil
+			}
+		}
+		if err != nil || size == r.Size() {
+			return ',', nil
+		}
+		seen, quoted, content = [utf8.RuneSelf]bool{}, false, false
+	}
+}
+
+// lastLine returns the line, counted from 1 at the start of the reader, on
+// which the record ends that was read last. (A line break within quotes is one
+// LF in the value, whatever it is in the file.)
+func lastLine(r *csv.Reader, record []string) int64 {
+	last := len(record) - 1
+	line, _ := r.FieldPos(last)
+	return int64(line + strings.Count(record[last], "\n"))
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package files
+
+import "io/fs"
+
+// inode returns 0: there is no number that a FileInfo knows.
+func inode(fs.FileInfo) uint64 { return 0 }

@@ -1,0 +1,355 @@
+// Package segmenttest is what every segment.Source must do. An implementation
+// calls Run in a test of its own.
+package segmenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/segment"
+)
+
+// Table is a segment's content.
+type Table struct {
+	Fields []string
+	Rows   [][]string
+}
+
+// Place is where an implementation keeps the segments of one test.
+type Place interface {
+	// Put stores a segment, in place of one of that name.
+	Put(t *testing.T, name string, table Table)
+	// Source returns the source of what was put.
+	Source() segment.Source
+}
+
+// Options say what an implementation does not promise.
+type Options struct {
+	// NoResume: a read that was broken off begins anew; Open with a cursor may
+	// give ErrChanged. Without it, it must go on where it was.
+	NoResume bool
+}
+
+// Run checks an implementation. It makes an empty place for each test.
+func Run(t *testing.T, make func(t *testing.T) Place, o Options) {
+	for name, test := range map[string]func(*testing.T, Place, Options){
+		"segments are listed":         listed,
+		"all rows in order":           complete,
+		"fields in the order asked":   order,
+		"missing fields":              missing,
+		"no such segment":             notFound,
+		"no rows":                     noRows,
+		"odd characters":              oddCharacters,
+		"resume from every row":       resume,
+		"a foreign cursor":            foreignCursor,
+		"change in mid-read":          changed,
+		"change before a resume":      changedBeforeResume,
+		"cancellation":                canceled,
+		"several readers at once":     concurrent,
+		"reading changes nothing":     repeatable,
+		"more rows than fit a buffer": many,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, make(t), o) })
+	}
+}
+
+// Row is a row that was read, with its values copied.
+type Row struct {
+	Number  int64
+	Values  []string
+	Problem segment.Problem
+}
+
+// ReadAll reads a segment to its end.
+func ReadAll(t testing.TB, s segment.Source, name string, fields []string, after segment.Cursor) []Row {
+	t.Helper()
+	r, err := s.Open(t.Context(), name, fields, after)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	rows, err := Drain(r)
+	require.NoError(t, err)
+	return rows
+}
+
+// Drain reads what is left of a reader; the error is nil at the end.
+func Drain(r segment.Reader) ([]Row, error) {
+	var rows []Row
+	for {
+		row, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, Row{row.Number, slices.Clone(row.Values), row.Problem})
+	}
+}
+
+func values(rows []Row) [][]string {
+	var all [][]string
+	for _, row := range rows {
+		all = append(all, row.Values)
+	}
+	return all
+}
+
+// people makes a table of n rows.
+func people(n int) Table {
+	table := Table{Fields: []string{"CustomerId", "Email", "City"}}
+	for i := range n {
+		city := "Łódź"
+		if i%3 == 0 {
+			city = ""
+		}
+		table.Rows = append(table.Rows, []string{fmt.Sprint(i), fmt.Sprintf("p%d@example.com", i), city})
+	}
+	return table
+}
+
+func listed(t *testing.T, p Place, _ Options) {
+	infos, err := p.Source().Segments(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, infos)
+	for _, name := range []string{"winter", "autumn", "spring"} {
+		p.Put(t, name, people(2))
+	}
+	infos, err = p.Source().Segments(t.Context())
+	require.NoError(t, err)
+	var names []string
+	for _, info := range infos {
+		names = append(names, info.Name)
+		info, err = p.Source().Describe(t.Context(), info.Name)
+		require.NoError(t, err)
+		require.Equal(t, people(0).Fields, info.Fields)
+	}
+	require.Equal(t, []string{"autumn", "spring", "winter"}, names)
+}
+
+func complete(t *testing.T, p Place, _ Options) {
+	table := people(100)
+	p.Put(t, "s", table)
+	rows := ReadAll(t, p.Source(), "s", table.Fields, nil)
+	require.Equal(t, table.Rows, values(rows))
+	last := int64(0)
+	for _, row := range rows {
+		require.Empty(t, row.Problem)
+		require.Greater(t, row.Number, last)
+		last = row.Number
+	}
+}
+
+func order(t *testing.T, p Place, _ Options) {
+	p.Put(t, "s", people(2))
+	rows := ReadAll(t, p.Source(), "s", []string{"City", "CustomerId", "City"}, nil)
+	require.Equal(t, [][]string{{"", "0", ""}, {"Łódź", "1", "Łódź"}}, values(rows))
+	require.Len(t, ReadAll(t, p.Source(), "s", nil, nil), 2)
+}
+
+func missing(t *testing.T, p Place, _ Options) {
+	p.Put(t, "s", people(2))
+	_, err := p.Source().Open(t.Context(), "s", []string{"Email", "Phone", "email", "City"}, nil)
+	var e *segment.MissingFieldsError
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, []string{"Phone", "email"}, e.Missing)
+	require.Equal(t, people(0).Fields, e.Fields)
+	require.NotEmpty(t, e.Place)
+}
+
+func notFound(t *testing.T, p Place, _ Options) {
+	p.Put(t, "here", people(1))
+	for _, name := range []string{"s", "", "../here", "here/../here", "HERE\x00"} {
+		_, err := p.Source().Open(t.Context(), name, nil, nil)
+		require.ErrorIs(t, err, segment.ErrNotFound, "%q", name)
+		_, err = p.Source().Describe(t.Context(), name)
+		require.ErrorIs(t, err, segment.ErrNotFound, "%q", name)
+	}
+	_, err := p.Source().Open(t.Context(), "s", nil, nil)
+	require.ErrorContains(t, err, `"here"`, "it names what exists")
+}
+
+func noRows(t *testing.T, p Place, _ Options) {
+	p.Put(t, "s", people(0))
+	require.Empty(t, ReadAll(t, p.Source(), "s", []string{"Email"}, nil))
+}
+
+func oddCharacters(t *testing.T, p Place, _ Options) {
+	table := Table{Fields: []string{"id", "Name, full", `"quoted"`}, Rows: [][]string{
+		{"1", "O'Brien", `say "hi"`},
+		{"2", "a,b;c\td", "line\nbreak"},
+		{"3", "Zoë 東京 👩\u200d👧", "\u202e"},
+		{"4", "", ""},
+		{"5", " spaces ", `"`},
+		{"6", "NULL", `\N`},
+		{"7", "line\n\n\nbreaks", "\n"},
+		{"8", `\"`, `''`},
+	}}
+	p.Put(t, "s", table)
+	require.Equal(t, table.Rows, values(ReadAll(t, p.Source(), "s", table.Fields, nil)))
+}
+
+func resume(t *testing.T, p Place, o Options) {
+	table := people(20)
+	table.Rows[7][2] = "two\nlines"
+	table.Rows[11][2] = "three\n\"quoted\"\nlines"
+	p.Put(t, "s", table)
+	all := ReadAll(t, p.Source(), "s", table.Fields, nil)
+	r, err := p.Source().Open(t.Context(), "s", table.Fields, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	for n := 0; n <= len(all); n++ {
+		if n > 0 {
+			_, err := r.Next()
+			require.NoError(t, err)
+		}
+		cursor := r.Cursor()
+		if o.NoResume {
+			_, err := p.Source().Open(t.Context(), "s", table.Fields, cursor)
+			require.ErrorIs(t, err, segment.ErrChanged)
+			continue
+		}
+		again, err := p.Source().Open(t.Context(), "s", table.Fields, cursor)
+		require.NoError(t, err)
+		require.Equal(t, cursor, again.Cursor(), "nothing read, nothing moved")
+		rest, err := Drain(again)
+		require.NoError(t, err)
+		require.NoError(t, again.Close())
+		require.Equal(t, append([]Row(nil), all[n:]...), rest, "after %d rows", n)
+	}
+	_, err = r.Next()
+	require.ErrorIs(t, err, io.EOF)
+	_, err = r.Next()
+	require.ErrorIs(t, err, io.EOF, "the end stays the end")
+}
+
+func foreignCursor(t *testing.T, p Place, _ Options) {
+	p.Put(t, "a", people(5))
+	p.Put(t, "b", people(5))
+	r, err := p.Source().Open(t.Context(), "a", nil, nil)
+	require.NoError(t, err)
+	cursor := r.Cursor()
+	require.NoError(t, r.Close())
+	damaged := slices.Clone(cursor)
+	damaged[len(damaged)/2] ^= 1
+	for name, cursors := range map[string][]segment.Cursor{"a": {{}, []byte("x"), damaged, cursor[:len(cursor)-1]}, "b": {cursor}} {
+		for _, cursor := range cursors {
+			_, err := p.Source().Open(t.Context(), name, nil, cursor)
+			require.ErrorIs(t, err, segment.ErrChanged, "%s: %q", name, cursor)
+		}
+	}
+}
+
+func changed(t *testing.T, p Place, _ Options) {
+	p.Put(t, "s", people(10))
+	r, err := p.Source().Open(t.Context(), "s", []string{"Email"}, nil)
+	require.NoError(t, err)
+	defer r.Close() //nolint:errcheck // it may not even be open any more
+	_, err = r.Next()
+	require.NoError(t, err)
+	p.Put(t, "s", people(11))
+	_, err = Drain(r)
+	if err != nil {
+		require.ErrorIs(t, err, segment.ErrChanged)
+		return
+	}
+	// A source that can keep its view may end well, with the old rows.
+	t.Log("the view was kept")
+}
+
+func changedBeforeResume(t *testing.T, p Place, _ Options) {
+	p.Put(t, "s", people(10))
+	r, err := p.Source().Open(t.Context(), "s", []string{"Email"}, nil)
+	require.NoError(t, err)
+	_, err = r.Next()
+	require.NoError(t, err)
+	cursor := r.Cursor()
+	require.NoError(t, r.Close())
+	p.Put(t, "s", people(11))
+	_, err = p.Source().Open(t.Context(), "s", []string{"Email"}, cursor)
+	require.ErrorIs(t, err, segment.ErrChanged)
+	require.Len(t, ReadAll(t, p.Source(), "s", []string{"Email"}, nil), 11)
+}
+
+func canceled(t *testing.T, p Place, _ Options) {
+	const rows = 20_000
+	p.Put(t, "s", people(rows))
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := p.Source().Open(ctx, "s", []string{"Email"}, nil)
+	require.NoError(t, err)
+	defer r.Close() //nolint:errcheck // it was cancelled
+	_, err = r.Next()
+	require.NoError(t, err)
+	cancel()
+	left, err := Drain(r)
+	require.ErrorIs(t, err, context.Canceled)
+	require.LessOrEqual(t, len(left), 5_000, "noticed soon")
+	_, err = p.Source().Open(ctx, "s", nil, nil)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func concurrent(t *testing.T, p Place, _ Options) {
+	table := people(2_000)
+	p.Put(t, "s", table)
+	source := p.Source()
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			r, err := source.Open(t.Context(), "s", table.Fields, nil)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			rows, err := Drain(r)
+			if err == nil && !slices.EqualFunc(table.Rows, rows, func(a []string, b Row) bool { return slices.Equal(a, b.Values) }) {
+				err = errors.New("other rows than were put")
+			}
+			errs[i] = errors.Join(err, r.Close())
+		})
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+}
+
+func repeatable(t *testing.T, p Place, _ Options) {
+	p.Put(t, "s", people(50))
+	first := ReadAll(t, p.Source(), "s", []string{"Email"}, nil)
+	require.Equal(t, first, ReadAll(t, p.Source(), "s", []string{"Email"}, nil))
+}
+
+func many(t *testing.T, p Place, o Options) {
+	const rows, page = 50_000, 7_001
+	table := people(rows)
+	p.Put(t, "s", table)
+	if o.NoResume {
+		require.Len(t, ReadAll(t, p.Source(), "s", []string{"CustomerId"}, nil), rows)
+		return
+	}
+	// Broken off again and again, nothing is lost and nothing comes twice.
+	var cursor segment.Cursor
+	seen := 0
+	for done := false; !done; {
+		r, err := p.Source().Open(t.Context(), "s", []string{"CustomerId"}, cursor)
+		require.NoError(t, err)
+		for range page {
+			row, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				done = true
+				break
+			}
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(seen), row.Values[0])
+			seen++
+		}
+		cursor = r.Cursor()
+		require.NoError(t, r.Close())
+	}
+	require.Equal(t, rows, seen)
+}

@@ -1,0 +1,212 @@
+// Package cli is the command line: a function of arguments, environment and
+// streams that returns an exit code. It is a client of Temporal and of nothing
+// else: whatever it wants done, a worker does.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+// Run carries out one command line and returns its exit code. When ctx ends it
+// returns soon; a run that was begun goes on without it.
+func Run(ctx context.Context, o Options) int {
+	s := &session{o: &o, format: wantedFormat(o.Args)}
+	defer s.close()
+	err := s.run(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if code, ok := errors.AsType[ended](err); ok {
+		return int(code)
+	}
+	f := asFailure(err)
+	if ctx.Err() != nil && f.class != classInterrupted {
+		// Whatever broke off, broke off because of the signal.
+		f = &failure{class: classInterrupted, message: "interrupted"}
+	}
+	s.report(f)
+	return f.code()
+}
+
+func (s *session) run(ctx context.Context) error {
+	app := s.app()
+	args, err := arrange(app, s.o.Args)
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, args)
+}
+
+// report tells a failure to people, and to scripts in their format.
+func (s *session) report(f *failure) {
+	fmt.Fprintf(s.o.Err, "starter: %s\n", clean(f.message))
+	if s.format != formatJSON && s.format != formatYAML {
+		return
+	}
+	type content struct {
+		Class   string `json:"class"`
+		Message string `json:"message"`
+	}
+	raw, err := json.Marshal(map[string]content{"error": {f.class, f.message}})
+	if err == nil {
+		_ = s.print(raw, nil)
+	}
+}
+
+func (s *session) app() *cli.App {
+	app := &cli.App{
+		Name:      "starter",
+		Usage:     "carries customer segments into Omnisend",
+		UsageText: "starter COMMAND [ARGUMENTS] [OPTIONS]",
+		Description: `Plans, starts, watches and repairs exports. It asks a worker through Temporal and keeps nothing itself.
+
+The server is found by the usual settings of Temporal clients: TEMPORAL_ADDRESS (127.0.0.1:7233 when
+nothing is set), TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.
+Who you are is the file identity.json in SEGMENT_EXPORT_DATA_DIR, else in ~/.local/share/segment-export.
+SEGMENT_EXPORT_WORKER_FINGERPRINT pins the worker's key that secrets are sealed to.
+
+First steps:
+   starter source add crm --kind files --path ./segments
+   starter connection add "Spring shop" --agree
+   starter export add spring --connection "Spring shop" --source crm --segment spring_buyers --id CustomerId --map email=Email
+   starter plan spring
+   starter run spring
+
+` + exitHelp,
+		Version:                   version(),
+		Flags:                     s.commonFlags(),
+		Writer:                    s.o.Out,
+		ErrWriter:                 s.o.Err,
+		Reader:                    s.o.In,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides how to exit
+		OnUsageError:              usageError,
+		DisableSliceFlagSeparator: true, // names may contain commas
+		Commands: []*cli.Command{
+			s.sourceCommands(),
+			s.connectionCommands(),
+			s.exportCommands(),
+			s.planCommand(),
+			s.runCommand(),
+			s.runsCommands(),
+			s.whoAmICommand(),
+		},
+	}
+	return app
+}
+
+// commonFlags are taken by every command, before and after its name.
+func (s *session) commonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: formatText, Usage: "`FORMAT` of the answer: text, json or yaml"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, only the answer and failures"},
+		&cli.BoolFlag{Name: "verbose", Usage: "show the Temporal client's own warnings"},
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+
+// leaf is a command that does something.
+type leaf struct {
+	name    string
+	args    string // "NAME", "[RUN|EXPORT]", or none
+	usage   string
+	detail  string // one paragraph or more
+	example string
+	flags   []cli.Flag
+	do      func(c *cli.Context) error
+}
+
+func (s *session) leaf(path string, l leaf) *cli.Command {
+	full := strings.TrimSpace("starter " + path + " " + l.name)
+	text := strings.TrimSpace(full + " " + l.args)
+	if len(l.flags) > 0 {
+		text += " [OPTIONS]"
+	}
+	description := "Example:\n   " + strings.ReplaceAll(l.example, "\n", "\n   ")
+	if l.detail != "" {
+		description = l.detail + "\n\n" + description
+	}
+	return &cli.Command{
+		Name: l.name, Usage: l.usage, UsageText: text, Description: description,
+		Flags:           append(l.flags, s.commonFlags()...),
+		HideHelpCommand: true, // "help" may be the name of something
+		OnUsageError:    usageError,
+		Action: func(c *cli.Context) error {
+			if err := s.begin(c); err != nil {
+				return err
+			}
+			if err := checkArgs(c, l.args, text); err != nil {
+				return err
+			}
+			return l.do(c)
+		},
+	}
+}
+
+func group(name, usage string, commands ...*cli.Command) *cli.Command {
+	return &cli.Command{Name: name, Usage: usage, Subcommands: commands, HideHelpCommand: true, OnUsageError: usageError}
+}
+
+// checkArgs sees to it that a command gets as many arguments as it takes; none
+// takes more than one.
+func checkArgs(c *cli.Context, args, text string) error {
+	most := 1
+	if args == "" {
+		most = 0
+	}
+	switch n := c.NArg(); {
+	case n > most:
+		return usage("unexpected argument %q (names with spaces need quotes); usage: %s", c.Args().Get(most), text)
+	case n == 0 && args != "" && !strings.HasPrefix(args, "["):
+		return usage("%s is missing; usage: %s", args, text)
+	case n == 1 && c.Args().First() == "" && !strings.HasPrefix(args, "["):
+		return usage("%s is empty; usage: %s", args, text)
+	}
+	return nil
+}
+
+// required refuses a command line without the options.
+func required(c *cli.Context, names ...string) error {
+	for _, n := range names {
+		if !c.IsSet(n) {
+			return usage("the option --%s is missing (see: %s --help)", n, strings.TrimPrefix(c.Command.HelpName, " "))
+		}
+	}
+	return nil
+}
+
+// version is the module's version, or the revision it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
+			return s.Value
+		}
+	}
+	return v
+}
+
+func (s *session) whoAmICommand() *cli.Command {
+	return s.leaf("", leaf{
+		name: "whoami", usage: "whom the worker takes you for",
+		example: "starter whoami",
+		do: func(c *cli.Context) error {
+			return show(c, s, command.WhoAmI, nil, func(p *page, a command.WhoAmIAnswer) {
+				p.line("%s, %s", a.Name, a.Role)
+			})
+		},
+	})
+}

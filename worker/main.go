@@ -1,0 +1,104 @@
+// Command worker carries out exports for an existing Temporal. It does not
+// contain a Temporal server; the program standalone does.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+
+	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/logging"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/store/sqlstore"
+	"github.com/segment-export/segment-export/worker/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := app().RunContext(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left to stop
+	}
+}
+
+func app() *cli.App {
+	store := &cli.StringFlag{Name: "store-url", EnvVars: []string{"SEGMENT_EXPORT_STORE_URL"},
+		Usage: "PostgreSQL connection string of the store; without it a SQLite file in the data directory, for one worker"}
+	return &cli.App{
+		Name:  "worker",
+		Usage: "carries out segment exports for a Temporal cluster or Temporal Cloud",
+		Description: "Finds Temporal through the standard client settings: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,\n" +
+			"TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.\n\n" +
+			"Example:\n  TEMPORAL_ADDRESS=temporal:7233 worker run --files-root /data/segments",
+		HideHelpCommand: true,
+		Commands: []*cli.Command{
+			{Name: "run", Usage: "poll for work until told to stop", Action: run,
+				Description: "Example:\n  worker run --data-dir /var/lib/segment-export --files-root /data/segments",
+				Flags: []cli.Flag{store,
+					&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "keyring, identity, and the SQLite store"},
+					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
+					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
+					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+					&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+				}},
+			{Name: "migrate", Usage: "bring the PostgreSQL store's schema up to date", Flags: []cli.Flag{store},
+				Description: "Example:\n  SEGMENT_EXPORT_STORE_URL=postgres://… worker migrate",
+				Action: func(c *cli.Context) error {
+					if c.String("store-url") == "" {
+						return fmt.Errorf("--store-url or SEGMENT_EXPORT_STORE_URL is needed; a SQLite store is migrated when it is opened")
+					}
+					return sqlstore.MigratePostgres(c.Context, c.String("store-url"))
+				}},
+		},
+	}
+}
+
+func run(c *cli.Context) error {
+	logger, err := logging.New(os.Stderr, c.String("log-format"), c.String("log-level"))
+	if err != nil {
+		return err
+	}
+	dir := c.String("data-dir")
+	if dir == "" {
+		if dir, err = datadir.Default(); err != nil {
+			return err
+		}
+	}
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return fmt.Errorf("temporal client settings: %w", err)
+	}
+	options.Logger = log.NewStructuredLogger(logger)
+	dial, cancel := context.WithTimeout(c.Context, 10*time.Second)
+	defer cancel()
+	temporal, err := client.DialContext(dial, options)
+	if err != nil {
+		return fmt.Errorf("no Temporal at %s: %w", options.HostPort, err)
+	}
+	defer temporal.Close()
+	if err := service.CheckSearchAttributes(dial, temporal, options.Namespace); err != nil {
+		return err
+	}
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Postgres: c.String("store-url"),
+		FilesRoot: c.String("files-root"), OmnisendURL: c.String("omnisend-url"), Log: logger})
+	if err != nil {
+		return err
+	}
+	if err := s.Start(c.Context); err != nil {
+		return err
+	}
+	logger.Info("ready", "temporal", options.HostPort, "namespace", options.Namespace, "data_dir", dir)
+	<-c.Context.Done()
+	logger.Info("stopping: calls in flight end, the rest is handed over")
+	return s.Stop()
+}

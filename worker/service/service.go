@@ -1,0 +1,216 @@
+// Package service wires a worker together: store, keyring, sources, the client
+// of Omnisend, activities and workflows. The programs worker and standalone
+// differ only in where Temporal is.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/files"
+	"github.com/segment-export/segment-export/internal/store"
+	"github.com/segment-export/segment-export/internal/store/sqlstore"
+	"github.com/segment-export/segment-export/workflows"
+)
+
+// RequestTimeout is the longest time that one request to Omnisend may take.
+const RequestTimeout = 30 * time.Second
+
+// Options say where a worker keeps and finds things.
+type Options struct {
+	DataDir     string // keyring, identity, and the store unless it is PostgreSQL; made if missing
+	Postgres    string // the store's connection string; empty: SQLite in DataDir
+	FilesRoot   string // paths of sources are below it
+	OmnisendURL string // new connections are bound to it
+	Log         *slog.Logger
+	Tuning      activities.Tuning
+}
+
+// Service is a worker with everything it needs, ready to be started.
+type Service struct {
+	Store      store.Store
+	Identity   *access.Identity
+	IdentityAt string // path of the identity's file
+	activities *activities.Activities
+	worker     worker.Worker
+	log        *slog.Logger
+	root       *os.Root
+	stop       context.CancelFunc
+	ended      chan struct{}
+}
+
+// Open opens the store and the keyring and makes the worker, without starting
+// it. The client stays the caller's.
+func Open(ctx context.Context, temporal client.Client, o Options) (*Service, error) {
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	root, err := os.OpenRoot(o.FilesRoot)
+	if err != nil {
+		return nil, fmt.Errorf("--files-root: %w", err)
+	}
+	s := &Service{log: o.Log, root: root, IdentityAt: filepath.Join(o.DataDir, access.IdentityFile)}
+	if s.Store, err = openStore(ctx, o); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	keyring, err := openKeyring(ctx, s.Store, filepath.Join(o.DataDir, "keyring.json"))
+	if err == nil {
+		s.Identity, _, err = access.LoadOrCreateIdentity(s.IdentityAt, keyring.PublicKey())
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Store.Close(), root.Close())
+	}
+	s.activities = activities.New(activities.Dependencies{
+		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: s.Identity, Log: o.Log,
+		OpenSource: s.openSource,
+		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
+			return omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
+		},
+		Endpoint: o.OmnisendURL, Tuning: o.Tuning,
+	})
+	s.worker = worker.New(temporal, command.TaskQueue, worker.Options{
+		// What is in flight when the worker is told to stop may end: a call to
+		// Omnisend takes at most RequestTimeout.
+		WorkerStopTimeout: RequestTimeout + 5*time.Second,
+	})
+	workflows.Register(s.worker, s.activities)
+	return s, nil
+}
+
+func openStore(ctx context.Context, o Options) (store.Store, error) {
+	opts := sqlstore.Options{RequestTimeout: RequestTimeout}
+	if o.Postgres != "" {
+		return sqlstore.OpenPostgres(ctx, o.Postgres, opts)
+	}
+	return sqlstore.OpenSQLite(ctx, filepath.Join(o.DataDir, "store.db"), opts)
+}
+
+// The object of the catalogue by which a store knows its keyring.
+const (
+	metaKind    = "meta"
+	metaKeyring = "keyring"
+)
+
+// openKeyring loads the store's keyring, or makes one for a store that has none
+// yet. A worker with another keyring could read nothing and would write what
+// nobody else can read, so it does not start.
+func openKeyring(ctx context.Context, s store.Store, path string) (*seal.Keyring, error) {
+	known, err := s.Object(ctx, metaKind, metaKeyring)
+	if err == nil {
+		return checkedKeyring(path, known.Sealed)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	k, _, err := seal.LoadOrCreateKeyring(path)
+	if err != nil {
+		return nil, err
+	}
+	check, err := k.SealCheck()
+	if err != nil {
+		return nil, err
+	}
+	err = s.CreateObject(ctx, store.Object{Kind: metaKind, Name: metaKeyring, Body: []byte(`{}`), Sealed: check})
+	if errors.Is(err, store.ErrExists) { // another worker was faster
+		known, err := s.Object(ctx, metaKind, metaKeyring)
+		if err != nil {
+			return nil, err
+		}
+		return checkedKeyring(path, known.Sealed)
+	}
+	return k, err
+}
+
+func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
+	k, err := seal.LoadKeyring(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the keyring %s is missing, and this store was made with one: %w", path, seal.ErrWrongKeyring)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k, k.OpenCheck(check)
+}
+
+func (s *Service) openSource(src catalogue.Source) (segment.Source, error) {
+	return files.New(s.root, src.Path)
+}
+
+// Start begins to poll for work and to clean up, and returns.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.worker.Start(); err != nil {
+		return fmt.Errorf("start the worker: %w", err)
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.ended = make(chan struct{})
+	go s.cleanUp(ctx)
+	return nil
+}
+
+// Stop stops polling, lets calls in flight end, hands the rest over, and closes
+// the store. It is called once.
+func (s *Service) Stop() error {
+	if s.stop != nil {
+		s.stop()
+		s.worker.Stop()
+		<-s.ended
+	}
+	return errors.Join(s.Store.Close(), s.root.Close())
+}
+
+const (
+	// rejectsKept is how long rejects and a plan's samples are kept: they are
+	// personal data.
+	rejectsKept = 30 * 24 * time.Hour
+	// batchesKept is how long the contacts of calls without a verdict are kept;
+	// Omnisend keeps the results of batches for 7 days.
+	batchesKept = 8 * 24 * time.Hour
+)
+
+// cleanUp ends runs that were terminated in Temporal and deletes what has
+// expired, now and every hour.
+func (s *Service) cleanUp(ctx context.Context) {
+	defer close(s.ended)
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if err := s.cleanUpOnce(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "cleaning up failed and is tried again in an hour", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Service) cleanUpOnce(ctx context.Context) error {
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	errs := []error{s.activities.ReapTerminated(ctx)}
+	for kind, kept := range map[store.BlobKind]time.Duration{
+		store.BlobReject: rejectsKept, store.BlobSamples: rejectsKept, store.BlobBatch: batchesKept,
+	} {
+		_, err := s.Store.ExpireSpool(ctx, kind, now.Add(-kept))
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
