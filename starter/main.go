@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.temporal.io/sdk/contrib/envconfig"
+
 	"github.com/segment-export/segment-export/starter/cli"
 )
 
@@ -21,5 +23,5 @@ func run() int {
 	defer stop()
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, cli.FromSystem(os.Args[1:]))
+	return cli.Run(ctx, cli.FromSystem(os.Args[1:], envconfig.EnvLookupOS))
 }

@@ -2,13 +2,13 @@ package catalogue
 
 import (
 	"fmt"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/segment-export/segment-export/internal/omnisend"
 )
 
 // TransferStatement is what an administrator agrees to with a connection; its
@@ -58,23 +58,10 @@ func (c *Connection) Check() error {
 		return invalid("--share %v is not above 0 and at most 1", c.Share)
 	case c.CallsPerMinute < 0:
 		return invalid("--calls-per-minute %d is negative", c.CallsPerMinute)
-	case c.CallsPerMinute == 0 && !IsLoopback(c.Endpoint):
+	case c.CallsPerMinute == 0 && !omnisend.IsLoopback(c.Endpoint):
 		return invalid("--calls-per-minute 0 is no limit at all, which is taken only for an endpoint on this machine; %s is not", c.Endpoint)
 	}
 	return nil
-}
-
-// IsLoopback says whether a base URL points at this very machine.
-func IsLoopback(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	if strings.EqualFold(u.Hostname(), "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return err == nil && ip.IsLoopback()
 }
 
 var property = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)

@@ -282,7 +282,7 @@ func TestOnlyAssignedCountryCodesAreSent(t *testing.T) {
 
 func TestCachesStayBounded(t *testing.T) {
 	m := newMapper(t, Mapping{Email: "Email", Country: "Country"}, ConsentRule{})
-	for i := range 3 * maxCached {
+	for i := range maxCached + 100 {
 		n := strings.Repeat("x", i%100) + string(rune('a'+i%26)) + strings.Repeat("y", i/100)
 		_ = m.country(n)
 		_, _ = m.domain("ü" + n + ".example")

@@ -155,7 +155,7 @@ const (
 // Step is one step of progress in a run, stored whole or not at all.
 type Step struct {
 	Run   string
-	Name  string     // of the state: "collect/0", "decide"
+	Name  string     // of the state: "collect/0", "decide"; empty: no state is stored
 	Lease Lease      // must still be held, else ErrFenced; the zero Lease is not checked
 	State []byte     // replaces the state of that name
 	Blobs []Blob     // added; one with the same kind, group and seq is replaced
@@ -252,18 +252,20 @@ type CallTotals struct {
 type Calls interface {
 	// IntendCalls records calls that are about to be made, and in the same
 	// transaction the answer of the one before, if answered is not nil (its
-	// Origin and BatchID count). The lease must be held, else ErrFenced. A call
-	// whose Origin exists is left as it is.
+	// Origin and BatchID count; ErrNotFound when it was never intended, and no
+	// change when it has an answer or a verdict already). The lease must be held,
+	// else ErrFenced. A call whose Origin exists is left as it is.
 	IntendCalls(ctx context.Context, lease Lease, answered *Call, next ...Call) error
 	// CallsOfBatch returns the calls of one batch, ordered by First and then by
 	// time, void ones included.
 	CallsOfBatch(ctx context.Context, run string, batch int) ([]Call, error)
 	// Unsettled returns the calls of a brand that are intended or answered,
-	// oldest first, at most limit; run narrows it to one run when not empty.
+	// oldest first, at most limit (0: all); run narrows it to one run when not
+	// empty.
 	Unsettled(ctx context.Context, brand, run string, limit int) ([]Call, error)
 	// SettleCalls records verdicts; blobs are added to the run's spool in the
 	// same transaction (contacts that go again in a later batch). A call that is
-	// settled already is left as it is.
+	// settled or void already is left as it is, and one that is not known left out.
 	SettleCalls(ctx context.Context, run string, settled []Settlement, blobs ...Blob) error
 	// SettledCalls returns a run's settled calls that are not in the ledger
 	// yet, ordered by batch and First.
@@ -298,13 +300,21 @@ type Ledger interface {
 // 60 s after the longest time that a request may take.
 type Budget interface {
 	// TakeSlot takes a slot if one is free and none must be waited for. Else it
-	// takes nothing and says how long to wait before asking again.
+	// takes nothing and says how long to wait before asking again: for one waiter
+	// exactly, so let one of a process wait for all. After a rest a few slots may be
+	// had at once; then they come at the pace of the limit, and up to 25 % faster
+	// to make up for a stall of a few seconds.
 	TakeSlot(ctx context.Context, brand string, limit Limit) (SlotGrant, error)
-	// FreeSlot notes that the answer came: the slot frees 60 s from now.
+	// FreeSlot notes that the answer came: the slot frees 60 s from now. Told
+	// twice, the first time counts.
 	FreeSlot(ctx context.Context, brand string, slot int64) error
-	// PauseBrand lets nobody take a slot for that long: Omnisend answered 429.
-	// It also lowers the limit that TakeSlot grants when our own window was not
-	// full, since then others spend the same budget; the limit recovers with time.
+	// PauseBrand lets nobody take a slot for that long: Omnisend answered 429. A
+	// wait of 0 is one that Omnisend did not name: 2 s, doubled with each 429 in a
+	// row up to 60 s. A pause is never made shorter, and a 429 told during one is
+	// part of it. The limit that TakeSlot grants is lowered too: to what our own
+	// window held when that was not full, since then others spend the same budget
+	// (by half at most, never under 5 %), else by 5 %; it recovers by 5 % of the
+	// connection's limit every 10 s.
 	PauseBrand(ctx context.Context, brand string, wait time.Duration, limit Limit) error
 	// BudgetState tells how a brand's budget stands.
 	BudgetState(ctx context.Context, brand string, limit Limit) (BudgetState, error)
@@ -348,13 +358,17 @@ func (e *LeaseHeldError) Error() string { return "the lease " + e.Name + " is he
 type Leases interface {
 	// AcquireLease takes the lease for ttl; *LeaseHeldError while another holds it.
 	AcquireLease(ctx context.Context, name string, ttl time.Duration) (Lease, error)
-	// RenewLease extends it by ttl from now; ErrFenced when it was lost.
+	// RenewLease extends it by ttl from now; ErrFenced when it was lost. One that
+	// ran out and that nobody took since is not lost: it is still held wherever a
+	// lease must be.
 	RenewLease(ctx context.Context, l Lease, ttl time.Duration) error
-	// ReleaseLease gives it up at once; a lease lost already is no error.
+	// ReleaseLease gives it up at once: whoever acts on it still is fenced. A lease
+	// lost already is no error.
 	ReleaseLease(ctx context.Context, l Lease) error
 	// TakeTurn gives the brand's turn to the run, so that no two runs have calls
 	// on the way to one brand: true when it has it. A turn whose run has ended
-	// is free.
+	// is free, and a run that has ended gets none. ErrNotFound for a run that is
+	// not stored.
 	TakeTurn(ctx context.Context, brand, run string) (bool, error)
 	// YieldTurn gives the turn back; no error when the run does not have it.
 	YieldTurn(ctx context.Context, brand, run string) error
@@ -377,8 +391,10 @@ type Audit interface {
 	// execution that carries it out; ErrExists when another execution used the
 	// same id. The same execution may call it again.
 	BeginCommand(ctx context.Context, id, workflowRun string) error
-	// AddAudit adds or replaces the entry with that ID; At is set by the store.
+	// AddAudit adds or replaces the entry with that ID; At is set by the store
+	// when it is added.
 	AddAudit(ctx context.Context, e AuditEntry) error
-	// AuditEntries returns entries, newest first, at most limit.
+	// AuditEntries returns entries, newest first, at most limit (0: 50), from
+	// before the given time unless that is zero.
 	AuditEntries(ctx context.Context, before time.Time, limit int) ([]AuditEntry, error)
 }

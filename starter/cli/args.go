@@ -81,7 +81,7 @@ func (a *arranger) option(word string, rest []string) (int, error) {
 	case name == "help" || name == "h":
 		a.help = true
 		return 0, nil
-	case name == "version" && len(a.path) == 0:
+	case (name == "version" || name == "v") && len(a.path) == 0:
 		a.version = true
 		return 0, nil
 	}

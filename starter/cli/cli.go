@@ -89,6 +89,7 @@ First steps:
 		Reader:                    s.o.In,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides how to exit
 		OnUsageError:              usageError,
+		HideHelpCommand:           true, // arrange makes --help of it
 		DisableSliceFlagSeparator: true, // names may contain commas
 		Commands: []*cli.Command{
 			s.sourceCommands(),
@@ -107,8 +108,8 @@ First steps:
 func (s *session) commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: formatText, Usage: "`FORMAT` of the answer: text, json or yaml"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, only the answer and failures"},
-		&cli.BoolFlag{Name: "verbose", Usage: "show the Temporal client's own warnings"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, only the answer and failures", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "verbose", Usage: "show the Temporal client's own warnings", DisableDefaultText: true},
 	}
 }
 
@@ -126,7 +127,7 @@ type leaf struct {
 }
 
 func (s *session) leaf(path string, l leaf) *cli.Command {
-	full := strings.TrimSpace("starter " + path + " " + l.name)
+	full := strings.Join(strings.Fields("starter "+path+" "+l.name), " ")
 	text := strings.TrimSpace(full + " " + l.args)
 	if len(l.flags) > 0 {
 		text += " [OPTIONS]"
@@ -153,7 +154,8 @@ func (s *session) leaf(path string, l leaf) *cli.Command {
 }
 
 func group(name, usage string, commands ...*cli.Command) *cli.Command {
-	return &cli.Command{Name: name, Usage: usage, Subcommands: commands, HideHelpCommand: true, OnUsageError: usageError}
+	return &cli.Command{Name: name, Usage: usage, UsageText: "starter " + name + " COMMAND [ARGUMENTS] [OPTIONS]",
+		Subcommands: commands, HideHelpCommand: true, OnUsageError: usageError}
 }
 
 // checkArgs sees to it that a command gets as many arguments as it takes; none

@@ -35,11 +35,12 @@ type Options struct {
 	Connect func(ctx context.Context, verbose bool) (Server, error)
 }
 
-// FromSystem returns the options of a real process.
-func FromSystem(args []string) Options {
+// FromSystem returns the options of a real process, with an environment that
+// may be another one.
+func FromSystem(args []string, env envconfig.EnvLookup) Options {
 	o := Options{
 		Args: args,
-		Env:  envconfig.EnvLookupOS,
+		Env:  env,
 		In:   os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		InTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),

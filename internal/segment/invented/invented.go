@@ -11,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"strings"
 )
 
 // Header is the first line of what Write makes.
@@ -57,10 +56,10 @@ func WriteVariant(w io.Writer, n int, seed uint64, v Variant) (Expected, error) 
 	if n < 0 || v.Change < 0 || v.Change > 1 || v.Leave < 0 || v.Leave > 1 {
 		return Expected{}, errors.New("invented: the size must not be negative, and parts are from 0 to 1")
 	}
-	g := generator{seed: seed, variant: v, strict: map[int]consent{}}
+	g := &generator{seed: seed, variant: v, strict: map[int]consent{}}
 	for i := range n {
 		if person, kind := g.row(i); kind == again {
-			g.strict[person] = min(g.consentOf(i, kind).strictest, g.strictOf(person))
+			g.strict[person] = min(g.consentOf(i).strictness, g.strictOf(person))
 		}
 	}
 	out := bufio.NewWriterSize(w, 256<<10)
@@ -88,7 +87,7 @@ type generator struct {
 	strict   map[int]consent // the most restrictive consent of people with several rows
 	expected Expected
 	fields   [13]string
-	line_    []byte
+	buf      []byte
 }
 
 // Salts keep the random choices of one row apart.

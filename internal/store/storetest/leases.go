@@ -97,14 +97,19 @@ var leaseTests = map[string]func(t *testing.T, f fixture){
 	},
 	"a holder and its successor": func(t *testing.T, f fixture) {
 		// Whichever comes first, either the step was stored before the lease went or
-		// it was refused.
+		// it was refused. The holder's is the longer one, so that the lease goes
+		// while it is being stored.
+		long := make([]store.Blob, 50)
+		for i := range long {
+			long[i] = store.Blob{Kind: store.BlobPart, Seq: i, Data: some(i, 1000)}
+		}
 		for i := range 10 {
 			name := fmt.Sprint(i)
 			lease := f.lease(t, name)
 			f.clock.Advance(time.Minute)
 			errs := race(2, func(who int) error {
 				if who == 0 {
-					return f.CommitStep(t.Context(), store.Step{Run: name, Name: "s", Lease: lease, State: []byte("old")})
+					return f.CommitStep(t.Context(), store.Step{Run: name, Name: "s", Lease: lease, State: []byte("old"), Blobs: long})
 				}
 				next, err := f.AcquireLease(t.Context(), name, time.Minute)
 				if err != nil {

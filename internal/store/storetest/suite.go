@@ -42,7 +42,7 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// open returns an empty store that goes by the clock.
+// opener makes a store for a test.
 type opener func(t *testing.T, clock *Clock) store.Store
 
 // Run runs the suite. open returns an empty store that goes by the clock, with
@@ -68,7 +68,10 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) store.Store) {
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for name, test := range part.tests {
-				t.Run(name, func(t *testing.T) { test(t, newFixture(t, open)) })
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(t, newFixture(t, open))
+				})
 			}
 		})
 	}

@@ -1,0 +1,46 @@
+# Segment Export for Omnisend. `make help` lists what there is.
+
+GOLANGCI_VERSION      := v2.12.2
+WORKFLOWCHECK_VERSION := v0.6.0
+TOOLS                 := $(CURDIR)/.tools
+SIZE                  ?= 50000
+RPM                   ?= 0
+
+.PHONY: help build demo dev test lint bench soak generate clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+build: ## build bin/standalone, bin/worker, bin/starter, bin/sandbox
+	@echo "building; the first time takes about 5 minutes on 2 cores, since a Temporal server is compiled"
+	go build -o bin/ ./deployments/standalone ./worker ./starter ./deployments/sandbox
+
+demo: build ## export the example segment into the sandbox, from nothing to the report
+	@./examples/demo.sh
+
+dev: build ## keep everything running on this machine, with the sandbox in place of Omnisend
+	bin/standalone --sandbox --data-dir data --files-root .
+
+test: ## all tests; RACE=-race adds the detector, as CI does
+	go test $(RACE) ./...
+
+lint: $(TOOLS)/golangci-lint $(TOOLS)/workflowcheck ## golangci-lint, the workflow determinism check, and what must not be linked
+	$(TOOLS)/golangci-lint run ./...
+	$(TOOLS)/workflowcheck ./workflows/...
+	@if go list -deps ./worker ./starter | grep -E '^go\.temporal\.io/server|temporalio/ui-server'; then \
+		echo "worker or starter links the Temporal server"; exit 1; fi
+
+$(TOOLS)/golangci-lint:
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+$(TOOLS)/workflowcheck:
+	GOBIN=$(TOOLS) go install go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION)
+
+bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0
+	go run ./bench --size $(SIZE) --rpm $(RPM)
+
+generate: ## make the example segment again
+	go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv
+
+clean: ## remove what was built
+	rm -rf bin .tools

@@ -1,0 +1,87 @@
+package contact_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/omnisend/contract"
+	"github.com/segment-export/segment-export/internal/segment/invented"
+)
+
+// A segment of all sorts of people becomes requests that keep Omnisend's
+// contract, and nothing in them widens a consent.
+func TestItemsKeepTheContract(t *testing.T) {
+	var file bytes.Buffer
+	_, err := invented.Write(&file, 5000, 2)
+	require.NoError(t, err)
+	rows, err := csv.NewReader(&file).ReadAll()
+	require.NoError(t, err)
+	now := time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)
+	m, err := contact.NewMapper(contact.Mapping{
+		contact.Email: "Email", contact.FirstName: "FirstName", contact.LastName: "LastName", contact.Address: "Street",
+		contact.City: "City", contact.State: "State", contact.PostalCode: "PostalCode", contact.Country: "Country",
+		contact.ConsentFlag: "EmailConsent", contact.ConsentDate: "ConsentDate",
+	}, contact.ConsentRule{}, now)
+	require.NoError(t, err)
+
+	items := [][]byte{contact.LeaverItem(nil, "gone@example.com", []string{"segment_spring", "segment_summer"})}
+	for _, row := range rows[1:] {
+		values := make([]string, len(m.Fields()))
+		for i, field := range m.Fields() {
+			values[i] = row[slices.Index(rows[0], field)]
+		}
+		if p, reason := m.Map(values); reason == "" {
+			items = append(items, contact.Item(nil, p, p.Consent, []contact.MarkerValue{{Property: "segment_spring", Member: true}, {Property: "segment_summer"}}))
+		}
+	}
+	for call := range slices.Chunk(items, 100) {
+		body := fmt.Sprintf(`{"method":"POST","endpoint":"contacts","items":[%s]}`, bytes.Join(call, []byte(",")))
+		r := httptest.NewRequest("POST", "/api/batches", nil)
+		r.Header.Set("Authorization", "Omnisend-API-Key k")
+		r.Header.Set("Omnisend-Version", contract.Version())
+		r.Header.Set("Content-Type", "application/json")
+		require.NoError(t, contract.CheckRequest(r, []byte(body)))
+	}
+	for _, item := range items {
+		var c struct {
+			Identifiers []struct {
+				Channels map[string]struct {
+					Status          contact.Status `json:"status"`
+					StatusChangedAt time.Time      `json:"statusChangedAt"`
+				} `json:"channels"`
+				SendWelcomeMessage *bool `json:"sendWelcomeMessage"`
+				Consent            *struct {
+					CreatedAt time.Time `json:"createdAt"`
+				} `json:"consent"`
+			} `json:"identifiers"`
+			Tags any `json:"tags"`
+		}
+		require.NoError(t, json.Unmarshal(item, &c))
+		require.Nil(t, c.Tags)
+		require.Len(t, c.Identifiers, 1)
+		id := c.Identifiers[0]
+		require.False(t, *id.SendWelcomeMessage)
+		email := id.Channels["email"]
+		require.False(t, email.StatusChangedAt.After(now))
+		switch email.Status {
+		case contact.Subscribed:
+			require.True(t, email.StatusChangedAt.After(contact.Undated))
+			require.Equal(t, email.StatusChangedAt, id.Consent.CreatedAt)
+		case contact.NonSubscribed:
+			require.True(t, email.StatusChangedAt.Equal(contact.Undated))
+			require.Nil(t, id.Consent)
+		default:
+			require.Equal(t, contact.Unsubscribed, email.Status)
+			require.Nil(t, id.Consent)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package invented_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/segment/files"
+	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/segmenttest"
+)
+
+var mapping = contact.Mapping{
+	contact.Email: "Email", contact.FirstName: "FirstName", contact.LastName: "LastName", contact.Address: "Street",
+	contact.City: "City", contact.State: "State", contact.PostalCode: "PostalCode", contact.Country: "Country",
+	contact.ConsentFlag: "EmailConsent", contact.ConsentDate: "ConsentDate",
+}
+
+// sent is what becomes of one address.
+type sent struct {
+	fields  string
+	consent contact.Consent
+}
+
+// read maps a segment as a run would.
+func read(t *testing.T, data []byte) (invented.Expected, map[string]sent) {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(dir+"/s.csv", data, 0o600))
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	defer root.Close() //nolint:errcheck // only read
+	source, err := files.New(root, ".")
+	require.NoError(t, err)
+	mapper, err := contact.NewMapper(mapping, contact.ConsentRule{}, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+
+	var got invented.Expected
+	contacts := map[string]sent{}
+	for _, row := range segmenttest.ReadAll(t, source, "s", mapper.Fields(), nil) {
+		require.Empty(t, row.Problem)
+		got.Rows++
+		p, reason := mapper.Map(row.Values)
+		switch reason {
+		case contact.ReasonEmailMissing:
+			got.Invalid++
+			got.EmailMissing++
+			continue
+		case contact.ReasonEmailInvalid:
+			got.Invalid++
+			got.EmailInvalid++
+			continue
+		}
+		if c, ok := contacts[p.Email]; ok {
+			got.Duplicate++
+			c.consent = contact.Stricter(c.consent, p.Consent)
+			contacts[p.Email] = c
+			continue
+		}
+		contacts[p.Email] = sent{string(p.Fields), p.Consent}
+	}
+	got.Contacts = len(contacts)
+	for address, c := range contacts {
+		switch c.consent.Status {
+		case contact.Subscribed:
+			got.Subscribed++
+		case contact.NonSubscribed:
+			got.NonSubscribed++
+		case contact.Unsubscribed:
+			got.Unsubscribed++
+			got.OptedOut = append(got.OptedOut, address)
+			if c.consent.At.Equal(contact.Undated) {
+				got.UnsubscribedOld++
+			}
+		}
+	}
+	slices.Sort(got.OptedOut)
+	return got, contacts
+}
+
+// What the generator says of a segment is what mapping it comes to.
+func TestExpectedIsWhatMappingFinds(t *testing.T) {
+	for _, test := range []struct {
+		size int
+		seed uint64
+		v    invented.Variant
+	}{
+		{0, 1, invented.Variant{}}, {1, 3, invented.Variant{}}, {50, 4, invented.Variant{}}, {5000, 1, invented.Variant{}},
+		{20_000, 7, invented.Variant{}}, {20_000, 7, invented.Variant{Change: 0.01, Leave: 0.005}},
+		{2000, 9, invented.Variant{Change: 1}}, {2000, 9, invented.Variant{Leave: 1}},
+	} {
+		var was, is bytes.Buffer
+		before, err := invented.Write(&was, test.size, test.seed)
+		require.NoError(t, err)
+		want, err := invented.WriteVariant(&is, test.size, test.seed, test.v)
+		require.NoError(t, err)
+
+		got, contacts := read(t, is.Bytes())
+		_, earlier := read(t, was.Bytes())
+		for address, c := range earlier {
+			if now, ok := contacts[address]; !ok {
+				got.Left++
+			} else if now != c {
+				got.Changed++
+			}
+		}
+		slices.Sort(want.OptedOut)
+		require.Equal(t, want, got)
+		require.Equal(t, before.Contacts, want.Contacts+want.Left)
+		if test.size >= 2000 && test.v.Leave < 1 {
+			require.NotZero(t, min(want.EmailMissing, want.EmailInvalid, want.Duplicate, want.Subscribed, want.UnsubscribedOld, want.NonSubscribed))
+		}
+	}
+}
+
+// The example in the repository is what the command in examples/generate makes.
+func TestTheExampleIsAsGenerated(t *testing.T) {
+	var want bytes.Buffer
+	_, err := invented.Write(&want, 5000, 1)
+	require.NoError(t, err)
+	got, err := os.ReadFile("../../../examples/segments/spring_buyers.csv")
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want.Bytes(), got), "make it again: go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv")
+}
+
+func TestArgumentsAreChecked(t *testing.T) {
+	for _, v := range []invented.Variant{{Change: -0.1}, {Leave: 1.1}} {
+		_, err := invented.WriteVariant(io.Discard, 1, 1, v)
+		require.Error(t, err)
+	}
+	_, err := invented.Write(io.Discard, -1, 1)
+	require.Error(t, err)
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for b.Loop() {
+		if _, err := invented.Write(io.Discard, 100_000, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(100_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}

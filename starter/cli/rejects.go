@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+func (s *session) rejectsCommand() *cli.Command {
+	return s.leaf("runs", leaf{
+		name: "rejects", args: whichRun, usage: "what a run did not carry over, row by row, and why",
+		detail:  whichRunDetail + "\nThe answer holds personal data. A CSV file is made for you alone to read.",
+		example: "starter runs rejects spring --csv rejects.csv",
+		flags: []cli.Flag{
+			&cli.StringFlag{Name: "csv", Usage: "write a CSV `FILE`, - for standard output"},
+			&cli.BoolFlag{Name: "force", Usage: "replace the CSV file if there is one", DisableDefaultText: true},
+		},
+		do: s.runsRejects,
+	})
+}
+
+func (s *session) runsRejects(c *cli.Context) error {
+	file := c.String("csv")
+	if file == "" {
+		return s.showRejects(c)
+	}
+	if file == "-" {
+		return s.writeRejects(c, s.o.Out)
+	}
+	if !c.Bool("force") {
+		if _, err := os.Lstat(file); err == nil {
+			return usage("%s exists already: choose another file, or replace it with --force", file)
+		}
+	}
+	err := private(file, c.Bool("force"), func(w io.Writer) error { return s.writeRejects(c, w) })
+	if errors.Is(err, fs.ErrExist) {
+		return usage("%s exists already: choose another file, or replace it with --force", file)
+	}
+	return err
+}
+
+// rejects gets a run's rejects page by page. Total and kept are told before
+// the first page.
+func (s *session) rejects(ctx context.Context, which command.RunRef, take func(*command.RejectsPage) error) error {
+	for n := 0; ; n++ {
+		page, err := answer[command.RejectsPage](ctx, s, order{name: command.RunsRejects, personal: true,
+			args: command.RejectsArgs{RunRef: which, Page: n}})
+		if err != nil {
+			return err
+		}
+		if n == 0 && page.Total > page.Kept {
+			s.say("of %s only %s are kept", plural(page.Total, "reject", "rejects"), count(page.Kept))
+		}
+		if err := take(&page); err != nil {
+			return err
+		}
+		if !page.More {
+			return nil
+		}
+	}
+}
+
+// settled names the run that ref means once and for all: between two pages a
+// newer one might begin.
+func (s *session) settled(c *cli.Context) (command.RunRef, error) {
+	a, err := answer[command.RunAnswer](c.Context, s, order{name: command.RunsShow, args: ref(c)})
+	return command.RunRef{Run: a.RunID}, err
+}
+
+func (s *session) showRejects(c *cli.Context) error {
+	which, err := s.settled(c)
+	if err != nil {
+		return err
+	}
+	all := []command.Reject{}
+	err = s.rejects(c.Context, which, func(p *command.RejectsPage) error {
+		all = append(all, p.Rejects...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return s.print(raw, func(p *page) {
+		if len(all) == 0 {
+			p.line("Run %s has no rejects", which.Run)
+			return
+		}
+		var rows [][]any
+		for _, r := range all {
+			rows = append(rows, []any{r.Segment, row(r), r.ID, r.Email, r.Reason, verdict(r)})
+		}
+		p.table([]string{"segment", "row", "id", "email", "reason", "verdict"}, rows)
+	})
+}
+
+func verdict(r command.Reject) string {
+	if r.Refused {
+		return "refused by Omnisend"
+	}
+	return "not sent"
+}
+
+// row is the line of the file; empty for a contact that is in several.
+func row(r command.Reject) string {
+	if r.Row == 0 {
+		return ""
+	}
+	return strconv.FormatInt(r.Row, 10)
+}
+
+func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
+	which, err := s.settled(c)
+	if err != nil {
+		return err
+	}
+	out := csv.NewWriter(w)
+	if err := out.Write([]string{"segment", "row", "id", "email", "reason", "refused"}); err != nil {
+		return err
+	}
+	n := 0
+	err = s.rejects(c.Context, which, func(p *command.RejectsPage) error {
+		for _, r := range p.Rejects {
+			n++
+			if err := out.Write([]string{r.Segment, row(r), r.ID, r.Email, r.Reason, strconv.FormatBool(r.Refused)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if out.Flush(); out.Error() != nil {
+		return out.Error()
+	}
+	s.say("%s of run %s written", plural(n, "reject", "rejects"), which.Run)
+	return nil
+}
+
+// private makes a file that only its owner may read: whole, or not at all.
+// Without replace it never takes the place of another.
+func private(path string, replace bool, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp") // made with 0600
+	if err != nil {
+		return usage("--csv: %v", err)
+	}
+	defer func() {
+		// Gone already when all went well.
+		_ = os.Remove(f.Name())
+	}()
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	if replace {
+		err = os.Rename(f.Name(), path)
+	} else {
+		err = os.Link(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+// report writes what is known of a run, for people.
+func report(p *page, a *command.RunAnswer) {
+	heading(p, a)
+	segments(p, a)
+	if a.Plan {
+		p.table([]string{"contacts", "to send", "unchanged", "refused before", "leavers", "calls"},
+			[][]any{{a.Contacts, a.ToSend, a.Unchanged, a.Refused, a.LeaversDue, a.PlannedCalls}})
+	} else {
+		p.table([]string{"contacts", "delivered", "new", "changed", "unchanged", "refused", "pending", "unsent", "leavers", "calls"},
+			[][]any{{a.Contacts, a.Delivered, a.New, a.Changed, a.Unchanged, a.Refused, a.Pending, a.Unsent, a.Leavers, a.Calls}})
+	}
+	p.line("")
+	c := a.Consent
+	p.line("Consent: %s subscribed, %s unsubscribed, %s non-subscribed", count(c.Subscribed), count(c.Unsubscribed), count(c.NonSubscribed))
+	counts(p, "Held back from being subscribed", c.Notes)
+	counts(p, "Not carried over, by reason", a.Reasons)
+	if a.Plan {
+		plan(p, &a.Report)
+	}
+	if len(a.Notes) > 0 {
+		p.line("Notes:")
+		for _, n := range a.Notes {
+			p.line("  - %s", n)
+		}
+	}
+}
+
+func heading(p *page, a *command.RunAnswer) {
+	what := "Run"
+	if a.Plan {
+		what = "Plan"
+	}
+	p.line("%s of %s: %s", what, a.Export, a.Status)
+	started := a.StartedAt
+	if started.IsZero() {
+		started = a.CreatedAt
+	}
+	times := p.time(started)
+	if a.EndedAt != nil {
+		times += fmt.Sprintf(" to %s (took %s)", p.time(*a.EndedAt), duration(a.EndedAt.Sub(started)))
+	}
+	phase := ""
+	if !a.Status.Ended() {
+		phase = string(a.Phase)
+	}
+	p.fields("run", a.RunID, "workflow", a.WorkflowID, "by", a.Actor, "time", times, "phase", phase, "reason", a.Reason, "do", a.Action)
+	p.line("")
+}
+
+func segments(p *page, a *command.RunAnswer) {
+	if len(a.Segments) == 0 {
+		return
+	}
+	var rows [][]any
+	for _, s := range a.Segments {
+		rows = append(rows, []any{s.Segment, s.Read, s.Members, s.Duplicate, s.Invalid, s.Marker})
+	}
+	p.table([]string{"segment", "read", "members", "duplicate", "invalid", "marker"}, rows)
+	p.line("")
+}
+
+// plan writes what only a plan has.
+func plan(p *page, r *run.Report) {
+	if r.ToSend+r.LeaversDue > 0 {
+		minutes := ""
+		if r.PlannedMinutes > 0 {
+			minutes = ", " + duration(time.Duration(r.PlannedMinutes*float64(time.Minute)))
+		}
+		p.line("A run would take %s%s", plural(r.PlannedCalls, "call", "calls"), minutes)
+	} else {
+		p.line("A run would send nothing")
+	}
+	counts(p, "Changed contacts differ in", r.Differences)
+	if len(r.Guards) > 0 {
+		p.line("A run would park and ask:")
+		for _, g := range r.Guards {
+			p.line("  - guard %s: %s", g.Guard, g.Message)
+		}
+	}
+}
+
+// counts writes numbers by name, the largest first.
+func counts(p *page, title string, m map[string]int) {
+	if len(m) == 0 {
+		return
+	}
+	p.line("%s:", title)
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
+	})
+	for _, n := range names {
+		p.line("  %s  %s", n, count(m[n]))
+	}
+}
+
+// samples writes contacts as they would be sent.
+func samples(p *page, a *command.SamplesAnswer) {
+	for _, g := range []struct {
+		title string
+		items []json.RawMessage
+	}{
+		{"Samples of new contacts, as they would be sent", a.New},
+		{"Samples of changed contacts", a.Changed},
+		{"Samples of leavers, whose marker would be cleared", a.Leavers},
+	} {
+		if len(g.items) == 0 {
+			continue
+		}
+		p.line("%s:", g.title)
+		for _, item := range g.items {
+			var b bytes.Buffer
+			if json.Indent(&b, item, "  ", "  ") == nil {
+				p.line("  %s", b.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+func (s *session) runCommand() *cli.Command {
+	return s.leaf("", leaf{
+		name: "run", args: "EXPORT", usage: "carry an export out and wait for its end",
+		detail: `Reads, checks and compares everything first, then sends what changed. Before its first call a run parks
+when a guard asks; on a terminal the question of a first run is asked here. Ctrl-C leaves the run going on.
+
+` + exitHelp,
+		example: "starter run spring\nstarter run spring --yes --output json",
+		flags: []cli.Flag{
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer the guard first-run with yes; no other guard", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "full", Usage: "send contacts that have not changed too", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true},
+		},
+		do: s.runExport,
+	})
+}
+
+func (s *session) planCommand() *cli.Command {
+	return s.leaf("", leaf{
+		name: "plan", args: "EXPORT", usage: "what a run would do, without sending anything",
+		detail:  "Shows counts, the guards that would ask, calls and minutes, what changed contacts differ in, samples as\nthey would be sent, and why rows are invalid. The samples hold personal data.",
+		example: "starter plan spring",
+		flags: []cli.Flag{
+			&cli.BoolFlag{Name: "full", Usage: "as for a run that sends contacts that have not changed too", DisableDefaultText: true},
+		},
+		do: s.planExport,
+	})
+}
+
+func (s *session) runExport(c *cli.Context) error {
+	args := command.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full")}
+	raw, err := s.call(c.Context, order{name: command.Run, args: args, object: args.Export})
+	if err != nil {
+		return err
+	}
+	var started command.RunStarted
+	if err := decode(raw, &started); err != nil {
+		return err
+	}
+	if c.Bool("detach") {
+		return s.print(raw, func(p *page) {
+			p.line("Run %s has begun (workflow %s); watch it with: starter runs watch %s", started.RunID, started.WorkflowID, started.RunID)
+		})
+	}
+	s.sayBegun("run", started)
+	return s.waitAndReport(c, started)
+}
+
+func (s *session) sayBegun(what string, started command.RunStarted) {
+	if !s.quiet {
+		s.say("%s %s has begun (workflow %s)", what, started.RunID, started.WorkflowID)
+	}
+}
+
+// waitAndReport waits for a run and prints its report; the exit code says how
+// it went.
+func (s *session) waitAndReport(c *cli.Context, started command.RunStarted) error {
+	raw, a, err := s.follow(c.Context, started)
+	if err != nil {
+		return err
+	}
+	return s.printRun(raw, a, nil)
+}
+
+func (s *session) printRun(raw json.RawMessage, a *command.RunAnswer, more func(*page)) error {
+	err := s.print(raw, func(p *page) {
+		report(p, a)
+		if more != nil {
+			more(p)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if !a.Status.Ended() && a.Status != run.Parked {
+		s.say("the workflow of run %s has ended, but its report has not: it was terminated in Temporal, or is being finished; see: starter runs show %s", a.RunID, a.RunID)
+	}
+	return exitWith(statusCode(a.Status))
+}
+
+func (s *session) planExport(c *cli.Context) error {
+	args := command.RunArgs{Export: c.Args().First(), Full: c.Bool("full")}
+	started, err := answer[command.RunStarted](c.Context, s, order{name: command.Plan, args: args, object: args.Export})
+	if err != nil {
+		return err
+	}
+	s.sayBegun("plan", started)
+	raw, a, err := s.follow(c.Context, started)
+	if err != nil {
+		return err
+	}
+	var found command.SamplesAnswer
+	if a.Status.Complete() {
+		sealed, err := s.call(c.Context, order{name: command.Samples, args: command.RunRef{Run: started.RunID}, personal: true})
+		switch {
+		case isClass(err, command.ErrNotFound):
+			sealed = json.RawMessage("{}") // nothing would be sent
+		case err != nil:
+			return err
+		}
+		if err := decode(sealed, &found); err != nil {
+			return err
+		}
+		raw = withField(raw, "samples", sealed)
+	}
+	return s.printRun(raw, a, func(p *page) { samples(p, &found) })
+}
+
+// withField adds a field to the end of a JSON object.
+func withField(object json.RawMessage, name string, value json.RawMessage) json.RawMessage {
+	body, ok := bytes.CutSuffix(bytes.TrimSpace(object), []byte("}"))
+	if !ok {
+		return object
+	}
+	comma := ","
+	if bytes.Equal(bytes.TrimSpace(body), []byte("{")) {
+		comma = ""
+	}
+	return json.RawMessage(string(body) + comma + `"` + name + `":` + string(value) + "}")
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+// whichRun is how the commands on runs choose one.
+const (
+	whichRun       = "[RUN|EXPORT]"
+	whichRunDetail = "RUN is an id or the beginning of one, EXPORT means its newest run; without either it is the newest run of all."
+)
+
+func (s *session) runsCommands() *cli.Command {
+	return group("runs", "look at runs and steer them",
+		s.leaf("runs", leaf{
+			name: "list", usage: "runs, the newest first", example: "starter runs list --export spring --limit 5",
+			flags: []cli.Flag{
+				&cli.StringFlag{Name: "export", Usage: "only runs of this export (`NAME`)"},
+				&cli.StringFlag{Name: "status", Usage: "only runs with this `STATUS`"},
+				&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most `N` runs"},
+			},
+			do: s.runsList,
+		}),
+		s.leaf("runs", leaf{
+			name: "show", args: whichRun, usage: "the report of a run", detail: whichRunDetail, example: "starter runs show spring",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.RunsShow, ref(c), func(p *page, a command.RunAnswer) { report(p, &a) })
+			},
+		}),
+		s.leaf("runs", leaf{
+			name: "watch", args: whichRun, usage: "wait for a run that is going on",
+			detail: whichRunDetail + "\n\n" + exitHelp, example: "starter runs watch spring",
+			do: s.runsWatch,
+		}),
+		s.leaf("runs", leaf{
+			name: "pause", args: whichRun, usage: "send nothing more until resume",
+			detail: whichRunDetail, example: "starter runs pause spring",
+			do: s.steer(command.RunsPause, "pauses as soon as what is on its way has arrived; go on with: starter runs resume"),
+		}),
+		s.leaf("runs", leaf{
+			name: "resume", args: whichRun, usage: "go on with a run that is paused or parked",
+			detail: whichRunDetail, example: "starter runs resume spring",
+			do: s.steer(command.RunsResume, "goes on; watch it with: starter runs watch"),
+		}),
+		s.leaf("runs", leaf{
+			name: "approve", args: "RUN|EXPORT", usage: "answer a guard with yes",
+			detail:  "The guards: first-run, empty, shrunk, invalid, leavers. Look at what they found before: starter runs show.",
+			example: "starter runs approve spring --guard shrunk",
+			flags: []cli.Flag{
+				&cli.StringFlag{Name: "guard", Usage: "`NAME` of the guard"},
+				&cli.BoolFlag{Name: "remember", Usage: "do not ask again in later runs up to what was found now", DisableDefaultText: true},
+			},
+			do: s.runsApprove,
+		}),
+		s.leaf("runs", leaf{
+			name: "cancel", args: whichRun, usage: "end a run: what is on its way arrives, nothing more is sent",
+			detail: whichRunDetail, example: "starter runs cancel spring",
+			do: s.steer(command.RunsCancel, "is being canceled; see how it ended with: starter runs show"),
+		}),
+		s.rejectsCommand(),
+	)
+}
+
+func ref(c *cli.Context) command.RunRef { return command.RunRef{Run: c.Args().First()} }
+
+func (s *session) runsList(c *cli.Context) error {
+	args := command.RunsListArgs{Export: c.String("export"), Status: c.String("status"), Limit: c.Int("limit")}
+	if args.Limit < 1 {
+		return usage("--limit %d is not at least 1", args.Limit)
+	}
+	return show(c, s, command.RunsList, args, func(p *page, all []command.RunAnswer) {
+		if len(all) == 0 {
+			p.line("No runs")
+			return
+		}
+		var rows [][]any
+		for _, a := range all {
+			rows = append(rows, []any{a.RunID, a.Export, a.Status, p.time(a.StartedAt), took(&a), a.Contacts, a.Delivered, a.Unchanged, a.Refused, a.Invalid})
+		}
+		p.table([]string{"run", "export", "status", "started", "took", "contacts", "delivered", "unchanged", "refused", "invalid"}, rows)
+	})
+}
+
+// took is the time that a run took; empty while it goes on.
+func took(a *command.RunAnswer) string {
+	if a.EndedAt == nil || a.StartedAt.IsZero() {
+		return ""
+	}
+	return duration(a.EndedAt.Sub(a.StartedAt))
+}
+
+func (s *session) runsWatch(c *cli.Context) error {
+	raw, err := s.call(c.Context, order{name: command.RunsShow, args: ref(c)})
+	if err != nil {
+		return err
+	}
+	var a command.RunAnswer
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	if a.Status.Ended() {
+		return s.printRun(raw, &a, nil)
+	}
+	return s.waitAndReport(c, command.RunStarted{RunID: a.RunID, WorkflowID: a.WorkflowID})
+}
+
+// steer gives a command that changes what a run does.
+func (s *session) steer(name, done string) func(*cli.Context) error {
+	return func(c *cli.Context) error {
+		return show(c, s, name, ref(c), steered(done))
+	}
+}
+
+func steered(done string) func(*page, command.RunAnswer) {
+	return func(p *page, a command.RunAnswer) { p.line("Run %s of %s %s %s", a.RunID, a.Export, done, a.RunID) }
+}
+
+func (s *session) runsApprove(c *cli.Context) error {
+	if err := required(c, "guard"); err != nil {
+		return err
+	}
+	args := command.RunsApproveArgs{RunRef: ref(c), Guard: catalogue.Guard(c.String("guard")), Remember: c.Bool("remember")}
+	switch args.Guard {
+	case catalogue.GuardFirstRun, catalogue.GuardEmpty, catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers:
+	default:
+		return usage("--guard %q is none of first-run, empty, shrunk, invalid, leavers", args.Guard)
+	}
+	return show(c, s, command.RunsApprove, args, steered("is approved and goes on if no other guard asks; watch it with: starter runs watch"))
+}

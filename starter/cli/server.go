@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/workflows"
+)
+
+// Server is what the starter wants of a Temporal server. Its errors are
+// failures with a class, except where ctx ended.
+type Server interface {
+	// Carry has a worker carry out a command and waits for its answer. A
+	// request is carried at most once.
+	Carry(ctx context.Context, request command.Request, summary string) (*command.Response, error)
+	// Progress asks a running workflow how far it is. Any error may pass: a
+	// worker or the server may be restarting.
+	Progress(ctx context.Context, workflowID string) (*workflows.Progress, error)
+	// Ended returns when the workflow has ended, however it did, or ctx has. It
+	// bears a server that goes away and comes back.
+	Ended(ctx context.Context, workflowID string) error
+	Close()
+}
+
+const (
+	// defaultAddress is where standalone listens.
+	defaultAddress = "127.0.0.1:7233"
+	// dialTimeout is the time to reach a server.
+	dialTimeout = 5 * time.Second
+	// queryTimeout is the time for an answer about progress: without a worker
+	// there is none.
+	queryTimeout = 5 * time.Second
+	// impatience is how long a command may wait for a worker to take it up
+	// before it is asked whether there is one.
+	impatience = 2 * time.Second
+	// patience is how long it may wait when there seems to be a worker: the
+	// server remembers one that was killed for minutes.
+	patience = 10 * time.Second
+)
+
+// temporalClient is the part of client.Client that is used.
+type temporalClient interface {
+	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	GetWorkflow(ctx context.Context, workflowID string, runID string) client.WorkflowRun
+	QueryWorkflow(ctx context.Context, workflowID string, runID string, queryType string, args ...any) (converter.EncodedValue, error)
+	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	DescribeTaskQueue(ctx context.Context, taskqueue string, taskqueueType enumspb.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error)
+	TerminateWorkflow(ctx context.Context, workflowID string, runID string, reason string, details ...any) error
+	Close()
+}
+
+type server struct {
+	client    temporalClient
+	address   string
+	namespace string
+	after     func(time.Duration) <-chan time.Time
+}
+
+// dial connects by the settings that all Temporal clients share.
+func dial(ctx context.Context, env envconfig.EnvLookup, logs io.Writer, verbose bool) (Server, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: env})
+	if err != nil {
+		return nil, usage("the settings of the Temporal client: %v", err)
+	}
+	if options.HostPort == "" {
+		options.HostPort = defaultAddress
+	}
+	if options.Namespace == "" {
+		options.Namespace = client.DefaultNamespace
+	}
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	if verbose {
+		options.Logger = log.NewStructuredLogger(slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	}
+	options.Identity = "starter" // the default one names user and machine
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := client.DialContext(dialCtx, options)
+	s := &server{client: c, address: options.HostPort, namespace: options.Namespace, after: time.After}
+	if err != nil {
+		return nil, s.classify(ctx, err)
+	}
+	return s, nil
+}
+
+func (s *server) Close() { s.client.Close() }
+
+func (s *server) Carry(ctx context.Context, request command.Request, summary string) (*command.Response, error) {
+	id := command.WorkflowIDPrefix + strings.ReplaceAll(request.Name, " ", "-") + "/" + request.ID
+	start, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	run, err := s.client.ExecuteWorkflow(start, client.StartWorkflowOptions{
+		ID:                       id,
+		TaskQueue:                command.TaskQueue,
+		WorkflowExecutionTimeout: command.Timeout,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		StaticSummary:            summary,
+	}, command.WorkflowType, request)
+	if err != nil {
+		return nil, s.classify(ctx, err)
+	}
+	type result struct {
+		response command.Response
+		err      error
+	}
+	results := make(chan result, 1)
+	go func() {
+		var r result
+		r.err = run.Get(ctx, &r.response)
+		results <- r
+	}()
+	last := false
+	var withdrawn error
+	timer := s.after(impatience)
+	for {
+		select {
+		case r := <-results:
+			if withdrawn != nil {
+				return nil, withdrawn
+			}
+			if r.err != nil {
+				return nil, s.commandFailure(ctx, request.Name, r.err)
+			}
+			return &r.response, nil
+		case <-ctx.Done():
+			return nil, fail(classInterrupted, "interrupted; %q may be carried out or not", request.Name)
+		case <-timer:
+			timer = nil
+			if withdrawn = s.withdrawUnseen(ctx, id, run.GetRunID(), last); withdrawn == nil && !last {
+				last, timer = true, s.after(patience-impatience)
+			}
+		}
+	}
+}
+
+// withdrawUnseen takes a command back that no worker has begun, if there is no
+// worker or the patience is over, and says so. A command that was begun, or
+// about which nothing can be learnt, is left alone.
+func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	d, err := s.client.DescribeWorkflowExecution(ctx, id, runID)
+	// The history of a workflow that nobody has looked at has two events: it
+	// was started, and a task for it waits.
+	if err != nil || d.GetWorkflowExecutionInfo().GetHistoryLength() > 2 {
+		return nil
+	}
+	if !last {
+		q, err := s.client.DescribeTaskQueue(ctx, command.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+		if err != nil || len(q.GetPollers()) > 0 {
+			return nil
+		}
+	}
+	if err := s.client.TerminateWorkflow(ctx, id, runID, "no worker took it up"); err != nil {
+		return nil // it has just ended: its result says how
+	}
+	// A worker may have taken it up in the last moment: the history then has
+	// more than start, waiting task and termination.
+	if d, err := s.client.DescribeWorkflowExecution(ctx, id, runID); err != nil || d.GetWorkflowExecutionInfo().GetHistoryLength() > 3 {
+		return fail(command.ErrFailed, "no worker answered in time; the command may have been carried out or not: look before giving it again")
+	}
+	return fail(classNoWorker, "no worker is at work on %s (namespace %s, task queue %s): start one with: standalone, or: worker run. The command was taken back, nothing was done",
+		s.address, s.namespace, command.TaskQueue)
+}
+
+// commandFailure puts the end of a command into words.
+func (s *server) commandFailure(ctx context.Context, name string, err error) error {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		switch app.Type() {
+		case command.ErrUsage, command.ErrNotFound, command.ErrExists, command.ErrConflict, command.ErrNotAllowed, command.ErrFailed:
+			return fail(app.Type(), "%s", app.Message())
+		}
+		return fail(command.ErrFailed, "%q failed: %s", name, app.Message())
+	}
+	if _, ok := errors.AsType[*temporal.TimeoutError](err); ok {
+		return fail(command.ErrFailed, "%q had no answer within %v and is not carried on: look whether it was done before giving it again", name, command.Timeout)
+	}
+	if _, ok := errors.AsType[*temporal.TerminatedError](err); ok {
+		return fail(command.ErrFailed, "%q was terminated in Temporal", name)
+	}
+	return s.classify(ctx, err)
+}
+
+func (s *server) Progress(ctx context.Context, workflowID string) (*workflows.Progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	// Without a run id: a run that continues as new goes on under another.
+	value, err := s.client.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
+	if err != nil {
+		return nil, err
+	}
+	var p workflows.Progress
+	return &p, value.Get(&p)
+}
+
+func (s *server) Ended(ctx context.Context, workflowID string) error {
+	for {
+		err := s.client.GetWorkflow(ctx, workflowID, "").Get(ctx, nil)
+		if err == nil {
+			return nil
+		}
+		if _, ok := errors.AsType[*temporal.WorkflowExecutionError](err); ok {
+			return nil
+		}
+		if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.after(time.Second):
+		}
+	}
+}
+
+// classify puts an error of the Temporal client into words.
+func (s *server) classify(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if _, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
+		return fail(classNoServer, "the Temporal server at %s has no namespace %q: set TEMPORAL_NAMESPACE", s.address, s.namespace)
+	}
+	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok {
+		return fail(command.ErrNotAllowed, "the Temporal server at %s does not let this client in (namespace %s): %v", s.address, s.namespace, err)
+	}
+	return fail(classNoServer, "no Temporal server answers at %s (%s): start one with: standalone --data-dir DIR, or set TEMPORAL_ADDRESS", s.address, cause(err))
+}
+
+// cause is why a server does not answer, without the wrappings of the layers
+// in between where it is an everyday one.
+func cause(err error) string {
+	if _, ok := errors.AsType[*serviceerror.DeadlineExceeded](err); ok || errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	text := err.Error()
+	for _, everyday := range []string{"connection refused", "no such host", "no route to host", "i/o timeout"} {
+		if strings.Contains(text, everyday) {
+			return everyday
+		}
+	}
+	return text
+}

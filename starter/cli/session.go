@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/seal"
+)
+
+// fingerprintVariable pins the worker's public key.
+const fingerprintVariable = "SEGMENT_EXPORT_WORKER_FINGERPRINT"
+
+// session is one command line being carried out.
+type session struct {
+	o        *Options
+	format   string
+	quiet    bool
+	verbose  bool
+	server   Server
+	identity *access.Identity
+	in       *lines // questions' answers; made at the first question
+}
+
+// begin reads the common options.
+func (s *session) begin(c *cli.Context) error {
+	s.format, s.quiet, s.verbose = c.String("output"), c.Bool("quiet"), c.Bool("verbose")
+	switch s.format {
+	case formatText, formatJSON, formatYAML:
+		return nil
+	}
+	return usage("--output %q is none of text, json, yaml", s.format)
+}
+
+func (s *session) close() {
+	if s.server != nil {
+		s.server.Close()
+	}
+}
+
+// ready connects and finds out who gives the commands. It is done before any
+// question is asked, so that nobody answers in vain.
+func (s *session) ready(ctx context.Context) error {
+	if s.server == nil {
+		server, err := s.o.Connect(ctx, s.verbose)
+		if err != nil {
+			return err
+		}
+		s.server = server
+	}
+	if s.identity == nil {
+		identity, err := s.loadIdentity()
+		if err != nil {
+			return err
+		}
+		s.identity = identity
+	}
+	return nil
+}
+
+func (s *session) loadIdentity() (*access.Identity, error) {
+	dir := s.o.env(datadir.Variable)
+	if dir == "" {
+		var err error
+		if dir, err = datadir.Default(); err != nil {
+			return nil, fail(command.ErrNotAllowed, "%v", err)
+		}
+	}
+	path := filepath.Join(dir, access.IdentityFile)
+	identity, err := access.LoadIdentity(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fail(command.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker", path, datadir.Variable)
+	case err != nil:
+		return nil, fail(command.ErrNotAllowed, "%v", err)
+	}
+	if pinned := s.o.env(fingerprintVariable); pinned != "" && !strings.EqualFold(pinned, identity.PublicKey.Fingerprint()) {
+		return nil, fail(command.ErrNotAllowed, "%s is %s, but the worker's key in %s has the fingerprint %s: nothing is sent to it",
+			fingerprintVariable, pinned, path, identity.PublicKey.Fingerprint())
+	}
+	return identity, nil
+}
+
+// order is one command to give to a worker.
+type order struct {
+	name     string
+	args     any
+	object   string // the name of what it is about, for Temporal's Web UI
+	secret   any    // travels sealed
+	personal bool   // the answer travels sealed
+}
+
+// call gives a command to a worker and returns its answer as JSON.
+func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	request := command.Request{ID: uuid.NewString(), Name: do.name, IssuedAt: s.o.Now().UTC()}
+	if do.args != nil {
+		var err error
+		if request.Args, err = json.Marshal(do.args); err != nil {
+			return nil, err
+		}
+	}
+	if do.secret != nil {
+		plain, err := json.Marshal(do.secret)
+		if err != nil {
+			return nil, err
+		}
+		if request.Sealed, err = s.identity.PublicKey.Seal(plain, command.Context(request.ID)); err != nil {
+			return nil, err
+		}
+	}
+	var reply seal.ReplyKey
+	if do.personal {
+		var err error
+		if reply, err = seal.NewReplyKey(); err != nil {
+			return nil, err
+		}
+		request.ReplyTo = reply.Public().String()
+	}
+	request.Proof = access.Prove(s.identity.Secret, request.Claim())
+	response, err := s.server.Carry(ctx, request, strings.TrimSpace(do.name+" "+do.object))
+	if err != nil {
+		return nil, err
+	}
+	if !do.personal {
+		return response.Body, nil
+	}
+	body, err := reply.Open(response.Sealed, command.Context(request.ID))
+	if err != nil {
+		return nil, fail(command.ErrFailed, "the worker's answer to %q cannot be opened: it was not sealed for this command", do.name)
+	}
+	return body, nil
+}
+
+// answer gives a command to a worker and decodes its answer.
+func answer[T any](ctx context.Context, s *session, do order) (T, error) {
+	var v T
+	raw, err := s.call(ctx, do)
+	if err != nil {
+		return v, err
+	}
+	return v, decode(raw, &v)
+}
+
+func decode(raw json.RawMessage, v any) error {
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fail(command.ErrFailed, "the worker's answer cannot be read; starter and worker may be of different releases: %v", err)
+	}
+	return nil
+}
+
+// show gives a command and prints its answer: as it came in JSON and YAML, and
+// through text for people.
+func show[T any](c *cli.Context, s *session, name string, args any, text func(*page, T)) error {
+	do := order{name: name, args: args}
+	if n, ok := args.(command.Named); ok {
+		do.object = n.Name
+	}
+	return carryOut(c, s, do, text)
+}
+
+func carryOut[T any](c *cli.Context, s *session, do order, text func(*page, T)) error {
+	raw, err := s.call(c.Context, do)
+	if err != nil {
+		return err
+	}
+	var v T
+	if err := decode(raw, &v); err != nil {
+		return err
+	}
+	return s.print(raw, func(p *page) { text(p, v) })
+}
+
+// say tells something on the side, not part of the answer.
+func (s *session) say(format string, args ...any) {
+	fmt.Fprintln(s.o.Err, clean(fmt.Sprintf(format, args...)))
+}
