@@ -143,7 +143,7 @@ func (a *Activities) rejects(runID string, b store.Blob) ([]command.Reject, erro
 // foldAtOnce is how many verdicts are gathered before the shards they belong
 // to are written: batches come in the order of shards, so that most shards are
 // written once.
-const foldAtOnce = 200_000
+const foldAtOnce = 50_000
 
 // fold books the verdicts of a run's calls into its export's ledger. Repeating
 // it books the same again, which changes nothing.
@@ -224,7 +224,7 @@ func (f *folding) flush(ctx context.Context, runID string) error {
 		if err := f.merge(ctx, shard, updates); err != nil {
 			return err
 		}
-		f.updates[shard] = updates[:0]
+		f.updates[shard] = nil // not kept for reuse: in the end that would be all contacts
 	}
 	if len(f.origins) > 0 {
 		if err := f.Store.MarkFolded(ctx, runID, f.origins); err != nil {
