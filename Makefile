@@ -1,6 +1,6 @@
 # Segment Export for Omnisend. `make help` lists what there is.
 
-GOLANGCI_VERSION      := v2.12.2
+GOLANGCI_VERSION      := v2.15.0
 WORKFLOWCHECK_VERSION := v0.6.0
 TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000

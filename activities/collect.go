@@ -138,7 +138,7 @@ func (c *collector) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // read only: closing loses nothing
+	defer r.Close()
 	until := time.Now().Add(c.Tuning.Slice)
 	for {
 		row, err := r.Next()
@@ -177,7 +177,7 @@ func (c *collector) add(row segment.Row) {
 	address := c.digest.Address(p.Email)
 	shard := contact.Shard(address)
 	c.shards[shard] = spool.AppendRecord(c.shards[shard], spool.Record{
-		Address: address, Segment: uint8(c.in.Segment), Row: row.Number, Profile: p, //nolint:gosec // an export has few segments
+		Address: address, Segment: uint8(c.in.Segment), Row: row.Number, Profile: p,
 	})
 }
 

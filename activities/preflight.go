@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -145,7 +146,7 @@ func (a *Activities) checkFields(ctx context.Context, j *job) (*Halt, error) {
 func fieldsOf(e catalogue.Export, m *contact.Mapper) []string {
 	fields := m.Fields()
 	if e.ID != "" {
-		fields = append(fields[:len(fields):len(fields)], e.ID)
+		fields = append(slices.Clip(fields), e.ID)
 	}
 	return fields
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/omnisend"
@@ -222,7 +223,7 @@ func (u *uploader) make(ctx context.Context, c *store.Call, unknown bool) (id st
 		if !ok || e.Class != omnisend.Retry || try == tries {
 			return "", unknown || !ok, err
 		}
-		backoff := time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64())) //nolint:gosec // jitter
+		backoff := time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64()))
 		select {
 		case <-u.hold.soft.Done():
 			return "", unknown, err
@@ -294,9 +295,10 @@ func (u *uploader) failed(ctx context.Context, c *store.Call, cause error) (*Hal
 
 // refusedCall is the reason of a contact for which a whole call was refused.
 func refusedCall(e *omnisend.Error) string {
-	reason := fmt.Sprintf("%d", e.Status)
+	var reason strings.Builder
+	reason.WriteString(fmt.Sprintf("%d", e.Status))
 	for _, f := range e.Fields {
-		reason += " " + f.Field + " " + f.Code
+		reason.WriteString(" " + f.Field + " " + f.Code)
 	}
-	return reason
+	return reason.String()
 }

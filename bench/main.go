@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -123,7 +122,7 @@ func bench(ctx context.Context, c *cli.Context) (err error) {
 }
 
 func (b *bed) start(ctx context.Context, rpm int, faults []string) error {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	if b.server, err = embedded.Start(ctx, embedded.Options{Dir: filepath.Join(b.dir, "temporal"), UIPort: -1,
 		SearchAttributes: service.SearchAttributes(), Logger: quiet}); err != nil {
@@ -277,7 +276,7 @@ func (b *bed) stats(ctx context.Context) (sandbox.Stats, error) {
 	if err != nil {
 		return s, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end below
+	defer answer.Body.Close()
 	return s, json.NewDecoder(answer.Body).Decode(&s)
 }
 
@@ -340,7 +339,7 @@ func show(c *cli.Context, all []figures) error {
 			fmt.Sprintf("%.1f", f.ServerCPU), fmt.Sprintf("%.1f", f.SandboxCPU), f.LedgerBytes / 1_000_000})
 	}
 	t.Render()
-	fmt.Printf("%d profiles, %d calls a minute (0: no limit), %s/%s, %d CPUs, %s\n", c.Int("size"), c.Int("rpm"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(os.Stdout, "%d profiles, %d calls a minute (0: no limit), %s/%s, %d CPUs, %s\n", c.Int("size"), c.Int("rpm"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	data, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err

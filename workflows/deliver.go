@@ -78,8 +78,8 @@ func (d *Delivery) swept(r activities.SweepResult, due int) {
 	for g, n := range again {
 		d.Batches[g+1] = n
 	}
-	switch {
-	case r.Found == 0:
+	switch r.Found {
+	case 0:
 		d.Idle++
 	default:
 		d.Idle = 0

@@ -124,9 +124,8 @@ func (e *exporter) ended(err error) ending {
 	case temporal.IsCanceledError(err) || e.canceled:
 		return ending{status: run.Canceled}
 	}
-	var app *temporal.ApplicationError
 	reason := "an internal error; the worker's log says more"
-	if errors.As(err, &app) {
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		reason = app.Message()
 	}
 	return ending{status: run.Failed, halt: &activities.Halt{Kind: activities.HaltFail, Reason: reason}, err: err}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -96,8 +97,8 @@ type ready struct {
 func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	var stops []func() error
 	defer func() {
-		for i := len(stops) - 1; i >= 0; i-- {
-			err = errors.Join(err, stops[i]())
+		for _, stop := range slices.Backward(stops) {
+			err = errors.Join(err, stop())
 		}
 	}()
 	dir := c.String("data-dir")
@@ -143,7 +144,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	if err := announce(c.App.Writer, c.String("output"), r); err != nil {
 		return err
 	}
-	<-c.Context.Done()
+	<-c.Done()
 	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
 	return nil
 }

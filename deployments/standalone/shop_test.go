@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/store/postgrestest"
 	"github.com/segment-export/segment-export/starter/cli"
 	"github.com/segment-export/segment-export/worker/service"
 )
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	postgrestest.Main(m)
 }
 
 // shop is everything that a whole run needs: a sandbox checked against the
@@ -49,6 +51,19 @@ type shop struct {
 	temporal string
 	client   client.Client
 	expected invented.Expected
+	// hook, while it is set, gets every request instead of the sandbox.
+	hook atomic.Pointer[func(w http.ResponseWriter, r *http.Request, sandbox http.Handler)]
+}
+
+// intercepted lets a test stand between the client and the sandbox.
+func (s *shop) intercepted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hook := s.hook.Load(); hook != nil {
+			(*hook)(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // newShop serves a sandbox and writes a segment of n invented profiles.
@@ -60,7 +75,7 @@ func newShop(t *testing.T, n int, o sandbox.Options) *shop {
 	var err error
 	s.sandbox, err = sandbox.New(o)
 	require.NoError(t, err)
-	server := httptest.NewServer(omnisendtest.Checked(t, s.sandbox))
+	server := httptest.NewServer(s.intercepted(omnisendtest.Checked(t, s.sandbox)))
 	t.Cleanup(server.Close)
 	s.omnisend = server.URL + "/api"
 	require.NoError(t, os.Mkdir(s.path("segments"), 0o750))
@@ -92,7 +107,18 @@ func (s *shop) replace(content []byte) {
 // open starts server and worker in this process.
 func (s *shop) open(tuning activities.Tuning) {
 	s.t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	s.serve()
+	w, err := service.Open(s.t.Context(), s.client, service.Options{DataDir: s.path("data"), FilesRoot: s.dir,
+		OmnisendURL: s.omnisend, Log: slog.New(slog.DiscardHandler), Tuning: tuning})
+	require.NoError(s.t, err)
+	require.NoError(s.t, w.Start(s.t.Context()))
+	s.t.Cleanup(func() { require.NoError(s.t, w.Stop()) })
+}
+
+// serve starts the server alone in this process.
+func (s *shop) serve() {
+	s.t.Helper()
+	log := slog.New(slog.DiscardHandler)
 	server, err := embedded.Start(s.t.Context(), embedded.Options{Dir: s.path("data", "temporal"), UIPort: -1,
 		SearchAttributes: service.SearchAttributes(), Logger: log})
 	require.NoError(s.t, err)
@@ -101,11 +127,6 @@ func (s *shop) open(tuning activities.Tuning) {
 	s.client, err = client.Dial(client.Options{HostPort: s.temporal, Logger: sdklog.NewStructuredLogger(log)})
 	require.NoError(s.t, err)
 	s.t.Cleanup(s.client.Close)
-	w, err := service.Open(s.t.Context(), s.client, service.Options{DataDir: s.path("data"), FilesRoot: s.dir,
-		OmnisendURL: s.omnisend, Log: log, Tuning: tuning})
-	require.NoError(s.t, err)
-	require.NoError(s.t, w.Start(s.t.Context()))
-	s.t.Cleanup(func() { require.NoError(s.t, w.Stop()) })
 }
 
 // environment is a fixed set of variables.

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -45,7 +46,7 @@ func TestItemsKeepTheContract(t *testing.T) {
 	}
 	for call := range slices.Chunk(items, 100) {
 		body := fmt.Sprintf(`{"method":"POST","endpoint":"contacts","items":[%s]}`, bytes.Join(call, []byte(",")))
-		r := httptest.NewRequest("POST", "/api/batches", nil)
+		r := httptest.NewRequest(http.MethodPost, "/api/batches", nil)
 		r.Header.Set("Authorization", "Omnisend-API-Key k")
 		r.Header.Set("Omnisend-Version", contract.Version())
 		r.Header.Set("Content-Type", "application/json")

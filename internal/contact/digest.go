@@ -63,7 +63,7 @@ func (d *Digester) Content(p Profile, c Consent, markers []MarkerValue) ContentD
 	copy(digest.Profile[:], d.hmac())
 
 	d.buf = append(append(d.buf[:0], digestConsent), c.Status...)
-	d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(c.At.UnixMilli())) //nolint:gosec // only the bits matter
+	d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(c.At.UnixMilli()))
 	copy(digest.Consent[:], d.hmac())
 
 	d.buf = append(d.buf[:0], digestMarkers)

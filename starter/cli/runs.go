@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"encoding/json"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -26,9 +29,7 @@ func (s *session) runsCommands() *cli.Command {
 		}),
 		s.leaf("runs", leaf{
 			name: "show", args: whichRun, usage: "the report of a run", detail: whichRunDetail, example: "starter runs show spring",
-			do: func(c *cli.Context) error {
-				return show(c, s, command.RunsShow, ref(c), func(p *page, a command.RunAnswer) { report(p, &a) })
-			},
+			do: s.runsShow,
 		}),
 		s.leaf("runs", leaf{
 			name: "watch", args: whichRun, usage: "wait for a run that is going on",
@@ -90,6 +91,35 @@ func took(a *command.RunAnswer) string {
 		return ""
 	}
 	return duration(a.EndedAt.Sub(a.StartedAt))
+}
+
+func (s *session) runsShow(c *cli.Context) error {
+	raw, err := s.call(c.Context, order{name: command.RunsShow, args: ref(c)})
+	if err != nil {
+		return err
+	}
+	var a command.RunAnswer
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	if !a.Status.Ended() {
+		if raw, err = s.current(c.Context, raw, &a); err != nil {
+			return err
+		}
+	}
+	return s.print(raw, func(p *page) { report(p, &a) })
+}
+
+// current puts the numbers of this moment into the report of a run that goes
+// on: the worker's answer has those of its last change of status. Without an
+// answer from the run itself they have to do.
+func (s *session) current(ctx context.Context, raw json.RawMessage, a *command.RunAnswer) (json.RawMessage, error) {
+	p, err := s.server.Progress(ctx, a.WorkflowID)
+	if err != nil || p.RunID != a.RunID || p.Export != a.Export {
+		return raw, ctx.Err()
+	}
+	a.Report = p.Report
+	return json.Marshal(a)
 }
 
 func (s *session) runsWatch(c *cli.Context) error {

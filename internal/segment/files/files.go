@@ -56,7 +56,7 @@ func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
 	if err != nil {
 		return nil, place(s.dir, err)
 	}
-	defer dir.Close() //nolint:errcheck // only read
+	defer dir.Close()
 	entries, err := dir.ReadDir(-1)
 	if err != nil {
 		return nil, place(s.dir, err)
@@ -85,7 +85,7 @@ func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error
 	if err != nil {
 		return segment.Info{}, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	h, err := readHeader(ctx, f, s.path(name))
 	return segment.Info{Name: name, Fields: h.fields, Bytes: v.size}, err
 }
@@ -98,7 +98,7 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 	}
 	r, err := s.reader(ctx, f, v, name, fields, after)
 	if err != nil {
-		f.Close() //nolint:errcheck,gosec // only read
+		f.Close()
 		return nil, err
 	}
 	return r, nil
@@ -168,7 +168,7 @@ func (s *Source) open(ctx context.Context, name string) (*os.File, view, error) 
 		return nil, view{}, place(where, err)
 	}
 	if info, err = f.Stat(); err != nil {
-		f.Close() //nolint:errcheck,gosec // only read
+		f.Close()
 		return nil, view{}, place(where, err)
 	}
 	return f, viewOf(info), nil

@@ -147,7 +147,7 @@ func readAll(s *Source, t *testing.T) ([]segmenttest.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	return segmenttest.Drain(r)
 }
 
@@ -253,7 +253,7 @@ func TestChanges(t *testing.T) {
 			f.write(t, "s", content)
 			r, err := f.source.Open(t.Context(), "s", []string{"a"}, nil)
 			require.NoError(t, err)
-			defer r.Close() //nolint:errcheck // only read
+			defer r.Close()
 			for range 10 {
 				_, err = r.Next()
 				require.NoError(t, err)
@@ -301,7 +301,7 @@ func FuzzFiles(f *testing.F) {
 		read := func(after segment.Cursor) ([]segmenttest.Row, []segment.Cursor, error) {
 			r, err := source.Open(t.Context(), name, info.Fields, after)
 			require.NoError(t, err)
-			defer r.Close() //nolint:errcheck // only read
+			defer r.Close()
 			var rows []segmenttest.Row
 			cursors := []segment.Cursor{r.Cursor()}
 			for {

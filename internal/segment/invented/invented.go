@@ -102,5 +102,5 @@ const (
 )
 
 func (g *generator) random(i, salt int) *rand.Rand {
-	return rand.New(rand.NewPCG(g.seed^uint64(salt)<<56, uint64(i))) //nolint:gosec // nothing secret
+	return rand.New(rand.NewPCG(g.seed^uint64(salt)<<56, uint64(i)))
 }

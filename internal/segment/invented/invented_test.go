@@ -35,7 +35,7 @@ func read(t *testing.T, data []byte) (invented.Expected, map[string]sent) {
 	require.NoError(t, os.WriteFile(dir+"/s.csv", data, 0o600))
 	root, err := os.OpenRoot(dir)
 	require.NoError(t, err)
-	defer root.Close() //nolint:errcheck // only read
+	defer root.Close()
 	source, err := files.New(root, ".")
 	require.NoError(t, err)
 	mapper, err := contact.NewMapper(mapping, contact.ConsentRule{}, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC))

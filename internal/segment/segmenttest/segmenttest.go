@@ -250,7 +250,7 @@ func changed(t *testing.T, p Place, _ Options) {
 	p.Put(t, "s", people(10))
 	r, err := p.Source().Open(t.Context(), "s", []string{"Email"}, nil)
 	require.NoError(t, err)
-	defer r.Close() //nolint:errcheck // it may not even be open any more
+	defer r.Close()
 	_, err = r.Next()
 	require.NoError(t, err)
 	p.Put(t, "s", people(11))
@@ -283,7 +283,7 @@ func canceled(t *testing.T, p Place, _ Options) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := p.Source().Open(ctx, "s", []string{"Email"}, nil)
 	require.NoError(t, err)
-	defer r.Close() //nolint:errcheck // it was cancelled
+	defer r.Close()
 	_, err = r.Next()
 	require.NoError(t, err)
 	cancel()

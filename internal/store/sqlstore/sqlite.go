@@ -58,7 +58,7 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 // private makes the file if need be and takes it from everyone but its owner.
 // SQLite gives the files that it keeps beside it the same mode.
 func private(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

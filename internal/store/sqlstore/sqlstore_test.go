@@ -46,7 +46,7 @@ func requireSchemaError(t *testing.T, err error, text string) {
 
 func TestSQLiteKeepsItsDataPrivateAndForever(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data ż %20?#.db")
-	require.NoError(t, os.WriteFile(path, nil, 0o644)) //nolint:gosec // too open on purpose
+	require.NoError(t, os.WriteFile(path, nil, 0o644))
 	s, err := sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, s.CreateRun(t.Context(), store.Run{ID: "r1"}))

@@ -111,7 +111,7 @@ func list[T any](ctx context.Context, s *Store, q *query, scan func(scanner) (T,
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // reading it to the end has closed it and told its error
+	defer rows.Close()
 	var all []T
 	for rows.Next() {
 		item, err := scan(rows)

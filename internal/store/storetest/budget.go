@@ -173,7 +173,7 @@ var budgetTests = map[string]func(t *testing.T, f fixture){
 			workers int
 		}{{1, 2}, {7, 3}, {60, 5}, {300, 4}} {
 			brand := strconv.Itoa(c.calls)
-			far := &farSide{random: rand.New(rand.NewPCG(uint64(c.calls), 7)), calls: c.calls} //nolint:gosec // repeatable
+			far := &farSide{random: rand.New(rand.NewPCG(uint64(c.calls), 7)), calls: c.calls}
 			far.simulate(t, f, brand, c.workers, 4*window, func() (time.Duration, bool) {
 				switch far.random.IntN(20) {
 				case 0: // a stall
@@ -189,7 +189,7 @@ var budgetTests = map[string]func(t *testing.T, f fixture){
 	"the limit is used": func(t *testing.T, f fixture) {
 		for _, calls := range []int{20, 300} {
 			const minutes = 6
-			far := &farSide{random: rand.New(rand.NewPCG(1, 1)), calls: calls} //nolint:gosec // repeatable
+			far := &farSide{random: rand.New(rand.NewPCG(1, 1)), calls: calls}
 			far.simulate(t, f, strconv.Itoa(calls), 3, minutes*window, func() (time.Duration, bool) {
 				return 100 * time.Millisecond, true
 			})

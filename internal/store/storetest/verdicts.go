@@ -82,7 +82,7 @@ var verdictTests = map[string]func(t *testing.T, f fixture){
 	"250 at once": func(t *testing.T, f fixture) {
 		calls := f.intend(t, "r", 300)
 		var settlements []store.Settlement
-		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(250) { //nolint:gosec // repeatable
+		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(250) {
 			settlements = append(settlements, settled(calls[i].Origin, store.Verdict{New: i, Moved: []int{i}}))
 		}
 		require.NoError(t, f.SettleCalls(t.Context(), "r", settlements))

@@ -1,0 +1,256 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/starter/cli"
+)
+
+func TestRequests(t *testing.T) {
+	for _, c := range []struct {
+		line    string // words separated by |
+		name    string
+		args    string
+		summary string
+	}{
+		{"source|add|crm|--kind|files|--path|./segments", "source add", `{"name":"crm","kind":"files","path":"./segments"}`, "source add crm"},
+		{"source|add|--path=./segments|crm", "source add", `{"name":"crm","kind":"files","path":"./segments"}`, "source add crm"},
+		{"source|list", "source list", ``, "source list"},
+		{"--output|json|source|show|crm", "source show", `{"name":"crm"}`, "source show crm"},
+		{"source|show|help", "source show", `{"name":"help"}`, "source show help"},
+		{"source|remove|--|--odd", "source remove", `{"name":"--odd"}`, "source remove --odd"},
+		{"connection|list", "connection list", ``, "connection list"},
+		{"connection|show|Spring shop", "connection show", `{"name":"Spring shop"}`, "connection show Spring shop"},
+		{"connection|edit|Spring shop|--share|0.5", "connection edit", `{"name":"Spring shop","share":0.5}`, "connection edit Spring shop"},
+		{"connection|edit|--calls-per-minute|0|Spring shop", "connection edit", `{"name":"Spring shop","calls_per_minute":0}`, "connection edit Spring shop"},
+		{"connection|remove|Spring shop", "connection remove", `{"name":"Spring shop"}`, "connection remove Spring shop"},
+		{"export|add|spring|--connection|Spring shop|--source|crm|--segment|a,b|--segment|c|--id|Id|--map|email=E=Mail|--map|consent=C" +
+			"|--marker|a,b=m_1|--consent-value|ja|--opt-out-value|nein|--leavers|keep", "export add",
+			`{"name":"spring","connection":"Spring shop","source":"crm","segments":["a,b","c"],"markers":{"a,b":"m_1"},"id":"Id",
+			"mapping":{"email":"E=Mail","consent":"C"},"consent_rule":{"consent":["ja"],"opt_out":["nein"]},"leavers":"keep"}`, "export add spring"},
+		{"export|list", "export list", ``, "export list"},
+		{"export|show|spring", "export show", `{"name":"spring"}`, "export show spring"},
+		{"export|remove|spring", "export remove", `{"name":"spring"}`, "export remove spring"},
+		{"run|spring|--yes|--full|--detach", "run", `{"export":"spring","yes":true,"full":true}`, "run spring"},
+		{"run|--detach|-y|spring|-o|yaml", "run", `{"export":"spring","yes":true}`, "run spring"},
+		{"runs|list|--export|spring|--status|failed|--limit|3", "runs list", `{"export":"spring","status":"failed","limit":3}`, "runs list"},
+		{"runs|show", "runs show", `{"run":""}`, "runs show"},
+		{"runs|pause|spring", "runs pause", `{"run":"spring"}`, "runs pause"},
+		{"runs|resume|spring", "runs resume", `{"run":"spring"}`, "runs resume"},
+		{"runs|cancel|run-1", "runs cancel", `{"run":"run-1"}`, "runs cancel"},
+		{"runs|approve|run-1|--guard|shrunk|--remember", "runs approve", `{"run":"run-1","guard":"shrunk","remember":true}`, "runs approve"},
+		{"whoami", "whoami", ``, "whoami"},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			b := newBench(t)
+			b.answers(json.RawMessage(emptyAnswer(c.name)))
+			require.Equal(t, 0, b.run(strings.Split(c.line, "|")...), b.err.String())
+			require.Equal(t, []string{c.name}, b.names())
+			require.Equal(t, []string{c.summary}, b.server.summaries)
+			r := b.server.requests[0]
+			if c.args == "" {
+				require.Empty(t, r.Args)
+			} else {
+				require.JSONEq(t, c.args, string(r.Args))
+			}
+			require.Empty(t, r.Sealed)
+			require.Empty(t, r.ReplyTo)
+			require.NoError(t, access.Verify(b.identity.Secret, r.Claim(), r.Proof, b.clock.Now()))
+			require.True(t, b.server.closed)
+		})
+	}
+}
+
+func emptyAnswer(name string) string {
+	switch {
+	case strings.HasSuffix(name, " list"):
+		return "[]"
+	case name == command.RunsShow:
+		return `{"status":"completed"}`
+	}
+	return "{}"
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"sorce|list", `did you mean "source"`},
+		{"source|lst", `did you mean "source list"`},
+		{"frobnicate", "there are: source, connection"},
+		{"runs", "needs one of: list, show"},
+		{"run|--ful|spring", "did you mean --full"},
+		{"--yes|run|spring", "options of a command follow"},
+		{"run", "EXPORT is missing; usage: starter run EXPORT"},
+		{"run|", "EXPORT is empty"},
+		{"run|a|b", `unexpected argument "b" (names with spaces need quotes)`},
+		{"source|list|x", "unexpected argument"},
+		{"source|add|crm", "--path is missing"},
+		{"source|add|crm|--path", "--path needs a value"},
+		{"source|add|crm|--path|--kind|files", "--path needs a value"},
+		{"run|spring|--output|xml", "none of text, json, yaml"},
+		{"connection|edit|x", "nothing to change"},
+		{"connection|edit|x|--share|much", "share"},
+		{"export|add|x|--source|s|--segment|g|--map|email=E", "--connection is missing"},
+		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email", "not ATTRIBUTE=FIELD"},
+		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--map|email=B", "mapped twice"},
+		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--marker|m", "not SEGMENT=PROPERTY"},
+		{"runs|approve|x", "--guard is missing"},
+		{"runs|approve|--guard|shrunk", "RUN|EXPORT is missing"},
+		{"runs|approve|x|--guard|shrink", "none of first-run"},
+		{"runs|list|--limit|0", "--limit 0"},
+		{"connection|add|x|--api-key-file|k", "give --agree"},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			b := newBench(t)
+			require.Equal(t, 2, b.run(strings.Split(c.line, "|")...))
+			require.Contains(t, b.err.String(), c.want)
+			require.Empty(t, b.out.String())
+			require.Empty(t, b.server.requests, "nothing is given to a worker")
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	b := newBench(t)
+	for _, line := range []string{"", "--help", "help"} {
+		require.Equal(t, 0, b.run(strings.Fields(line)...))
+		require.Contains(t, b.out.String(), "130 interrupted")
+	}
+	for _, line := range []string{"run --help", "help run", "-h run spring"} {
+		require.Equal(t, 0, b.run(strings.Fields(line)...))
+		require.Contains(t, b.out.String(), "Example:\n      starter run spring")
+	}
+	require.Empty(t, b.server.requests)
+}
+
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		class string
+		code  int
+	}{
+		{command.ErrUsage, 2}, {command.ErrNotFound, 1}, {command.ErrExists, 1}, {command.ErrConflict, 1},
+		{command.ErrNotAllowed, 5}, {command.ErrFailed, 1}, {"no server", 7}, {"no worker", 7}, {"interrupted", 130},
+	} {
+		t.Run(c.class, func(t *testing.T) {
+			b := newBench(t)
+			b.answers(cli.Fail(c.class, "it \x1b[31mbroke"))
+			require.Equal(t, c.code, b.run("source", "list"))
+			require.Empty(t, b.out.String())
+			require.Equal(t, "starter: it \uFFFD[31mbroke\n", b.err.String(), "the terminal is not steered")
+
+			b.answers(cli.Fail(c.class, "it broke"))
+			require.Equal(t, c.code, b.run("source", "list", "--output", "json"))
+			require.Equal(t, `{"error":{"class":"`+c.class+`","message":"it broke"}}`+"\n", b.out.String())
+			require.Equal(t, "starter: it broke\n", b.err.String())
+		})
+	}
+	b := newBench(t)
+	require.Equal(t, 2, b.run("--output=json", "run"))
+	require.Contains(t, b.out.String(), `{"error":{"class":"usage"`)
+	b.answers(errors.New("plain"))
+	require.Equal(t, 1, b.run("source", "list", "-o", "yaml"))
+	require.Equal(t, "error:\n  class: failed\n  message: plain\n", b.out.String())
+}
+
+func TestInterrupted(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	b.answers(ctx.Err())
+	require.Equal(t, 130, b.runIn(ctx, "source", "list"))
+}
+
+func TestNoServer(t *testing.T) {
+	b := newBench(t)
+	b.options.Env = env{"SEGMENT_EXPORT_DATA_DIR": t.TempDir()} // no identity either: the server is the greater need
+	b.options.Connect = func(context.Context, bool) (cli.Server, error) { return nil, cli.Fail("no server", "nobody there") }
+	require.Equal(t, 7, b.run("source", "list"))
+}
+
+func TestIdentity(t *testing.T) {
+	b := newBench(t)
+	dir := b.options.Env.(env)["SEGMENT_EXPORT_DATA_DIR"]
+
+	b.options.Env = env{"SEGMENT_EXPORT_DATA_DIR": filepath.Join(dir, "elsewhere")}
+	require.Equal(t, 5, b.run("whoami"))
+	require.Contains(t, b.err.String(), filepath.Join(dir, "elsewhere", "identity.json"))
+
+	b.options.Env = env{"SEGMENT_EXPORT_DATA_DIR": dir, "SEGMENT_EXPORT_WORKER_FINGERPRINT": "0000"}
+	require.Equal(t, 5, b.run("whoami"))
+	require.Contains(t, b.err.String(), b.identity.PublicKey.Fingerprint())
+
+	b.options.Env = env{"SEGMENT_EXPORT_DATA_DIR": dir, "SEGMENT_EXPORT_WORKER_FINGERPRINT": strings.ToUpper(b.identity.PublicKey.Fingerprint())}
+	b.answers(command.WhoAmIAnswer{Name: "ann", Role: "admin"})
+	require.Equal(t, 0, b.run("whoami"))
+	require.Equal(t, "ann, admin\n", b.out.String())
+
+	require.NoError(t, os.Chmod(filepath.Join(dir, access.IdentityFile), 0o644))
+	require.Equal(t, 5, b.run("whoami"))
+	require.Contains(t, b.err.String(), "chmod 600")
+}
+
+func TestOutputKeepsNamesAndOrder(t *testing.T) {
+	b := newBench(t)
+	raw := json.RawMessage(`{"name":"crm","version":12,"kind":"files","path":"true","segments":[{"name":"ärzte","bytes":1.50,"fields":[]},{"name":"multi\nline","bytes":0,"fields":["007",null]}],"later":{}}`)
+	b.answers(raw, raw)
+	require.Equal(t, 0, b.run("source", "show", "crm", "-o", "json"))
+	require.Equal(t, string(raw)+"\n", b.out.String(), "as it came, fields of a newer worker included")
+	require.Equal(t, 0, b.run("source", "show", "crm", "-o", "yaml"))
+	require.True(t, strings.HasPrefix(b.out.String(), "name: crm\nversion: 12\nkind: files\npath: \"true\"\n"), b.out.String())
+	var back any
+	require.NoError(t, yaml.Unmarshal(b.out.Bytes(), &back))
+	again, err := json.Marshal(back)
+	require.NoError(t, err)
+	require.JSONEq(t, string(raw), string(again))
+}
+
+func TestTables(t *testing.T) {
+	b := newBench(t)
+	at := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	answer := command.SourceAnswer{
+		Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm", CreatedBy: "ann", CreatedAt: at}, Type: "files", Path: "segments"},
+		SegmentList: []command.SegmentAnswer{
+			{Name: "buyers", Bytes: 1234567, Fields: []string{"Id", "Email"}},
+			{Name: "bad", Error: "line 3: \x1b]0;quote\a never closed"},
+		},
+	}
+	b.answers(answer, answer)
+	require.Equal(t, 0, b.run("source", "show", "crm"))
+	require.Equal(t, `name     crm
+kind     files
+path     segments
+created  2026-11-24 09:00:00 UTC by ann
+
+SEGMENT      BYTES  FIELDS
+buyers   1,234,567  Id, Email
+bad              0  cannot be read: line 3: `+"\uFFFD]0;quote\uFFFD never closed\n", b.out.String())
+	b.terminal("")
+	require.Equal(t, 0, b.run("source", "show", "crm"))
+	require.Contains(t, b.out.String(), "│ buyers")
+}
+
+func TestExportNotesAreShown(t *testing.T) {
+	b := newBench(t)
+	b.answers(command.ExportAnswer{
+		Export: catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, Segments: []catalogue.ExportedSegment{{Segment: "buyers", Marker: "segment_buyers"}},
+			Mapping: contact.Mapping{contact.Email: "E-Mail"}, Guards: map[catalogue.Guard]catalogue.Threshold{catalogue.GuardShrunk: 0.5}},
+		Notes: []string{"make a segment there"},
+	})
+	require.Equal(t, 0, b.run("export", "add", "spring", "--connection", "c", "--source", "s", "--segment", "buyers", "--map", "email=E-Mail"))
+	for _, want := range []string{"segment_buyers", "E-Mail", "No connection", "guard shrunk asks above 50 %", "- make a segment there"} {
+		require.Contains(t, b.out.String(), want)
+	}
+}

@@ -1,0 +1,4 @@
+package cli
+
+// Fail makes failures as a server gives them.
+var Fail = func(class, message string) error { return fail(class, "%s", message) }
