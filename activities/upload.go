@@ -296,7 +296,7 @@ func (u *uploader) failed(ctx context.Context, c *store.Call, cause error) (*Hal
 // refusedCall is the reason of a contact for which a whole call was refused.
 func refusedCall(e *omnisend.Error) string {
 	var reason strings.Builder
-	reason.WriteString(fmt.Sprintf("%d", e.Status))
+	fmt.Fprintf(&reason, "%d", e.Status)
 	for _, f := range e.Fields {
 		reason.WriteString(" " + f.Field + " " + f.Code)
 	}

@@ -149,10 +149,10 @@ func serveUntilDone(ctx context.Context, listener net.Listener, handler http.Han
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	if err := server.Shutdown(last); err != nil {
+	if server.Shutdown(last) != nil {
 		_ = server.Close()
 	}
-	<-ended
+	<-ended // always ErrServerClosed
 	return nil
 }
 

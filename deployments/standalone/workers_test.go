@@ -48,7 +48,7 @@ func (s *shop) workers(n int) []*worker {
 		w := &worker{t: s.t, log: s.path(fmt.Sprintf("worker-%d.log", i)), ended: make(chan struct{})}
 		log, err := os.Create(w.log)
 		require.NoError(s.t, err)
-		w.cmd = exec.Command(program, "run", "--store-url", store, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend) //nolint:noctx // it outlives the test's context until Cleanup
+		w.cmd = exec.Command(program, "run", "--store-url", store, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend)
 		w.cmd.Stderr = log
 		w.cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.temporal)
 		require.NoError(s.t, w.cmd.Start())

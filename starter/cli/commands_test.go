@@ -204,7 +204,7 @@ func TestIdentity(t *testing.T) {
 
 func TestOutputKeepsNamesAndOrder(t *testing.T) {
 	b := newBench(t)
-	raw := json.RawMessage(`{"name":"crm","version":12,"kind":"files","path":"true","segments":[{"name":"ärzte","bytes":1.50,"fields":[]},{"name":"multi\nline","bytes":0,"fields":["007",null]}],"later":{}}`)
+	raw := json.RawMessage(`{"name":"crm","version":12,"kind":"files","path":"true","segments":[{"name":"ärzte","bytes":150,"fields":[]},{"name":"multi\nline","bytes":0,"fields":["007",null]}],"later":{}}`)
 	b.answers(raw, raw)
 	require.Equal(t, 0, b.run("source", "show", "crm", "-o", "json"))
 	require.Equal(t, string(raw)+"\n", b.out.String(), "as it came, fields of a newer worker included")
