@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/segment/invented"
+)
+
+// A segment that is suddenly a quarter as long, or empty, parks before the
+// first call; what was approved then loses exactly its marker.
+func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
+	s := newShop(t, 400, sandbox.Options{Seed: 5})
+	s.open(activities.Tuning{})
+	s.define("--calls-per-minute", "0")
+	_, first := s.run("--yes")
+	before := s.sandbox.Stats(omnisendtest.Brand).Batches
+
+	content, err := os.ReadFile(s.path("segments", "spring_buyers.csv"))
+	require.NoError(t, err)
+	s.replace(nil)
+	code, r := s.run("--yes")
+	require.Equal(t, 4, code)
+	require.Equal(t, run.Parked, r.Status)
+	require.Contains(t, r.Reason, "guard empty")
+	code, _, _ = s.starter("runs", "cancel", "spring")
+	require.Zero(t, code)
+	s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
+
+	s.write(100, invented.Variant{})
+	code, r = s.run("--yes")
+	require.Equal(t, 4, code)
+	require.Contains(t, r.Reason, "guard shrunk")
+	require.Equal(t, before, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")
+	s.must("runs", "approve", r.RunID, "--guard", "shrunk")
+	s.eventually("the run goes on", func() bool { return s.show().Status.Complete() })
+	last := s.show()
+	require.NoError(t, last.Check())
+	require.Equal(t, first.Contacts-last.Contacts, last.Leavers)
+	marked := 0
+	for _, c := range s.sandbox.Contacts(omnisendtest.Brand) {
+		if c.Properties["segment_spring_buyers"] == true {
+			marked++
+		}
+	}
+	require.Equal(t, last.Contacts, marked)
+	require.NotEmpty(t, content)
+}
+
+// A key that is revoked in mid-run parks the run, which goes on after resume;
+// afterwards no address and not the key stands in clear in any file.
+func TestRevokedKeyParksAndNothingIsStoredInClear(t *testing.T) {
+	s := newShop(t, 1000, sandbox.Options{Seed: 5})
+	s.open(activities.Tuning{BatchSize: 100})
+	s.define("--calls-per-minute", "0")
+	require.NoError(t, s.sandbox.Inject(sandbox.Trigger{Fault: sandbox.SlowAnswer, Route: "POST /batches"}))
+	reached := s.moment(4, false, isUpload)
+	s.must("run", "spring", "--yes", "--detach")
+	<-reached
+	s.sandbox.Revoke(omnisendtest.Key)
+	s.hook.Store(nil)
+	s.eventually("the run parks", func() bool { return s.show().Status == run.Parked })
+	require.Contains(t, s.show().Reason, "refused the API key")
+	s.sandbox.Restore(omnisendtest.Key)
+	s.must("runs", "resume", "spring")
+	s.eventually("the run completes", func() bool { return s.show().Status.Complete() })
+	r := s.show()
+	require.NoError(t, r.Check())
+	require.Equal(t, s.expected.Contacts, r.New)
+
+	secrets := [][]byte{[]byte(omnisendtest.Key)}
+	for address := range s.sandbox.Contacts(omnisendtest.Brand) {
+		secrets = append(secrets, []byte(address))
+		if len(secrets) > 50 {
+			break
+		}
+	}
+	files := 0
+	require.NoError(t, filepath.WalkDir(s.path("data"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		files++
+		for _, secret := range secrets {
+			require.Falsef(t, bytes.Contains(content, secret), "%s holds %s in clear", strings.TrimPrefix(path, s.dir), secret)
+		}
+		return nil
+	}))
+	require.GreaterOrEqual(t, files, 4)
+}
