@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,8 +27,6 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	_, first := s.run("--yes")
 	before := s.sandbox.Stats(omnisendtest.Brand).Batches
 
-	content, err := os.ReadFile(s.path("segments", "spring_buyers.csv"))
-	require.NoError(t, err)
 	s.replace(nil)
 	code, r := s.run("--yes")
 	require.Equal(t, 4, code)
@@ -53,7 +53,6 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 		}
 	}
 	require.Equal(t, last.Contacts, marked)
-	require.NotEmpty(t, content)
 }
 
 // A key that is revoked in mid-run parks the run, which goes on after resume;
@@ -62,12 +61,15 @@ func TestRevokedKeyParksAndNothingIsStoredInClear(t *testing.T) {
 	s := newShop(t, 1000, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{BatchSize: 100})
 	s.define("--calls-per-minute", "0")
-	require.NoError(t, s.sandbox.Inject(sandbox.Trigger{Fault: sandbox.SlowAnswer, Route: "POST /batches"}))
-	reached := s.moment(4, false, isUpload)
+	var uploads atomic.Int32
+	hook := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if isUpload(r) && uploads.Add(1) == 4 {
+			s.sandbox.Revoke(omnisendtest.Key)
+		}
+		next.ServeHTTP(w, r)
+	}
+	s.hook.Store(&hook)
 	s.must("run", "spring", "--yes", "--detach")
-	<-reached
-	s.sandbox.Revoke(omnisendtest.Key)
-	s.hook.Store(nil)
 	s.eventually("the run parks", func() bool { return s.show().Status == run.Parked })
 	require.Contains(t, s.show().Reason, "refused the API key")
 	s.sandbox.Restore(omnisendtest.Key)
