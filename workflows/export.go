@@ -206,8 +206,8 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 			continue
 		}
 		if result.Done {
-			for reason, n := range result.Reasons { //workflowcheck:ignore (sums do not depend on the order)
-				r.Reasons[reason] += n
+			for _, reason := range workflow.DeterministicKeys(result.Reasons) {
+				r.Reasons[reason] += result.Reasons[reason]
 			}
 			r.Notes = append(r.Notes, result.Notes...)
 			e.state.Segment++

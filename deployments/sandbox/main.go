@@ -150,9 +150,11 @@ func serveUntilDone(ctx context.Context, listener net.Listener, handler http.Han
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	if server.Shutdown(last) != nil {
-		_ = server.Close()
+		return server.Close()
 	}
-	<-ended // always ErrServerClosed
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving: %w", err)
+	}
 	return nil
 }
 
