@@ -1,10 +1,14 @@
 package main
 
 import (
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
@@ -31,8 +35,29 @@ func TestRunArrivesThroughFaults(t *testing.T) {
 	require.Zero(t, stats.Resubscribed)
 	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), e.Contacts)
 
+	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_FIRST"))
 	code, r = s.run()
 	require.Equal(t, 3, code, "the invalid rows are still invalid")
 	require.Equal(t, e.Contacts, r.Unchanged)
 	require.Zero(t, r.Calls)
+	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_HISTORY"))
+}
+
+// record writes the history of the newest run to a file, for the replay tests
+// of the workflows; no file, no record.
+func (s *shop) record(file string) {
+	s.t.Helper()
+	if file == "" {
+		return
+	}
+	var h historypb.History
+	events := s.client.GetWorkflowHistory(s.t.Context(), "export/spring", "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		require.NoError(s.t, err)
+		h.Events = append(h.Events, e)
+	}
+	data, err := protojson.MarshalOptions{}.Marshal(&h)
+	require.NoError(s.t, err)
+	require.NoError(s.t, os.WriteFile(file, data, 0o600))
 }
