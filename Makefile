@@ -6,7 +6,7 @@ TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
 
-.PHONY: help build demo dev test lint bench soak generate clean
+.PHONY: help build demo dev test lint bench generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
