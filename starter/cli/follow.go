@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -60,9 +61,13 @@ func (s *session) follow(ctx context.Context, started command.RunStarted) (json.
 // wait returns when the run has ended or is parked.
 func (f *follower) wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var running sync.WaitGroup // nothing uses the server after this
+	defer func() {
+		cancel()
+		running.Wait()
+	}()
 	ended := make(chan error, 1)
-	go func() { ended <- f.s.server.Ended(ctx, f.run.WorkflowID) }()
+	running.Go(func() { ended <- f.s.server.Ended(ctx, f.run.WorkflowID) })
 	answers := make(chan *workflows.Progress, 1)
 	ask := func() {
 		p, err := f.s.server.Progress(ctx, f.run.WorkflowID)
@@ -71,7 +76,7 @@ func (f *follower) wait(ctx context.Context) error {
 		}
 		answers <- p
 	}
-	go ask()
+	running.Go(ask)
 	asking := true
 	ticks, stop := f.s.o.Ticker(progressEvery)
 	defer stop()
@@ -89,7 +94,7 @@ func (f *follower) wait(ctx context.Context) error {
 		case <-ticks:
 			if !asking {
 				asking = true
-				go ask()
+				running.Go(ask)
 			}
 			f.checkSilence()
 		}

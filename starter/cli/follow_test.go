@@ -238,7 +238,7 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, 0, b.run("plan", "spring", "--full"))
 	require.Equal(t, []string{"plan", "runs show", "samples"}, b.names())
 	require.Equal(t, command.RunArgs{Export: "spring", Full: true}, args[command.RunArgs](b, 0))
-	for _, want := range []string{"10 calls, 2 min 30 s", "city  3", "guard shrunk: about shrunk", "ann@example.com", "email_invalid  40"} {
+	for _, want := range []string{"10 calls, about 2 min 30 s", "city  3", "guard shrunk: about shrunk", "ann@example.com", "email_invalid  40"} {
 		require.Contains(t, b.out.String(), want)
 	}
 

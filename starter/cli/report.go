@@ -18,8 +18,8 @@ func report(p *page, a *command.RunAnswer) {
 	heading(p, a)
 	segments(p, a)
 	if a.Plan {
-		p.table([]string{"contacts", "to send", "unchanged", "refused before", "leavers", "calls"},
-			[][]any{{a.Contacts, a.ToSend, a.Unchanged, a.Refused, a.LeaversDue, a.PlannedCalls}})
+		p.table([]string{"contacts", "to send", "new", "changed", "unchanged", "refused before", "leavers", "calls"},
+			[][]any{{a.Contacts, a.ToSend, a.New, a.Changed, a.Unchanged, a.Refused, a.LeaversDue, a.PlannedCalls}})
 	} else {
 		p.table([]string{"contacts", "delivered", "new", "changed", "unchanged", "refused", "pending", "unsent", "leavers", "calls"},
 			[][]any{{a.Contacts, a.Delivered, a.New, a.Changed, a.Unchanged, a.Refused, a.Pending, a.Unsent, a.Leavers, a.Calls}})
@@ -79,7 +79,7 @@ func plan(p *page, r *run.Report) {
 	if r.ToSend+r.LeaversDue > 0 {
 		minutes := ""
 		if r.PlannedMinutes > 0 {
-			minutes = ", " + duration(time.Duration(r.PlannedMinutes*float64(time.Minute)))
+			minutes = ", about " + duration(time.Duration(r.PlannedMinutes*float64(time.Minute)))
 		}
 		p.line("A run would take %s%s", plural(r.PlannedCalls, "call", "calls"), minutes)
 	} else {
