@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -55,6 +56,12 @@ func (a *Activities) Sweep(ctx context.Context, in SweepInput) (*SweepResult, er
 		if halt == nil {
 			halt, err = s.sweep(ctx, in.Whole)
 		}
+		if s.found > 0 && err != nil && omnisend.ClassOf(err) == omnisend.Retry {
+			// Reported as the progress that it is: the next sweep follows at once,
+			// where retries of this one would wait longer and longer.
+			a.Log.WarnContext(ctx, "a sweep was cut short and goes on with the next", "error", err)
+			err = nil
+		}
 		result.Halt, result.Found = halt, s.found
 		result.Uploads, result.Leavers = s.again.Made[phaseUploads], s.again.Made[phaseLeavers]
 		return err
@@ -77,10 +84,19 @@ type sweeper struct {
 }
 
 func (a *Activities) sweeper(ctx context.Context, runID string, h hold) (*sweeper, *Halt, error) {
+	return a.sweeperOver(ctx, runID, h, "")
+}
+
+// sweeperOver sweeps a run over another connection than its own, of the same
+// brand: its own may be gone by now.
+func (a *Activities) sweeperOver(ctx context.Context, runID string, h hold, connection string) (*sweeper, *Halt, error) {
 	s := &sweeper{Activities: a, hold: h}
 	var err error
 	if s.job, err = a.job(ctx, runID); err != nil {
 		return nil, nil, err
+	}
+	if connection != "" {
+		s.job.Export.Connection = connection
 	}
 	state, err := a.Store.StepState(ctx, runID, againStep)
 	if err != nil {
@@ -241,6 +257,9 @@ func (s *sweeper) settle(ctx context.Context, c store.Call, b omnisend.Batch) (*
 		return nil, nil
 	}
 	full, err := s.api.BatchItems(ctx, b.ID)
+	if err != nil && omnisend.ClassOf(err) == omnisend.Gone {
+		return nil, s.lost(ctx, c, err)
+	}
 	if err != nil {
 		return haltOf(err, s.job.Export.Connection)
 	}
@@ -346,7 +365,13 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 			if id == in.RunID || h.stopping() {
 				continue
 			}
-			s, halt, err := a.sweeper(ctx, id, h)
+			s, halt, err := a.sweeperOver(ctx, id, h, j.Export.Connection)
+			if errors.Is(err, store.ErrNotFound) {
+				if err := a.abandon(ctx, j.Brand, id); err != nil {
+					return err
+				}
+				continue
+			}
 			if err == nil && halt == nil {
 				halt, err = s.outlived(ctx)
 			}
@@ -367,6 +392,32 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 		return nil
 	})
 	return result, err
+}
+
+// abandon closes the calls of an ended run of which nothing is left to judge
+// them by: the next run of its export sends what the ledger does not have.
+func (a *Activities) abandon(ctx context.Context, brand, runID string) error {
+	open, err := a.Store.Unsettled(ctx, brand, runID, 0)
+	if err != nil {
+		return err
+	}
+	settled := make([]store.Settlement, 0, len(open))
+	for _, c := range open {
+		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallVoid})
+	}
+	if err := a.Store.SettleCalls(ctx, runID, settled); err != nil {
+		return err
+	}
+	calls, err := a.Store.SettledCalls(ctx, runID)
+	if err != nil {
+		return err
+	}
+	origins := make([]string, 0, len(calls))
+	for _, c := range calls {
+		origins = append(origins, c.Origin)
+	}
+	a.Log.WarnContext(ctx, "verdicts of an ended run cannot be booked any more", "run", runID, "calls", len(open)+len(calls))
+	return a.Store.MarkFolded(ctx, runID, origins)
 }
 
 // outlived sweeps a run that has ended. Contacts that would go again are left

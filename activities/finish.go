@@ -152,8 +152,20 @@ func (a *Activities) fold(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
+	if len(calls) == 0 {
+		return nil
+	}
+	// Another run may be reconciling the same one: two at once would each write
+	// the shards as they read them.
+	return a.underLease(ctx, "ledger/"+j.Export.Name, func(ctx context.Context, _ hold) error {
+		return a.foldCalls(ctx, j, calls)
+	})
+}
+
+func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call) error {
 	f := &folding{Activities: a, export: j.Export.Name}
 	var items []spool.BatchItem
+	var err error
 	batch := -1
 	for _, c := range calls {
 		if c.Batch != batch {
@@ -161,6 +173,10 @@ func (a *Activities) fold(ctx context.Context, j job) error {
 				return err
 			}
 			batch = c.Batch
+		}
+		if items == nil { // expired: what became of its contacts cannot be booked any more
+			f.origins = append(f.origins, c.Origin)
+			continue
 		}
 		if c.First+c.Count > len(items) {
 			return fmt.Errorf("run %s: batch %d has %d contacts, a call of it %d", j.RunID, c.Batch, len(items), c.First+c.Count)

@@ -56,7 +56,7 @@ func keyContext(c catalogue.Connection) string {
 }
 
 // target opens a connection: a client of its endpoint with its key, within the
-// budget of its brand.
+// budget of its brand, that makes reads again when a passing fault breaks them.
 func (a *Activities) target(ctx context.Context, name string) (omnisend.API, catalogue.Connection, *Halt, error) {
 	c, o, err := object[catalogue.Connection](ctx, a, catalogue.KindConnection, name)
 	if errors.Is(err, store.ErrNotFound) {
@@ -79,7 +79,7 @@ func (a *Activities) target(ctx context.Context, name string) (omnisend.API, cat
 	if err != nil {
 		return nil, c, &Halt{Kind: HaltFail, Reason: err.Error()}, nil
 	}
-	return a.withinBudget(api, c), c, nil, nil
+	return omnisend.RetryReads(a.withinBudget(api, c)), c, nil, nil
 }
 
 // haltOf turns an API error that time or an operator mends into a Halt; other

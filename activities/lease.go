@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -52,13 +54,26 @@ func (a *Activities) underLease(ctx context.Context, name string, work func(ctx 
 	}()
 
 	done := make(chan error, 1)
-	go func() { done <- work(hard, hold{lease: lease, soft: soft}) }()
+	go func() {
+		// Temporal's own recover does not reach this goroutine, and a panic here
+		// would end the whole process.
+		defer func() {
+			if p := recover(); p != nil {
+				a.Log.ErrorContext(ctx, "an activity panicked", "lease", name, "stack", string(debug.Stack()))
+				done <- fmt.Errorf("a defect of this program: the work under the lease %s panicked", name)
+			}
+		}()
+		done <- work(hard, hold{lease: lease, soft: soft})
+	}()
 	end := func(cause error) error {
 		stop(cause)
 		lost(cause)
 		return errors.Join(cause, <-done)
 	}
-	workerStop := activity.GetWorkerStopChannel(ctx)
+	var workerStop <-chan struct{} // never, when a worker cleans up outside of an activity
+	if activity.IsActivity(ctx) {
+		workerStop = activity.GetWorkerStopChannel(ctx)
+	}
 	renewed := time.Now()
 	for {
 		select {
@@ -68,7 +83,7 @@ func (a *Activities) underLease(ctx context.Context, name string, work func(ctx 
 			stop(errStopping)
 			workerStop = nil
 		case <-beat.C:
-			activity.RecordHeartbeat(ctx)
+			heartbeat(ctx)
 			err := a.Store.RenewLease(hard, lease, a.Tuning.LeaseTTL)
 			switch {
 			case err == nil:
@@ -79,6 +94,14 @@ func (a *Activities) underLease(ctx context.Context, name string, work func(ctx 
 				return end(err) // the store is out of reach and the lease about to run out
 			}
 		}
+	}
+}
+
+// heartbeat tells Temporal that an activity is alive; work outside of one has
+// nobody to tell.
+func heartbeat(ctx context.Context) {
+	if activity.IsActivity(ctx) {
+		activity.RecordHeartbeat(ctx)
 	}
 }
 
@@ -96,7 +119,7 @@ func (a *Activities) acquire(ctx context.Context, name string, beat *time.Ticker
 			wait.Stop()
 			return store.Lease{}, context.Cause(ctx)
 		case <-beat.C:
-			activity.RecordHeartbeat(ctx)
+			heartbeat(ctx)
 		case <-wait.C:
 		}
 		wait.Stop()

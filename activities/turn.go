@@ -7,6 +7,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
+	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -50,13 +51,17 @@ func (a *Activities) YieldTurn(ctx context.Context, in RunInput) error {
 // timed out in Temporal and so could not do it itself, and deletes what they
 // left. Calls without a verdict stay, to be reconciled.
 func (a *Activities) ReapTerminated(ctx context.Context) error {
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
 	for _, status := range []run.Status{run.Queued, run.Running, run.Paused, run.Parked} {
 		runs, err := a.Store.ListRuns(ctx, store.RunFilter{Status: string(status), Plans: true, Limit: 1000})
 		if err != nil {
 			return err
 		}
 		for _, r := range runs {
-			if !r.Started {
+			if !r.Started && now.Sub(r.CreatedAt) < 2*command.Timeout {
 				continue // its workflow may be about to begin
 			}
 			open, err := a.isOpen(ctx, r)

@@ -83,6 +83,10 @@ func (a *Activities) uploader(ctx context.Context, in UploadInput, h hold) (*upl
 	if err != nil {
 		return nil, nil, err
 	}
+	if u.items == nil && len(stored) > 0 {
+		return nil, &Halt{Kind: HaltFail, Reason: fmt.Sprintf("the contacts of batch %d have expired", in.Batch),
+			Action: "run the export again: it sends what Omnisend has not confirmed"}, nil
+	}
 	u.stored = len(stored)
 	u.todo = u.plan(stored)
 	if len(u.todo) == 0 {

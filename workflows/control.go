@@ -180,12 +180,12 @@ func (e *exporter) takeTurn(_, work workflow.Context) (ending, bool) {
 		}
 		if got {
 			e.state.HasTurn = true
-			if try == 0 {
-				return ending{}, true
+			if try > 0 {
+				if end, ok := e.goOn(work); !ok {
+					return end, false
+				}
 			}
-			if end, ok := e.goOn(work); !ok {
-				return end, false
-			}
+			// Others may have had the turn since this run looked, and left calls.
 			return e.reconcile(work)
 		}
 		if try == 0 {

@@ -19,7 +19,8 @@ type Delivery struct {
 	Begun         []int `json:"begun"`          // how many of them
 	Again         []int `json:"again"`          // batches whose last attempt did not finish them
 	Unswept       int   `json:"unswept"`        // calls answered since the last sweep
-	Open          int   `json:"open"`           // calls without a verdict, at most
+	Open          int   `json:"open"`           // calls without a verdict, as far as is known
+	Unsure        bool  `json:"unsure"`         // an upload has ended since the last sweep began
 	SweepAt       int   `json:"sweep_at"`       // calls that make a sweep due
 	Idle          int   `json:"idle"`           // sweeps in a row that found nothing
 	Sent          int   `json:"sent"`           // contacts in answered calls
@@ -54,6 +55,12 @@ func (d *Delivery) next() (int, bool) {
 	}
 	return 0, false
 }
+
+// mayBeOpen says whether there are calls without a verdict, or may be: an upload
+// that was cut off after its last answer counts no calls when it is repeated,
+// and a sweep may have counted before an upload that ended before it. Only a
+// sweep after all uploads knows.
+func (d *Delivery) mayBeOpen() bool { return d.Open > 0 || d.Unsure }
 
 // begunAll says that no batch is left to begin.
 func (d *Delivery) begunAll() bool {
@@ -174,7 +181,7 @@ func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
 		if idle && again {
 			return ending{again: true}, true, nil
 		}
-		if idle && held && l.d.Open == 0 && l.state.HasTurn {
+		if idle && held && !l.d.mayBeOpen() && l.state.HasTurn {
 			if err := l.yieldTurn(work); err != nil {
 				return ending{}, false, err
 			}
@@ -195,7 +202,7 @@ func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
 	if !again && !l.sweeping && l.sweepDue(work) {
 		l.sweep(work)
 	}
-	if l.inFlight > 0 || l.sweeping || held || l.d.Open > 0 || !l.d.begunAll() {
+	if l.inFlight > 0 || l.sweeping || held || l.d.mayBeOpen() || !l.d.begunAll() {
 		return ending{}, false, nil
 	}
 	if l.d.Leavers || l.d.LeaverBatches == 0 {
@@ -226,8 +233,14 @@ func (l *delivering) await(work workflow.Context) error {
 	if l.waitTill.After(workflow.Now(work)) && !l.d.begunAll() {
 		till = l.waitTill
 	}
-	if l.quiet() && !l.sweeping && l.d.Open > 0 && (till.IsZero() || l.sweepTil.Before(till)) {
-		till = l.sweepTil
+	if l.quiet() && !l.sweeping && l.d.mayBeOpen() {
+		sweep := l.sweepTil
+		if l.waitTill.After(sweep) {
+			sweep = l.waitTill // before it no sweep is due either
+		}
+		if till.IsZero() || sweep.Before(till) {
+			till = sweep
+		}
 	}
 	if till.IsZero() {
 		return workflow.Await(work, happened)
@@ -263,9 +276,9 @@ func (l *delivering) begin(work workflow.Context) {
 
 // uploaded takes in what an attempt at a batch came to.
 func (l *delivering) uploaded(ctx workflow.Context, batch int, r activities.UploadResult, err error) {
+	l.d.Unsure = true
 	if err != nil {
 		l.d.Again = append(l.d.Again, batch)
-		l.d.Open++ // it may have left calls behind
 		if !temporal.IsCanceledError(err) && l.failed == nil {
 			end := l.ended(err)
 			l.failed = &end
@@ -311,7 +324,7 @@ func (l *delivering) halt(ctx workflow.Context, h *activities.Halt) {
 func (l *delivering) sweepDue(work workflow.Context) bool {
 	now := workflow.Now(work)
 	switch {
-	case l.d.Open == 0 || now.Before(l.waitTill):
+	case !l.d.mayBeOpen() || now.Before(l.waitTill):
 		return false
 	case l.quiet():
 		return !now.Before(l.sweepTil)
@@ -331,7 +344,7 @@ func (l *delivering) sweepWait() time.Duration {
 // sweep collects verdicts beside the uploads.
 func (l *delivering) sweep(work workflow.Context) {
 	due := l.d.Unswept
-	l.d.Unswept, l.sweeping = 0, true
+	l.d.Unswept, l.d.Unsure, l.sweeping = 0, false, true
 	ctx := long(work, "collect verdicts")
 	future := workflow.ExecuteActivity(ctx, acts.Sweep, activities.SweepInput{RunID: l.in.RunID, Whole: l.quiet()})
 	workflow.Go(ctx, func(ctx workflow.Context) {
@@ -346,6 +359,9 @@ func (l *delivering) sweep(work workflow.Context) {
 		case !temporal.IsCanceledError(err) && l.failed == nil:
 			end := l.ended(err)
 			l.failed = &end
+		}
+		if err != nil {
+			l.d.Unsure = true // it found out nothing
 		}
 		l.sweepTil = workflow.Now(ctx).Add(l.sweepWait())
 	})
@@ -368,7 +384,8 @@ const lastVerdicts = 2 * time.Minute
 func (e *exporter) collectVerdicts(ctx workflow.Context) {
 	until := workflow.Now(ctx).Add(lastVerdicts)
 	d := &e.state.Delivery
-	for try := 0; d.Open > 0 && workflow.Now(ctx).Before(until); try++ {
+	for try := 0; d.mayBeOpen() && workflow.Now(ctx).Before(until); try++ {
+		d.Unsure = false
 		var result activities.SweepResult
 		err := workflow.ExecuteActivity(long(ctx, "collect the last verdicts"), acts.Sweep,
 			activities.SweepInput{RunID: e.in.RunID, Whole: true}).Get(ctx, &result)

@@ -249,7 +249,7 @@ func (e *exporter) decide(_, work workflow.Context) (ending, bool) {
 // for a run that was canceled.
 func (e *exporter) finish(ctx workflow.Context, end ending) (*run.Report, error) {
 	r := e.state.Report
-	if e.state.Delivery.Open > 0 {
+	if e.state.Delivery.mayBeOpen() {
 		e.collectVerdicts(ctx)
 	}
 	r.Phase, r.Status, r.Reason, r.Action = run.PhaseFinish, end.status, "", ""

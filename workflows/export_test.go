@@ -339,6 +339,15 @@ func seq(n int) []int {
 	return s
 }
 
+// A worker may die after the last answer of a batch is stored and before it is
+// told: the attempt that follows finds nothing left to do.
+func TestVerdictsAreCollectedOfUploadsWhoseEndWasLost(t *testing.T) {
+	w := newWorld(t)
+	w.upload = func(int) *activities.UploadResult { return &activities.UploadResult{Done: true} }
+	require.NoError(t, w.run(t, ExportInput{}))
+	require.Equal(t, []string{"preflight", "collect", "decide", "sweep", "finish"}, w.order)
+}
+
 func TestOverTheLimitIsSkippedWithBothNumbers(t *testing.T) {
 	w := newWorld(t)
 	w.decided = func() *activities.DecideResult {

@@ -206,7 +206,13 @@ func (s *shop) show() run.Report {
 // brings about.
 func (s *shop) eventually(what string, condition func() bool) {
 	s.t.Helper()
-	deadline := time.NewTimer(2 * time.Minute)
+	s.within(2*time.Minute, what, condition)
+}
+
+// within is eventually with a deadline of its own.
+func (s *shop) within(timeout time.Duration, what string, condition func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -153,7 +153,7 @@ func (s *shop) uploading(workers []*worker) (*worker, []int) {
 // sent waits until the target has taken n calls.
 func (s *shop) sent(n int) {
 	s.t.Helper()
-	s.eventually(fmt.Sprintf("%d calls are made", n), func() bool { return s.sandbox.Stats(omnisendtest.Brand).Batches >= n })
+	s.within(10*time.Minute, fmt.Sprintf("%d calls are made", n), func() bool { return s.sandbox.Stats(omnisendtest.Brand).Batches >= n })
 }
 
 // await waits for the end of the run, for which nobody does anything, and

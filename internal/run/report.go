@@ -129,12 +129,16 @@ func (r *Report) Check() error {
 		return fmt.Errorf("the segments' rows %d, %d, %d are not the run's %d, %d, %d",
 			read, duplicate, invalid, r.Read, r.Duplicate, r.Invalid)
 	}
-	if r.Delivered != r.New+r.Changed {
+	if !r.Plan && r.Delivered != r.New+r.Changed { // a plan delivers nothing
 		return fmt.Errorf("delivered %d is not new %d + changed %d", r.Delivered, r.New, r.Changed)
 	}
 	if sum := r.Delivered + r.Unchanged + r.Refused + r.Pending + r.Unsent; sum != r.Contacts {
 		return fmt.Errorf("contacts %d are not delivered %d + unchanged %d + refused %d + pending %d + unsent %d",
 			r.Contacts, r.Delivered, r.Unchanged, r.Refused, r.Pending, r.Unsent)
+	}
+	if min(r.Delivered, r.Unchanged, r.Refused, r.Pending, r.Unsent) < 0 {
+		return fmt.Errorf("a bucket is negative: delivered %d, unchanged %d, refused %d, pending %d, unsent %d",
+			r.Delivered, r.Unchanged, r.Refused, r.Pending, r.Unsent)
 	}
 	if r.Status.Complete() && !r.Plan && r.Pending+r.Unsent > 0 {
 		return fmt.Errorf("completed with %d pending and %d unsent", r.Pending, r.Unsent)

@@ -121,7 +121,7 @@ type Runs interface {
 	StartRun(ctx context.Context, id, workflowRun string) (Run, error)
 	// Run returns one; ErrNotFound.
 	Run(ctx context.Context, id string) (Run, error)
-	// SaveRun replaces status and report, and sets EndedAt to now the first
+	// SaveRun replaces status and report of a run that has not ended, and sets EndedAt to now the first
 	// time that ended is true. ErrNotFound.
 	SaveRun(ctx context.Context, id, status string, report json.RawMessage, ended bool) error
 	// ControlRun applies change to the run's Control and stores what it returns;

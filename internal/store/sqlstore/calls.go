@@ -46,11 +46,11 @@ var (
 		ORDER BY batch, first, intended_at, origin`)
 	selectTotals = reading(`SELECT COUNT(*),
 		COALESCE(SUM(CASE WHEN state IN ('intended', 'answered') THEN 1 ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN state IN ('intended', 'answered') THEN contacts ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN state IN ('intended', 'answered') THEN contacts - is_leaver ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN state = 'settled' THEN new_ok ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN state = 'settled' THEN changed_ok ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN state = 'settled' THEN leaver_ok ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN state = 'settled' THEN refused ELSE 0 END), 0)
+		COALESCE(SUM(CASE WHEN state = 'settled' AND is_leaver = 0 THEN refused ELSE 0 END), 0)
 		FROM calls WHERE run = $1`)
 	selectUnfolded = reading(`SELECT id FROM runs WHERE ended_at > 0 AND id IN
 		(SELECT run FROM calls WHERE brand = $1 AND folded = 0 AND state <> 'void') ORDER BY created_at, id`)
@@ -73,6 +73,9 @@ func (s *Store) IntendCalls(ctx context.Context, lease store.Lease, answered *st
 		}
 		for i := range next {
 			c := &next[i]
+			if err := t.open(ctx, c.Run); err != nil {
+				return err
+			}
 			_, err := t.exec(ctx, insertCall, c.Origin, c.Run, c.Export, c.Brand, c.Batch, c.First, c.Count,
 				c.New, c.Changed, c.Leavers, now)
 			if err != nil {
@@ -81,6 +84,20 @@ func (s *Store) IntendCalls(ctx context.Context, lease store.Lease, answered *st
 		}
 		return nil
 	})
+}
+
+// open fences calls of a run that has ended: whoever ended it has dropped what
+// they hold.
+func (t tx) open(ctx context.Context, run string) error {
+	var endedAt int64
+	err := t.row(ctx, runEnded, run).Scan(&endedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil && endedAt > 0 {
+		return fmt.Errorf("the run %s has ended: %w", run, store.ErrFenced)
+	}
+	return err
 }
 
 // answer records an answer. A call that was answered, settled or void already
@@ -141,10 +158,10 @@ func (s *Store) SettleCalls(ctx context.Context, run string, settled []store.Set
 			return fmt.Errorf("%s: %q is no state of a verdict", what, state)
 		}
 		rows[i] = settlement{settled[i].Origin, settled[i].State, v.New, v.Changed, v.Leavers, len(v.Refused), nil}
-		if len(v.Refused)+len(v.Moved) == 0 {
+		if len(v.Refused)+len(v.Moved) == 0 && !v.Split {
 			continue
 		}
-		detail, err := json.Marshal(store.Verdict{Refused: v.Refused, Moved: v.Moved})
+		detail, err := json.Marshal(store.Verdict{Refused: v.Refused, Moved: v.Moved, Split: v.Split})
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}

@@ -22,7 +22,8 @@ var (
 	takeUpRun  = inTx(`UPDATE runs SET started_by = $2, started_at = $3 WHERE id = $1 AND started_by = ''`)
 	startedRun = inTx(`SELECT ` + runColumns + ` FROM runs WHERE id = $1`)
 	selectRun  = reading(`SELECT ` + runColumns + ` FROM runs WHERE id = $1`)
-	saveRun    = inTx(`UPDATE runs SET status = $2, report = $3,
+	saveRun    = inTx(`UPDATE runs SET status = CASE WHEN ended_at = 0 THEN $2 ELSE status END,
+		report = CASE WHEN ended_at = 0 THEN $3 ELSE report END,
 		ended_at = CASE WHEN ended_at = 0 THEN CAST($4 AS BIGINT) ELSE ended_at END WHERE id = $1`)
 	lockControl = inTx(`SELECT control FROM runs WHERE id = $1 FOR UPDATE`)
 	saveControl = inTx(`UPDATE runs SET control = $2 WHERE id = $1`)

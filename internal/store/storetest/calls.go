@@ -148,7 +148,7 @@ var callTests = map[string]func(t *testing.T, f fixture){
 		require.Equal(t, 8, count(errs, succeeded), "%v", errs)
 		totals, err := f.Totals(t.Context(), "r")
 		require.NoError(t, err)
-		require.Equal(t, store.CallTotals{Calls: 80, Unsettled: 80, Pending: 8000}, totals)
+		require.Equal(t, store.CallTotals{Calls: 80, Unsettled: 80, Pending: 6400}, totals)
 	},
 }
 

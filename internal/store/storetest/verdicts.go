@@ -120,14 +120,14 @@ var verdictTests = map[string]func(t *testing.T, f fixture){
 		f.intend(t, "s", 4)
 		f.intend(t, "r", 6)
 		require.NoError(t, f.IntendCalls(t.Context(), f.lease(t, "l"), &store.Call{Origin: "r-005", BatchID: "b"}))
-		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 6, Pending: 600})
+		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 6, Pending: 480})
 		require.NoError(t, f.SettleCalls(t.Context(), "r", []store.Settlement{
 			settled("r-000", store.Verdict{New: 50, Changed: 30, Leavers: 20}),
 			settled("r-001", store.Verdict{New: 40, Changed: 20, Leavers: 10, Refused: make([]store.Refusal, 29), Moved: []int{1}}),
 			{Origin: "r-002", State: store.CallVoid, Verdict: store.Verdict{New: 5, Refused: make([]store.Refusal, 3)}},
 		}))
 		require.NoError(t, f.MarkFolded(t.Context(), "r", []string{"r-000"}))
-		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 3, Pending: 300, New: 90, Changed: 50, Leavers: 30, Refused: 29})
+		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 3, Pending: 240, New: 90, Changed: 50, Leavers: 30})
 	},
 	"runs that are not in the ledger": func(t *testing.T, f fixture) {
 		for _, id := range []string{"running", "unsettled", "settled", "folded", "void", "none", "plan"} {
