@@ -3,11 +3,13 @@ package workflows
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -21,6 +23,7 @@ import (
 
 // world is what the activities of a run find, without any I/O.
 type world struct {
+	mu       sync.Mutex // activities run beside each other and beside what happens later
 	env      *testsuite.TestWorkflowEnvironment
 	control  run.Control
 	guards   []run.GuardResult
@@ -53,6 +56,8 @@ func newWorld(t *testing.T) *world {
 
 	env.OnActivity(acts.Preflight, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.PreflightInput) (*activities.PreflightResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			did("preflight")
 			if w.preflight != nil {
 				return w.preflight(), nil
@@ -63,6 +68,8 @@ func newWorld(t *testing.T) *world {
 	env.OnActivity(acts.Reconcile, mock.Anything, mock.Anything).Return(&activities.SweepResult{}, nil).Maybe()
 	env.OnActivity(acts.Collect, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.CollectInput) (*activities.CollectResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			did("collect")
 			if w.collect != nil {
 				return w.collect(), nil
@@ -71,6 +78,8 @@ func newWorld(t *testing.T) *world {
 		}).Maybe()
 	env.OnActivity(acts.Decide, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.DecideInput) (*activities.DecideResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			did("decide")
 			if w.decided != nil {
 				return w.decided(), nil
@@ -81,19 +90,29 @@ func newWorld(t *testing.T) *world {
 			return &activities.DecideResult{Done: true, Report: r, Uploads: w.uploads, Leavers: w.leavers}, nil
 		}).Maybe()
 	env.OnActivity(acts.Control, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.RunInput) (run.Control, error) { return w.control, nil }).Maybe()
+		func(context.Context, activities.RunInput) (run.Control, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.control, nil
+		}).Maybe()
 	env.OnActivity(acts.Record, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.RecordInput) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.recorded = append(w.recorded, in.Report.Status)
 			return nil
 		}).Maybe()
 	env.OnActivity(acts.TakeTurn, mock.Anything, mock.Anything).Return(true, nil).Maybe()
 	env.OnActivity(acts.YieldTurn, mock.Anything, mock.Anything).Return(func(context.Context, activities.RunInput) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		did("yield")
 		return nil
 	}).Maybe()
 	env.OnActivity(acts.UploadBatch, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.UploadInput) (*activities.UploadResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if w.upload != nil {
 				if r := w.upload(in.Batch); r != nil {
 					return r, nil
@@ -107,6 +126,8 @@ func newWorld(t *testing.T) *world {
 		}).Maybe()
 	env.OnActivity(acts.Sweep, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.SweepInput) (*activities.SweepResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			did("sweep")
 			if w.sweep != nil {
 				if r := w.sweep(); r != nil {
@@ -117,6 +138,8 @@ func newWorld(t *testing.T) *world {
 		}).Maybe()
 	env.OnActivity(acts.Finish, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.FinishInput) (*run.Report, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			did("finish")
 			r := in.Report
 			if r.Status == "" {
@@ -137,7 +160,13 @@ func (w *world) run(t *testing.T, in ExportInput) error {
 }
 
 // later does something at a time of the run's clock.
-func (w *world) later(after time.Duration, do func()) { w.env.RegisterDelayedCallback(do, after) }
+func (w *world) later(after time.Duration, do func()) {
+	w.env.RegisterDelayedCallback(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		do()
+	}, after)
+}
 
 // decide puts an operator's decision into the store and tells the run.
 func (w *world) decide(change func(*run.Control)) {
@@ -302,12 +331,15 @@ func TestLongHistoryContinuesAsNewWithNothingInFlight(t *testing.T) {
 	w := newWorld(t)
 	w.uploads = 20
 	w.env.SetCurrentHistoryLength(10)
-	w.upload = func(batch int) *activities.UploadResult {
-		if batch == 5 {
+	uploads := 0
+	w.env.SetOnActivityCompletedListener(func(info *activity.Info, _ converter.EncodedValue, _ error) {
+		if info.ActivityType.Name != "UploadBatch" {
+			return
+		}
+		if uploads++; uploads == 5 {
 			w.env.SetCurrentHistoryLength(100)
 		}
-		return nil
-	}
+	})
 	err := w.run(t, ExportInput{MaxEvents: 50})
 	var again *workflow.ContinueAsNewError
 	require.ErrorAs(t, err, &again)
