@@ -258,7 +258,9 @@ func TestPauseStopsUploadsAndCollectsVerdicts(t *testing.T) {
 		w.decide(func(c *run.Control) { c.Paused = false; c.Resumes++ })
 	})
 	require.NoError(t, w.run(t, ExportInput{Window: 1}))
-	require.Len(t, w.batches, 5)
+	// An attempt that is asked to end may be repeated; the store knows its calls.
+	slices.Sort(w.batches)
+	require.Equal(t, seq(5), slices.Compact(w.batches))
 	require.Equal(t, []run.Status{run.Paused, run.Running}, w.recorded)
 }
 
