@@ -158,6 +158,10 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 		if r, ok := errors.AsType[*refusal](outcome); ok {
 			entry.Outcome = r.class
 		}
+		if entry.Outcome == command.ErrNotAllowed {
+			// Not in place of the entry of a command whose id somebody uses again.
+			entry.ID += "/" + activity.GetInfo(ctx).WorkflowExecution.RunID
+		}
 	}
 	var named command.Named
 	if json.Unmarshal(c.request.Args, &named) == nil {

@@ -83,12 +83,14 @@ func (a *Activities) settleReport(ctx context.Context, j job, r *run.Report) err
 	if r.Invalid > 0 || r.Refused > 0 {
 		r.Status = run.CompletedWithRejects
 	}
-	n, _, err := a.note(ctx, j.Export.Name)
-	if err != nil {
-		return err
-	}
-	n.LastRead, n.LastRun, n.LastAt = r.Contacts, j.RunID, j.Began
-	return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
+	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
+		n, _, err := a.note(ctx, j.Export.Name)
+		if err != nil {
+			return err
+		}
+		n.LastRead, n.LastRun, n.LastAt = r.Contacts, j.RunID, j.Began
+		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
+	})
 }
 
 // dropSpool deletes what the run no longer needs. While calls have no verdict
@@ -157,7 +159,7 @@ func (a *Activities) fold(ctx context.Context, j job) error {
 	}
 	// Another run may be reconciling the same one: two at once would each write
 	// the shards as they read them.
-	return a.underLease(ctx, "ledger/"+j.Export.Name, func(ctx context.Context, _ hold) error {
+	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
 		return a.foldCalls(ctx, j, calls)
 	})
 }

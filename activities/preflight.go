@@ -191,6 +191,9 @@ func (n *ledgerNote) bit(marker string) (uint, error) {
 	return uint(len(n.Markers) - 1), nil
 }
 
+// ledgerLease is held by whoever changes an export's ledger or its note.
+func ledgerLease(export string) string { return "ledger/" + export }
+
 func ledgerKeyContext(export string) string { return "ledger/" + export + "/digest-key" }
 
 // note returns the note of an export's ledger and its unwrapped digest key;
@@ -210,7 +213,16 @@ func (a *Activities) note(ctx context.Context, export string) (*ledgerNote, []by
 
 // bindLedger makes the export's ledger on its first run, and refuses one that
 // belongs to another account later: its digests say nothing about that one.
-func (a *Activities) bindLedger(ctx context.Context, j *job, c catalogue.Connection) (*Halt, error) {
+func (a *Activities) bindLedger(ctx context.Context, j *job, c catalogue.Connection) (halt *Halt, err error) {
+	// A plan and a run may begin at the same moment: the ledger has one key.
+	err = a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
+		halt, err = a.bind(ctx, j, c)
+		return err
+	})
+	return halt, err
+}
+
+func (a *Activities) bind(ctx context.Context, j *job, c catalogue.Connection) (*Halt, error) {
 	n, _, err := a.note(ctx, j.Export.Name)
 	if err != nil {
 		return nil, err
