@@ -6,7 +6,7 @@ TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
 
-.PHONY: help build demo dev test lint bench generate clean
+.PHONY: help build demo dev test lint bench soak generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -38,6 +38,9 @@ $(TOOLS)/workflowcheck:
 
 bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0
 	go run ./bench --size $(SIZE) --rpm $(RPM)
+
+soak: ## a run of 60,000 profiles at the real limit through every fault it can recover from; takes about 18 minutes
+	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./deployments/standalone
 
 generate: ## make the example segment again
 	go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv

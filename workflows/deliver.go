@@ -25,6 +25,10 @@ type Delivery struct {
 	Idle          int   `json:"idle"`           // sweeps in a row that found nothing
 	Sent          int   `json:"sent"`           // contacts in answered calls
 
+	// The rate counts from Since, when SentBefore contacts had been sent.
+	Since      time.Time `json:"since"`
+	SentBefore int       `json:"sent_before"`
+
 	Totals store.CallTotals `json:"totals"` // as of the last sweep
 }
 

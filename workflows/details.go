@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"fmt"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +24,7 @@ type Progress struct {
 // progress is the run as it stands; it holds numbers only.
 func (e *exporter) progress() *Progress {
 	e.count()
-	return &Progress{Report: *e.state.Report, Sent: e.state.Delivery.Sent, Since: e.phaseSince}
+	return &Progress{Report: *e.state.Report, Sent: e.state.Delivery.Sent, Since: e.state.Since}
 }
 
 // count brings the report's buckets up to date while batches are on their way.
@@ -46,7 +48,8 @@ func (e *exporter) count() {
 func (e *exporter) enter(ctx workflow.Context, p run.Phase) {
 	if e.state.Report.Phase != p {
 		e.state.Report.Phase = p
-		e.phaseSince = workflow.Now(ctx)
+		e.state.Since = workflow.Now(ctx)
+		e.restartPace(ctx)
 	}
 	e.show(ctx)
 }
@@ -57,6 +60,9 @@ func (e *exporter) setStatus(ctx workflow.Context, s run.Status, h *activities.H
 	r := e.state.Report
 	if r.Status == s {
 		return nil
+	}
+	if s == run.Running {
+		e.restartPace(ctx) // time in which nothing was to be sent says nothing of the rate
 	}
 	r.Status, r.Reason, r.Action = s, "", ""
 	if h != nil {
@@ -71,38 +77,103 @@ func (e *exporter) setStatus(ctx workflow.Context, s run.Status, h *activities.H
 		activities.RecordInput{RunID: e.in.RunID, Report: r}).Get(ctx, nil)
 }
 
+// restartPace measures the rate of sending from now on.
+func (e *exporter) restartPace(ctx workflow.Context) {
+	e.state.Delivery.Since, e.state.Delivery.SentBefore = workflow.Now(ctx), e.state.Delivery.Sent
+}
+
 // show puts the buckets on the workflow's page of the Web UI.
 func (e *exporter) show(ctx workflow.Context) {
 	e.count()
-	workflow.SetCurrentDetails(ctx, Details(e.state.Report, e.state.Delivery.Sent, e.phaseSince, workflow.Now(ctx)))
+	workflow.SetCurrentDetails(ctx, Details(e.state.Report, &e.state.Delivery, workflow.Now(ctx)))
 }
 
-// Details is a run's report in Markdown.
-func Details(r *run.Report, sent int, since, now time.Time) string {
+// Details is a run's report in Markdown. The Web UI gives it half its width,
+// about 500 pixels, and cuts off what is wider, so tables are narrow.
+func Details(r *run.Report, d *Delivery, now time.Time) string {
 	var b strings.Builder
-	write(&b, "**%s** (%s)\n\n", r.Status, r.Phase)
+	write(&b, "**%s**", r.Status)
+	if r.Phase != run.PhaseEnded {
+		write(&b, " (%s)", r.Phase)
+	}
+	b.WriteString("\n\n")
 	if r.Reason != "" {
-		write(&b, "%s\n\n", r.Reason)
+		write(&b, "%s\n\n", prose(r.Reason))
 	}
 	if r.Action != "" {
-		write(&b, "_%s_\n\n", r.Action)
+		write(&b, "**To do:** %s\n\n", prose(r.Action))
 	}
-	b.WriteString("| segment | read | members | duplicate | invalid | marker |\n|---|---:|---:|---:|---:|---|\n")
-	for _, s := range r.Segments {
-		write(&b, "| %s | %s | %s | %s | %s | `%s` |\n", s.Segment, count(s.Read), count(s.Members), count(s.Duplicate), count(s.Invalid), s.Marker)
+	if r.Phase == run.PhaseDeliver {
+		write(&b, "%s of %s contacts sent%s\n\n", count(d.Sent), count(r.ToSend), pace(r, d, now))
 	}
-	b.WriteString("\n| contacts | new | changed | unchanged | refused | pending | unsent | leavers | calls |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	write(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", count(r.Contacts), count(r.New), count(r.Changed),
-		count(r.Unchanged), count(r.Refused), count(r.Pending), count(r.Unsent), count(r.Leavers), count(r.Calls))
-	if r.Phase == run.PhaseDeliver && sent > 0 && now.After(since) {
-		rate := float64(sent) / now.Sub(since).Seconds()
-		left := time.Duration(float64(max(0, r.ToSend-sent)) / rate * float64(time.Second))
-		write(&b, "\n%s of %s contacts sent, %.0f a second, about %s left\n", count(sent), count(r.ToSend), rate, left.Round(time.Second))
+	write(&b, "| contacts | %s |\n|---|---:|\n", count(r.Contacts))
+	for _, bucket := range []struct {
+		name string
+		n    int
+	}{{"new", r.New}, {"changed", r.Changed}, {"unchanged", r.Unchanged}, {"refused", r.Refused}, {"pending", r.Pending}, {"unsent", r.Unsent}} {
+		write(&b, "| %s | %s |\n", bucket.name, count(bucket.n))
+	}
+	write(&b, "\nCalls: %s. Leavers: %s.\n\n", count(r.Calls), count(r.Leavers))
+	if len(r.Segments) > 0 {
+		b.WriteString("| segment | read | members | duplicate | invalid |\n|---|---:|---:|---:|---:|\n")
+		for _, s := range r.Segments {
+			write(&b, "| %s | %s | %s | %s | %s |\n", prose(s.Segment), count(s.Read), count(s.Members), count(s.Duplicate), count(s.Invalid))
+		}
+		b.WriteString("\n")
+		for _, s := range r.Segments {
+			write(&b, "- %s is marked by %s\n", prose(s.Segment), code(s.Marker))
+		}
 	}
 	for _, n := range r.Notes {
-		write(&b, "\n- %s", n)
+		write(&b, "- %s\n", prose(n))
 	}
 	return b.String()
+}
+
+// pace is how fast contacts are being sent, since sending last began or went
+// on, and how long the rest will take; nothing while that can't be said.
+func pace(r *run.Report, d *Delivery, now time.Time) string {
+	lately := d.Sent - d.SentBefore
+	if r.Status != run.Running || lately <= 0 || d.Since.IsZero() || !now.After(d.Since) {
+		return ""
+	}
+	rate := float64(lately) / now.Sub(d.Since).Seconds()
+	left := time.Duration(float64(max(0, r.ToSend-d.Sent)) / rate * float64(time.Second))
+	return fmt.Sprintf(", %s a second, about %s left", count(int(math.Round(rate))), left.Round(time.Second))
+}
+
+var (
+	// commands are what a reader may copy: the Web UI makes its dashes and
+	// quotes typographic, except in code.
+	commands = regexp.MustCompile(`\bstarter (?:"(?:[^"\\]|\\.)*"|[^;,)"])+|--[a-z][a-z-]*`)
+	// meaning is what Markdown gives a meaning to within a line.
+	meaning = regexp.MustCompile("[\\\\`*_\\[\\]<>|~&#]")
+)
+
+// prose writes a text, which may hold names that somebody chose and commands,
+// as Markdown.
+func prose(text string) string {
+	var b strings.Builder
+	at := 0
+	for _, found := range commands.FindAllStringIndex(text, -1) {
+		b.WriteString(meaning.ReplaceAllString(text[at:found[0]], `\$0`))
+		b.WriteString(code(text[found[0]:found[1]]))
+		at = found[1]
+	}
+	b.WriteString(meaning.ReplaceAllString(text[at:], `\$0`))
+	return b.String()
+}
+
+// code writes a text as code, as it is.
+func code(text string) string {
+	fence := "`"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	if len(fence) > 1 {
+		return fence + " " + text + " " + fence
+	}
+	return fence + text + fence
 }
 
 // count writes a number with thousands separated, so that a million is seen.

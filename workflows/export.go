@@ -33,6 +33,7 @@ type ExportInput struct {
 type State struct {
 	Report     *run.Report `json:"report"`
 	Connection string      `json:"connection"`
+	Since      time.Time   `json:"since"` // when the phase began
 	ExpiresAt  time.Time   `json:"expires_at"`
 	Segment    int         `json:"segment"` // being read
 	Resumes    int         `json:"resumes"` // of the operator's control that were acted on
@@ -47,11 +48,10 @@ type exporter struct {
 	state *State
 	log   log.Logger
 
-	control    run.Control
-	unread     bool // an operator has decided something that was not read yet
-	canceled   bool
-	expired    bool
-	phaseSince time.Time
+	control  run.Control
+	unread   bool // an operator has decided something that was not read yet
+	canceled bool
+	expired  bool
 }
 
 // SegmentExport is one run of an export: preflight, collect, decide, deliver
@@ -65,10 +65,10 @@ func SegmentExport(ctx workflow.Context, in ExportInput) (*run.Report, error) {
 	if in.MaxEvents == 0 {
 		in.MaxEvents = 8000
 	}
-	e := &exporter{in: in, state: in.State, log: workflow.GetLogger(ctx), phaseSince: workflow.Now(ctx)}
+	e := &exporter{in: in, state: in.State, log: workflow.GetLogger(ctx)}
 	if e.state == nil {
 		e.state = &State{Report: &run.Report{RunID: in.RunID, Status: run.Running, Phase: run.PhasePreflight,
-			StartedAt: workflow.Now(ctx)}, ExpiresAt: workflow.Now(ctx).Add(Expiry)}
+			StartedAt: workflow.Now(ctx)}, Since: workflow.Now(ctx), ExpiresAt: workflow.Now(ctx).Add(Expiry)}
 	}
 	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (*Progress, error) { return e.progress(), nil }); err != nil {
 		return nil, err
@@ -268,6 +268,9 @@ func (e *exporter) finish(ctx workflow.Context, end ending) (*run.Report, error)
 	}
 	e.state.Report = &final
 	e.show(ctx)
+	if err := workflow.UpsertTypedSearchAttributes(ctx, activities.StatusAttribute.ValueSet(string(final.Status))); err != nil {
+		return nil, err
+	}
 	switch final.Status {
 	case run.Failed, run.Expired:
 		return nil, temporal.NewNonRetryableApplicationError(string(final.Status)+": "+final.Reason, "RunFailed", nil, final)

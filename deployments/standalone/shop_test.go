@@ -49,6 +49,8 @@ type shop struct {
 	sandbox  *sandbox.Sandbox
 	omnisend string
 	temporal string
+	uiPort   int    // of embedded.Options
+	ui       string // its URL, when it was asked for
 	client   client.Client
 	expected invented.Expected
 	// hook, while it is set, gets every request instead of the sandbox.
@@ -69,7 +71,7 @@ func (s *shop) intercepted(next http.Handler) http.Handler {
 // newShop serves a sandbox and writes a segment of n invented profiles.
 func newShop(t *testing.T, n int, o sandbox.Options) *shop {
 	t.Helper()
-	s := &shop{t: t, dir: t.TempDir()}
+	s := &shop{t: t, dir: t.TempDir(), uiPort: -1}
 	o.Keys = []sandbox.Key{{Key: omnisendtest.Key, Brand: omnisendtest.Brand}}
 	o.TrackReceived = true
 	var err error
@@ -119,11 +121,11 @@ func (s *shop) open(tuning activities.Tuning) {
 func (s *shop) serve() {
 	s.t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	server, err := embedded.Start(s.t.Context(), embedded.Options{Dir: s.path("data", "temporal"), UIPort: -1,
+	server, err := embedded.Start(s.t.Context(), embedded.Options{Dir: s.path("data", "temporal"), UIPort: s.uiPort,
 		SearchAttributes: service.SearchAttributes(), Logger: log})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { require.NoError(s.t, server.Stop()) })
-	s.temporal = server.Address()
+	s.temporal, s.ui = server.Address(), server.UIURL()
 	s.client, err = client.Dial(client.Options{HostPort: s.temporal, Logger: sdklog.NewStructuredLogger(log)})
 	require.NoError(s.t, err)
 	s.t.Cleanup(s.client.Close)

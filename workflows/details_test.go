@@ -1,0 +1,42 @@
+package workflows
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+func TestDetails(t *testing.T) {
+	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	r := &run.Report{Status: run.Running, Phase: run.PhaseDeliver, Contacts: 1_234_567, ToSend: 12_000, New: 8000, Unsent: 4000, Unchanged: 1_222_567, Calls: 90,
+		Segments: []run.SegmentCount{{Segment: "a|b_c", Read: 1_234_569, Members: 1_234_567, Duplicate: 2, Marker: "segment_a"}}}
+	d := &Delivery{Sent: 9000, SentBefore: 6000, Since: began}
+	require.Equal(t, "**running** (deliver)\n\n9,000 of 12,000 contacts sent, 300 a second, about 10s left\n\n"+
+		"| contacts | 1,234,567 |\n|---|---:|\n| new | 8,000 |\n| changed | 0 |\n| unchanged | 1,222,567 |\n| refused | 0 |\n| pending | 0 |\n| unsent | 4,000 |\n"+
+		"\nCalls: 90. Leavers: 0.\n\n"+
+		"| segment | read | members | duplicate | invalid |\n|---|---:|---:|---:|---:|\n| a\\|b\\_c | 1,234,569 | 1,234,567 | 2 | 0 |\n"+
+		"\n- a\\|b\\_c is marked by `segment_a`\n",
+		Details(r, d, began.Add(10*time.Second)))
+
+	r.Status, r.Reason, r.Action = run.Parked, "the key of <Shop> is refused", `rotate it (starter connection rotate-key "a (b)"), then resume; look with: starter runs show 1 --full`
+	details := Details(r, d, began.Add(10*time.Second))
+	require.Contains(t, details, `the key of \<Shop\> is refused`)
+	require.Contains(t, details, "**To do:** rotate it (`starter connection rotate-key \"a (b)\"`), then resume; look with: `starter runs show 1 --full`\n")
+	require.Contains(t, details, "9,000 of 12,000 contacts sent\n", "nothing is being sent, so there is no rate")
+}
+
+func TestProse(t *testing.T) {
+	for text, markdown := range map[string]string{
+		"plain, with 5 % and a dash - so":                    "plain, with 5 % and a dash - so",
+		"raise --max-contacts":                               "raise `--max-contacts`",
+		"begin with: starter run EXPORT":                     "begin with: `starter run EXPORT`",
+		"see (starter runs show \"it's a\\\"b\") or *that*":  "see (`starter runs show \"it's a\\\"b\"`) or \\*that\\*",
+		"starter run a`b":                                    "`` starter run a`b ``",
+		"the restarter, the starter's key: [x](javascript:)": "the restarter, the starter's key: \\[x\\](javascript:)",
+	} {
+		require.Equal(t, markdown, prose(text))
+	}
+}
