@@ -87,6 +87,9 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		// What is in flight when the worker is told to stop may end: a call to
 		// Omnisend takes at most RequestTimeout.
 		WorkerStopTimeout: RequestTimeout + 5*time.Second,
+		// Otherwise the SDK passes a heartbeat on every 8 s, which leaves 2 s to
+		// the timeout on a busy machine.
+		MaxHeartbeatThrottleInterval: 2 * time.Second,
 	})
 	workflows.Register(s.worker, s.activities)
 	return s, nil
