@@ -14,6 +14,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -206,7 +207,7 @@ func get[T any](ctx context.Context, a *Activities, kind catalogue.Kind, name st
 		names = append(names, other.Name)
 	}
 	hint := fmt.Sprintf("see: starter %s list", kind)
-	if near := catalogue.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return v, o, refuse(command.ErrNotFound, "there is no %s %q; %s", kind, name, hint)

@@ -12,6 +12,7 @@ import (
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -99,7 +100,7 @@ func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s cat
 				continue
 			}
 			hint := ""
-			if near := catalogue.Nearest(field, info.Fields); near != "" {
+			if near := spelling.Nearest(field, info.Fields); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			}
 			return refuse(command.ErrUsage, "segment %q of source %q has no field %q%s It has: %s", seg.Segment, s.Name, field, hint, strings.Join(info.Fields, ", "))

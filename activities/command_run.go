@@ -84,16 +84,16 @@ func (a *Activities) begin(ctx context.Context, c caller, args command.RunArgs, 
 }
 
 func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id string, plan bool) (any, error) {
-	what, workflowID := "Export", ExportWorkflowID(e.Name)
+	what, workflow := "Export", WorkflowID(e.Name, plan)
 	if plan {
-		what, workflowID = "Plan of", PlanWorkflowID(e.Name)
+		what = "Plan of"
 	}
 	_, err := a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                                       workflowID,
+		ID:                                       workflow,
 		TaskQueue:                                command.TaskQueue,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		Memo:                                     map[string]any{RunIDMemo: id},
+		Memo:                                     map[string]any{runIDMemo: id},
 		StaticSummary:                            fmt.Sprintf("%s %s over %s", what, e.Name, e.Connection),
 		TypedSearchAttributes: temporal.NewSearchAttributes(ExportNameAttribute.ValueSet(e.Name),
 			ConnectionAttribute.ValueSet(e.Connection), StatusAttribute.ValueSet(string(run.Running))),
@@ -114,7 +114,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 	} else if err != nil {
 		return nil, err
 	}
-	return command.RunStarted{RunID: id, WorkflowID: workflowID}, nil
+	return command.RunStarted{RunID: id, WorkflowID: workflow}, nil
 }
 
 // openRun returns the export's run (or plan) that has not ended; nil when none.
@@ -140,11 +140,7 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 	if !r.EndedAt.IsZero() {
 		report.EndedAt = &r.EndedAt
 	}
-	workflowID := ExportWorkflowID(r.Export)
-	if r.Plan {
-		workflowID = PlanWorkflowID(r.Export)
-	}
-	return &command.RunAnswer{Report: report, WorkflowID: workflowID, CreatedAt: r.CreatedAt}, nil
+	return &command.RunAnswer{Report: report, WorkflowID: WorkflowID(r.Export, r.Plan), CreatedAt: r.CreatedAt}, nil
 }
 
 func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsListArgs) (any, error) {

@@ -2,8 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -164,8 +162,8 @@ func (s *sweeper) list(ctx context.Context, wanted map[string]store.Call, oldest
 				continue
 			}
 			delete(wanted, b.ID)
-			if settled, ok := cleanVerdict(c, b); ok {
-				clean = append(clean, settled)
+			if v, ok := cleanVerdict(c, b); ok {
+				clean = append(clean, store.Settlement{Origin: c.Origin, State: store.CallSettled, Verdict: v})
 				continue
 			}
 			if halt, err := s.settle(ctx, c, b); halt != nil || err != nil {
@@ -202,11 +200,10 @@ func (s *sweeper) ask(ctx context.Context, wanted map[string]store.Call) (*Halt,
 		if err != nil {
 			return haltOf(err, s.job.Export.Connection)
 		}
-		if settled, ok := cleanVerdict(c, b); ok {
-			if err := s.Store.SettleCalls(ctx, s.job.RunID, []store.Settlement{settled}); err != nil {
+		if v, ok := cleanVerdict(c, b); ok {
+			if err := s.store(ctx, c, v, nil); err != nil {
 				return nil, err
 			}
-			s.found++
 			continue
 		}
 		if halt, err := s.settle(ctx, c, b); halt != nil || err != nil {
@@ -242,12 +239,11 @@ func (s *sweeper) lost(ctx context.Context, c store.Call, cause error) error {
 }
 
 // cleanVerdict is the verdict of a batch that ended without any error.
-func cleanVerdict(c store.Call, b omnisend.Batch) (store.Settlement, bool) {
+func cleanVerdict(c store.Call, b omnisend.Batch) (store.Verdict, bool) {
 	if b.Status != omnisend.BatchFinished || b.ErrorsCount > 0 || b.FinishedCount < c.Count {
-		return store.Settlement{}, false
+		return store.Verdict{}, false
 	}
-	return store.Settlement{Origin: c.Origin, State: store.CallSettled,
-		Verdict: store.Verdict{New: c.New, Changed: c.Changed, Leavers: c.Leavers}}, true
+	return store.Verdict{New: c.New, Changed: c.Changed, Leavers: c.Leavers}, true
 }
 
 // settle reads the items of a batch that ended with errors or was stopped, and
@@ -319,8 +315,11 @@ func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, item
 		}
 		blobs = append(blobs, blob)
 	}
-	s.found++
-	return s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallSettled, Verdict: v}}, blobs...)
+	err := s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallSettled, Verdict: v}}, blobs...)
+	if err == nil {
+		s.found++
+	}
+	return err
 }
 
 // refusedBlob holds the contacts of a call that Omnisend turned down.
@@ -345,125 +344,4 @@ func (s *sweeper) nextBatch(ctx context.Context, phase, generation int) (int, er
 	n := firstBatch(phase, generation) + (*made)[generation-1]
 	(*made)[generation-1]++
 	return n, s.Store.CommitStep(ctx, store.Step{Run: s.job.RunID, Name: againStep, Lease: s.hold.lease, State: encode(s.again)})
-}
-
-// Reconcile collects and books the verdicts of calls that outlived their run,
-// of any export of the run's brand: until then it is not known what the account
-// holds, and no contact may be in two calls at once.
-func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, error) {
-	result := &SweepResult{}
-	err := a.underLease(ctx, "run/"+in.RunID+"/reconcile", func(ctx context.Context, h hold) error {
-		j, err := a.job(ctx, in.RunID)
-		if err != nil {
-			return err
-		}
-		runs, err := a.Store.UnfoldedRuns(ctx, j.Brand)
-		if err != nil {
-			return err
-		}
-		for _, id := range runs {
-			if id == in.RunID || h.stopping() {
-				continue
-			}
-			s, halt, err := a.sweeperOver(ctx, id, h, j.Export.Connection)
-			if errors.Is(err, store.ErrNotFound) {
-				if err := a.abandon(ctx, j.Brand, id); err != nil {
-					return err
-				}
-				continue
-			}
-			if err == nil && halt == nil {
-				halt, err = s.outlived(ctx)
-			}
-			if err != nil {
-				return fmt.Errorf("reconcile run %s: %w", id, err)
-			}
-			if halt != nil {
-				result.Halt = halt
-				return nil
-			}
-			totals, err := a.Store.Totals(ctx, id)
-			if err != nil {
-				return err
-			}
-			result.Totals.Unsettled += totals.Unsettled
-			result.Found += s.found
-		}
-		return nil
-	})
-	return result, err
-}
-
-// abandon closes the calls of an ended run of which nothing is left to judge
-// them by: the next run of its export sends what the ledger does not have.
-func (a *Activities) abandon(ctx context.Context, brand, runID string) error {
-	open, err := a.Store.Unsettled(ctx, brand, runID, 0)
-	if err != nil {
-		return err
-	}
-	settled := make([]store.Settlement, 0, len(open))
-	for _, c := range open {
-		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallVoid})
-	}
-	if err := a.Store.SettleCalls(ctx, runID, settled); err != nil {
-		return err
-	}
-	calls, err := a.Store.SettledCalls(ctx, runID)
-	if err != nil {
-		return err
-	}
-	origins := make([]string, 0, len(calls))
-	for _, c := range calls {
-		origins = append(origins, c.Origin)
-	}
-	a.Log.WarnContext(ctx, "verdicts of an ended run cannot be booked any more", "run", runID, "calls", len(open)+len(calls))
-	return a.Store.MarkFolded(ctx, runID, origins)
-}
-
-// outlived sweeps a run that has ended. Contacts that would go again are left
-// to the next run of that export, which finds them missing in the ledger.
-func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
-	if err := s.findIntended(ctx); err != nil {
-		return haltOf(err, s.job.Export.Connection)
-	}
-	if halt, err := s.sweep(ctx, true); halt != nil || err != nil {
-		return halt, err
-	}
-	if err := s.fold(ctx, s.job); err != nil {
-		return nil, err
-	}
-	totals, err := s.Store.Totals(ctx, s.job.RunID)
-	if err != nil || totals.Unsettled > 0 {
-		return nil, err
-	}
-	return nil, s.Store.DropSpool(ctx, s.job.RunID, store.BlobReject, store.BlobSamples)
-}
-
-// findIntended looks for calls of an ended run whose answer was lost. What the
-// list does not show took no effect.
-func (s *sweeper) findIntended(ctx context.Context) error {
-	calls, err := s.Store.Unsettled(ctx, s.job.Brand, s.job.RunID, maxSweep)
-	if err != nil {
-		return err
-	}
-	u := &uploader{Activities: s.Activities, in: UploadInput{RunID: s.job.RunID}, hold: s.hold, job: s.job, api: s.api}
-	for _, c := range calls {
-		if c.State != store.CallIntended {
-			continue
-		}
-		id, err := u.look(ctx, &c)
-		if err != nil {
-			return err
-		}
-		if id == "" {
-			err = s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallVoid}})
-		} else {
-			c.BatchID = id
-			err = s.Store.IntendCalls(ctx, s.hold.lease, &c)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

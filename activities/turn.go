@@ -12,14 +12,17 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// RunIDMemo is the memo field of a run's workflow that holds our run id.
-const RunIDMemo = "run_id"
+// runIDMemo is the memo field of a run's workflow that holds our run id.
+const runIDMemo = "run_id"
 
-// ExportWorkflowID is the workflow id of an export's runs: one at a time.
-func ExportWorkflowID(export string) string { return "export/" + export }
-
-// PlanWorkflowID is the workflow id of an export's plans.
-func PlanWorkflowID(export string) string { return "plan/" + export }
+// WorkflowID is the workflow id of an export's runs, or of its plans: one at a
+// time of each.
+func WorkflowID(export string, plan bool) string {
+	if plan {
+		return "plan/" + export
+	}
+	return "export/" + export
+}
 
 // TakeTurn asks for the run's turn on its brand: true when it has it. A turn
 // that belongs to a run whose workflow was ended from outside is taken away.
@@ -65,10 +68,10 @@ func (a *Activities) ReapTerminated(ctx context.Context) error {
 				continue // its workflow may be about to begin
 			}
 			open, err := a.isOpen(ctx, r)
-			if open || err != nil {
-				if err != nil {
-					return err
-				}
+			if err != nil {
+				return err
+			}
+			if open {
 				continue
 			}
 			if err := a.endTerminated(ctx, r); err != nil {
@@ -81,11 +84,7 @@ func (a *Activities) ReapTerminated(ctx context.Context) error {
 
 // isOpen tells whether Temporal still runs the workflow of a run.
 func (a *Activities) isOpen(ctx context.Context, r store.Run) (bool, error) {
-	id := ExportWorkflowID(r.Export)
-	if r.Plan {
-		id = PlanWorkflowID(r.Export)
-	}
-	d, err := a.Temporal.DescribeWorkflowExecution(ctx, id, "")
+	d, err := a.Temporal.DescribeWorkflowExecution(ctx, WorkflowID(r.Export, r.Plan), "")
 	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
 		return false, nil
 	}
@@ -95,7 +94,7 @@ func (a *Activities) isOpen(ctx context.Context, r store.Run) (bool, error) {
 	if d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return false, nil
 	}
-	return string(d.GetWorkflowExecutionInfo().GetMemo().GetFields()[RunIDMemo].GetData()) == `"`+r.ID+`"`, nil
+	return string(d.GetWorkflowExecutionInfo().GetMemo().GetFields()[runIDMemo].GetData()) == `"`+r.ID+`"`, nil
 }
 
 func (a *Activities) endTerminated(ctx context.Context, r store.Run) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -227,11 +226,10 @@ func (u *uploader) make(ctx context.Context, c *store.Call, unknown bool) (id st
 		if !ok || e.Class != omnisend.Retry || try == tries {
 			return "", unknown || !ok, err
 		}
-		backoff := time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64()))
 		select {
 		case <-u.hold.soft.Done():
 			return "", unknown, err
-		case <-time.After(backoff):
+		case <-time.After(omnisend.Backoff(try)):
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestWebUIShowsRuns(t *testing.T) {
 // execution is the path of the export's newest run in the Web UI.
 func (s *shop) execution() string {
 	s.t.Helper()
-	id := activities.ExportWorkflowID("spring")
+	id := activities.WorkflowID("spring", false)
 	d, err := s.client.DescribeWorkflowExecution(s.t.Context(), id, "")
 	require.NoError(s.t, err)
 	return "/" + strings.ReplaceAll(id, "/", "%2F") + "/" + d.GetWorkflowExecutionInfo().GetExecution().GetRunId()

@@ -106,7 +106,7 @@ func (w *worker) stop() int {
 // inHand returns the batches that each of the workers is uploading.
 func (s *shop) inHand(workers []*worker) map[*worker][]int {
 	s.t.Helper()
-	execution := activities.ExportWorkflowID("spring")
+	execution := activities.WorkflowID("spring", false)
 	d, err := s.client.DescribeWorkflowExecution(s.t.Context(), execution, "")
 	require.NoError(s.t, err)
 	batches := map[string]int{} // by activity id
@@ -163,7 +163,7 @@ func (s *shop) await(timeout time.Duration) run.Report {
 	ctx, cancel := context.WithTimeout(s.t.Context(), timeout)
 	defer cancel()
 	var r run.Report
-	require.NoError(s.t, s.client.GetWorkflow(ctx, activities.ExportWorkflowID("spring"), "").Get(ctx, &r))
+	require.NoError(s.t, s.client.GetWorkflow(ctx, activities.WorkflowID("spring", false), "").Get(ctx, &r))
 	require.NoError(s.t, r.Check())
 	return r
 }

@@ -107,36 +107,3 @@ func (e *Export) Check() error {
 	}
 	return nil
 }
-
-// Nearest returns the candidate that looks most like what was typed; empty when
-// none does.
-func Nearest(typed string, candidates []string) string {
-	best, least := "", len(typed)/2+1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(typed), strings.ToLower(c)); d < least {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// distance is the number of edits between two words (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/spelling"
 )
 
 // Attributes are all attributes, in the order in which they are listed.
@@ -133,37 +135,12 @@ func value(values []string, place int) string {
 // unknownAttribute names the attribute that was probably meant, and all others.
 func unknownAttribute(a Attribute) error {
 	names := make([]string, len(Attributes))
-	best, distance := "", 4 // further away is another word
 	for i, known := range Attributes {
 		names[i] = string(known)
-		if d := editDistance(strings.ToLower(string(a)), names[i]); d < distance {
-			best, distance = names[i], d
-		}
 	}
 	hint := ""
-	if best != "" {
-		hint = fmt.Sprintf("; did you mean %q?", best)
+	if near := spelling.Within(3, string(a), names); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return fmt.Errorf("there is no attribute %q%s (the attributes are %s)", a, hint, strings.Join(names, ", "))
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -11,12 +11,18 @@ import (
 // caller hears of it.
 const readTries = 4
 
+// Backoff is how long to wait after the nth try, counted from 1, that met a
+// passing fault: half a second on average, doubling, never the same for two.
+func Backoff(try int) time.Duration {
+	return time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64()))
+}
+
 // RetryReads returns api with every read that meets a passing fault made again
 // after a while. CreateBatch stays as it is: only its caller knows what is to
 // be found out before it is made again.
 func RetryReads(api API) API {
 	return &retrying{API: api, pause: func(ctx context.Context, try int) {
-		t := time.NewTimer(time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64())))
+		t := time.NewTimer(Backoff(try))
 		defer t.Stop()
 		select {
 		case <-ctx.Done():

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/spelling"
 )
 
 // arrange puts a command line into the order that the parser wants: command,
@@ -69,7 +69,7 @@ func (a *arranger) command(word string) error {
 		names = append(names, c.Name)
 	}
 	full := strings.Join(append(slices.Clone(a.path), word), " ")
-	if near := catalogue.Nearest(word, names); near != "" {
+	if near := spelling.Nearest(word, names); near != "" {
 		return usage("there is no command %q; did you mean %q?", full, strings.Join(append(slices.Clone(a.path), near), " "))
 	}
 	return usage("there is no command %q; there are: %s", full, strings.Join(names, ", "))
@@ -124,7 +124,7 @@ func (a *arranger) unknownOption(name string) error {
 	for _, f := range a.flags {
 		names = append(names, f.Names()[0])
 	}
-	if near := catalogue.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		return usage("%s has no option --%s; did you mean --%s?", of, name, near)
 	}
 	return usage("%s has no option --%s (see: %s --help)", of, name, of)

@@ -1,0 +1,130 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// Reconcile collects and books the verdicts of calls that outlived their run,
+// of any export of the run's brand: until then it is not known what the account
+// holds, and no contact may be in two calls at once.
+func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, error) {
+	result := &SweepResult{}
+	err := a.underLease(ctx, "run/"+in.RunID+"/reconcile", func(ctx context.Context, h hold) error {
+		j, err := a.job(ctx, in.RunID)
+		if err != nil {
+			return err
+		}
+		runs, err := a.Store.UnfoldedRuns(ctx, j.Brand)
+		if err != nil {
+			return err
+		}
+		for _, id := range runs {
+			if id == in.RunID || h.stopping() {
+				continue
+			}
+			s, halt, err := a.sweeperOver(ctx, id, h, j.Export.Connection)
+			if errors.Is(err, store.ErrNotFound) {
+				if err := a.abandon(ctx, j.Brand, id); err != nil {
+					return err
+				}
+				continue
+			}
+			if err == nil && halt == nil {
+				halt, err = s.outlived(ctx)
+			}
+			if err != nil {
+				return fmt.Errorf("reconcile run %s: %w", id, err)
+			}
+			if halt != nil {
+				result.Halt = halt
+				return nil
+			}
+			totals, err := a.Store.Totals(ctx, id)
+			if err != nil {
+				return err
+			}
+			result.Totals.Unsettled += totals.Unsettled
+			result.Found += s.found
+		}
+		return nil
+	})
+	return result, err
+}
+
+// abandon closes the calls of an ended run of which nothing is left to judge
+// them by: the next run of its export sends what the ledger does not have.
+func (a *Activities) abandon(ctx context.Context, brand, runID string) error {
+	open, err := a.Store.Unsettled(ctx, brand, runID, 0)
+	if err != nil {
+		return err
+	}
+	settled := make([]store.Settlement, 0, len(open))
+	for _, c := range open {
+		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallVoid})
+	}
+	if err := a.Store.SettleCalls(ctx, runID, settled); err != nil {
+		return err
+	}
+	calls, err := a.Store.SettledCalls(ctx, runID)
+	if err != nil {
+		return err
+	}
+	origins := make([]string, 0, len(calls))
+	for _, c := range calls {
+		origins = append(origins, c.Origin)
+	}
+	a.Log.WarnContext(ctx, "verdicts of an ended run cannot be booked any more", "run", runID, "calls", len(open)+len(calls))
+	return a.Store.MarkFolded(ctx, runID, origins)
+}
+
+// outlived sweeps a run that has ended. Contacts that would go again are left
+// to the next run of that export, which finds them missing in the ledger.
+func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
+	if err := s.findIntended(ctx); err != nil {
+		return haltOf(err, s.job.Export.Connection)
+	}
+	if halt, err := s.sweep(ctx, true); halt != nil || err != nil {
+		return halt, err
+	}
+	if err := s.fold(ctx, s.job); err != nil {
+		return nil, err
+	}
+	totals, err := s.Store.Totals(ctx, s.job.RunID)
+	if err != nil || totals.Unsettled > 0 {
+		return nil, err
+	}
+	return nil, s.Store.DropSpool(ctx, s.job.RunID, store.BlobReject, store.BlobSamples)
+}
+
+// findIntended looks for calls of an ended run whose answer was lost. What the
+// list does not show took no effect.
+func (s *sweeper) findIntended(ctx context.Context) error {
+	calls, err := s.Store.Unsettled(ctx, s.job.Brand, s.job.RunID, maxSweep)
+	if err != nil {
+		return err
+	}
+	u := &uploader{Activities: s.Activities, in: UploadInput{RunID: s.job.RunID}, hold: s.hold, job: s.job, api: s.api}
+	for _, c := range calls {
+		if c.State != store.CallIntended {
+			continue
+		}
+		id, err := u.look(ctx, &c)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			err = s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallVoid}})
+		} else {
+			c.BatchID = id
+			err = s.Store.IntendCalls(ctx, s.hold.lease, &c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
