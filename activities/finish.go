@@ -41,6 +41,7 @@ func (a *Activities) Finish(ctx context.Context, in FinishInput) (*run.Report, e
 			return err
 		}
 		r.Phase, r.EndedAt = run.PhaseEnded, &now
+		r.DropUndecided()
 		if err := r.Check(); err != nil {
 			// Never hidden: the report says itself that it is wrong.
 			a.Log.ErrorContext(ctx, "a report does not add up", "run", in.RunID, "error", err)

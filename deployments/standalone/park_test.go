@@ -55,6 +55,24 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	require.Equal(t, last.Contacts, marked)
 }
 
+// A file that cannot be read to its end fails the run with the place, and its
+// report adds up all the same.
+func TestBrokenFileFailsWithItsPlace(t *testing.T) {
+	s := newShop(t, 10, sandbox.Options{Seed: 5})
+	s.open(activities.Tuning{})
+	s.define("--calls-per-minute", "0")
+	content, err := os.ReadFile(s.path("segments", "spring_buyers.csv"))
+	require.NoError(t, err)
+	s.replace(append(content, "x,\"never closed\n"...))
+	code, out, errs := s.starter("run", "spring", "--yes", "--output", "json")
+	require.Equal(t, 1, code, "%s%s", out, errs)
+	r := s.show()
+	require.NoError(t, r.Check())
+	require.Equal(t, run.Failed, r.Status)
+	require.Contains(t, r.Reason, "spring_buyers.csv: line ")
+	require.Zero(t, s.sandbox.Stats(omnisendtest.Brand).Batches)
+}
+
 // A key that is revoked in mid-run parks the run, which goes on after resume;
 // afterwards no address and not the key stands in clear in any file.
 func TestRevokedKeyParksAndNothingIsStoredInClear(t *testing.T) {

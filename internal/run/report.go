@@ -158,6 +158,21 @@ func (r *Report) Apply(added, changed, refused, pending int) {
 	r.Unsent = r.ToSend - r.Delivered - refused - r.Pending
 }
 
+// DropUndecided takes the rows out of the report of a run that ended before
+// they were decided about: they have no bucket, and nothing was sent. A note
+// says how many there were.
+func (r *Report) DropUndecided() {
+	undecided := r.Read - r.Invalid
+	if r.Contacts > 0 || undecided <= 0 {
+		return // where any valid row was decided about there is a contact
+	}
+	for i := range r.Segments {
+		r.Segments[i].Read = r.Segments[i].Invalid
+	}
+	r.Read = r.Invalid
+	r.Notes = append(r.Notes, fmt.Sprintf("it ended while it was reading: %d valid rows had been read, and were not decided about", undecided))
+}
+
 // Request is what was asked for when the run was begun. It is stored with the
 // run, never in Temporal.
 type Request struct {

@@ -67,6 +67,15 @@ func TestReportAddsUp(t *testing.T) {
 	r.Apply(3, 2, 1, 0)
 	require.Equal(t, 2, r.Refused, "applying again changes nothing")
 
+	broken := &Report{Status: Failed, Read: 5, Invalid: 2, Segments: []SegmentCount{{Segment: "a", Read: 5, Invalid: 2}}}
+	require.Error(t, broken.Check())
+	broken.DropUndecided()
+	require.NoError(t, broken.Check())
+	require.Equal(t, 2, broken.Read)
+	require.Contains(t, broken.Notes[0], "3 valid rows")
+	r.DropUndecided()
+	require.Empty(t, r.Notes, "decided rows stay")
+
 	for name, spoil := range map[string]func(*Report){
 		"a row too many":           func(r *Report) { r.Segments[0].Read++ },
 		"a sum that is off":        func(r *Report) { r.Read++ },
