@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -59,38 +60,21 @@ func with[T any](do func(a *Activities, ctx context.Context, c caller, args T) (
 	}
 }
 
-// handlers are all commands.
-var handlers = map[string]handler{
+// handlers are all commands; each group stands in the file that carries it out.
+var handlers = merged(identityHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers)
+
+func merged(groups ...map[string]handler) map[string]handler {
+	all := map[string]handler{}
+	for _, g := range groups {
+		maps.Copy(all, g)
+	}
+	return all
+}
+
+// identityHandlers are the commands of introduction.
+var identityHandlers = map[string]handler{
 	command.Hello:  (*Activities).hello,
 	command.WhoAmI: (*Activities).whoAmI,
-
-	command.SourceAdd:    with((*Activities).sourceAdd),
-	command.SourceList:   (*Activities).sourceList,
-	command.SourceShow:   with((*Activities).sourceShow),
-	command.SourceRemove: with((*Activities).sourceRemove),
-
-	command.ConnectionAdd:    with((*Activities).connectionAdd),
-	command.ConnectionList:   (*Activities).connectionList,
-	command.ConnectionShow:   with((*Activities).connectionShow),
-	command.ConnectionEdit:   with((*Activities).connectionEdit),
-	command.ConnectionRotate: with((*Activities).connectionRotate),
-	command.ConnectionRemove: with((*Activities).connectionRemove),
-
-	command.ExportAdd:    with((*Activities).exportAdd),
-	command.ExportList:   (*Activities).exportList,
-	command.ExportShow:   with((*Activities).exportShow),
-	command.ExportRemove: with((*Activities).exportRemove),
-
-	command.Plan:        with((*Activities).plan),
-	command.Samples:     with((*Activities).planSamples),
-	command.Run:         with((*Activities).run),
-	command.RunsList:    with((*Activities).runsList),
-	command.RunsShow:    with((*Activities).runsShow),
-	command.RunsPause:   with((*Activities).runsPause),
-	command.RunsResume:  with((*Activities).runsResume),
-	command.RunsApprove: with((*Activities).runsApprove),
-	command.RunsCancel:  with((*Activities).runsCancel),
-	command.RunsRejects: with((*Activities).runsRejects),
 }
 
 // Command carries out one command of the command line, after seeing to it that

@@ -12,6 +12,16 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
+// connectionHandlers are the commands about connections.
+var connectionHandlers = map[string]handler{
+	command.ConnectionAdd:    with((*Activities).connectionAdd),
+	command.ConnectionList:   (*Activities).connectionList,
+	command.ConnectionShow:   with((*Activities).connectionShow),
+	command.ConnectionEdit:   with((*Activities).connectionEdit),
+	command.ConnectionRotate: with((*Activities).connectionRotate),
+	command.ConnectionRemove: with((*Activities).connectionRemove),
+}
+
 const (
 	defaultShare       = 0.75
 	defaultMaxContacts = 1_000_000

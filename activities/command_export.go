@@ -16,6 +16,14 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
+// exportHandlers are the commands about exports.
+var exportHandlers = map[string]handler{
+	command.ExportAdd:    with((*Activities).exportAdd),
+	command.ExportList:   (*Activities).exportList,
+	command.ExportShow:   with((*Activities).exportShow),
+	command.ExportRemove: with((*Activities).exportRemove),
+}
+
 func (a *Activities) exportAdd(ctx context.Context, c caller, args command.ExportAddArgs) (any, error) {
 	m, err := meta(catalogue.KindExport, args.Name, c)
 	if err != nil {

@@ -19,6 +19,20 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
+// runHandlers are the commands about plans and runs.
+var runHandlers = map[string]handler{
+	command.Plan:        with((*Activities).plan),
+	command.Samples:     with((*Activities).planSamples),
+	command.Run:         with((*Activities).run),
+	command.RunsList:    with((*Activities).runsList),
+	command.RunsShow:    with((*Activities).runsShow),
+	command.RunsPause:   with((*Activities).runsPause),
+	command.RunsResume:  with((*Activities).runsResume),
+	command.RunsApprove: with((*Activities).runsApprove),
+	command.RunsCancel:  with((*Activities).runsCancel),
+	command.RunsRejects: with((*Activities).runsRejects),
+}
+
 // The names of the workflow type, signal and search attributes that starting
 // and steering a run needs. Package workflows uses the same.
 const (

@@ -7,6 +7,14 @@ import (
 	"github.com/segment-export/segment-export/internal/command"
 )
 
+// sourceHandlers are the commands about sources.
+var sourceHandlers = map[string]handler{
+	command.SourceAdd:    with((*Activities).sourceAdd),
+	command.SourceList:   (*Activities).sourceList,
+	command.SourceShow:   with((*Activities).sourceShow),
+	command.SourceRemove: with((*Activities).sourceRemove),
+}
+
 func (a *Activities) sourceAdd(ctx context.Context, c caller, args command.SourceAddArgs) (any, error) {
 	if args.Kind != "files" {
 		return nil, refuse(command.ErrUsage, "--kind %q is not a kind of source; there is: files", args.Kind)

@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,27 +82,37 @@ func TestRefusalSaysWhoCanHelp(t *testing.T) {
 // TestEveryCommandHasARole reads the names from the source, so that a command
 // that is added without a role is noticed here and not by its first user.
 func TestEveryCommandHasARole(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../command/messages.go", nil, 0)
+	sources, err := filepath.Glob("../command/*.go")
 	require.NoError(t, err)
 	found := 0
+	for _, source := range sources {
+		for _, name := range commandNames(t, source) {
+			_, known := access.Required(name)
+			require.True(t, known, "%q has no role", name)
+			found++
+		}
+	}
+	require.Greater(t, found, 20)
+}
+
+// commandNames returns the strings of a file's blocks of names of commands.
+func commandNames(t *testing.T, source string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+	require.NoError(t, err)
+	var names []string
 	for _, decl := range file.Decls {
 		gen, ok := decl.(*ast.GenDecl)
-		if !ok || gen.Tok != token.CONST {
+		if !ok || gen.Tok != token.CONST || !strings.HasPrefix(gen.Doc.Text(), "The names of the commands") {
 			continue
 		}
 		for _, spec := range gen.Specs {
 			for _, value := range spec.(*ast.ValueSpec).Values {
-				lit, ok := value.(*ast.BasicLit)
-				if !ok || lit.Kind != token.STRING {
-					continue
-				}
-				name, err := strconv.Unquote(lit.Value)
+				name, err := strconv.Unquote(value.(*ast.BasicLit).Value)
 				require.NoError(t, err)
-				_, known := access.Required(name)
-				require.True(t, known, "%q has no role", name)
-				found++
+				names = append(names, name)
 			}
 		}
 	}
-	require.Greater(t, found, 20)
+	return names
 }

@@ -1,0 +1,94 @@
+package command
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+// The names of the commands about plans and runs.
+const (
+	Plan        = "plan"
+	Samples     = "samples" // of a plan that has ended; sealed
+	Run         = "run"
+	RunsList    = "runs list"
+	RunsShow    = "runs show"
+	RunsPause   = "runs pause"
+	RunsResume  = "runs resume"
+	RunsApprove = "runs approve"
+	RunsCancel  = "runs cancel"
+	RunsRejects = "runs rejects" // sealed, paged
+)
+
+// RunArgs are the arguments of run and plan.
+type RunArgs struct {
+	Export string `json:"export"`
+	Yes    bool   `json:"yes,omitempty"`
+	Full   bool   `json:"full,omitempty"`
+}
+
+// RunStarted names the workflow that a run became.
+type RunStarted struct {
+	RunID      string `json:"run_id"`
+	WorkflowID string `json:"workflow_id"`
+}
+
+// RunsListArgs selects runs.
+type RunsListArgs struct {
+	Export string    `json:"export,omitempty"`
+	Status string    `json:"status,omitempty"`
+	Before time.Time `json:"before,omitzero"`
+	Limit  int       `json:"limit,omitempty"`
+}
+
+// RunRef selects a run by its id, or the newest one of an export.
+type RunRef struct {
+	Run string `json:"run"` // id, the beginning of one, or an export's name
+}
+
+// RunsApproveArgs are the arguments of runs approve.
+type RunsApproveArgs struct {
+	RunRef
+	Guard    catalogue.Guard `json:"guard"`
+	Remember bool            `json:"remember,omitempty"`
+}
+
+// RunAnswer shows a run.
+type RunAnswer struct {
+	run.Report
+	WorkflowID string    `json:"workflow_id"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// RejectsArgs selects a page of a run's rejects.
+type RejectsArgs struct {
+	RunRef
+	Page int `json:"page"` // from 0
+}
+
+// RejectsPage is one page of rejects; it is sent sealed.
+type RejectsPage struct {
+	Rejects []Reject `json:"rejects"`
+	More    bool     `json:"more"`
+	Kept    int      `json:"kept"`  // how many are kept in all
+	Total   int      `json:"total"` // how many there were; above Kept when only the first were kept
+}
+
+// Reject is one row or contact that was not carried over.
+type Reject struct {
+	Segment string `json:"segment,omitempty"`
+	Row     int64  `json:"row,omitempty"` // line of the file
+	ID      string `json:"id,omitempty"`
+	Email   string `json:"email,omitempty"` // as the source has it
+	Reason  string `json:"reason"`
+	Refused bool   `json:"refused,omitempty"` // sent and turned down
+}
+
+// SamplesAnswer is what a plan would send; it travels sealed.
+type SamplesAnswer struct {
+	New     []json.RawMessage `json:"new,omitempty"`
+	Changed []json.RawMessage `json:"changed,omitempty"`
+	Leavers []json.RawMessage `json:"leavers,omitempty"`
+}
