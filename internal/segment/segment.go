@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Cursor is an opaque position in a segment, short enough to store with every
 // part of a run. It names the view it belongs to, so that a read never goes on
-// in a segment that has changed meanwhile.
+// in a segment that has changed meanwhile. It may hold the id of a customer:
+// whoever stores it encrypts it.
 type Cursor []byte
 
 // Info describes a segment without reading it.
@@ -18,6 +20,11 @@ type Info struct {
 	Name   string
 	Fields []string // in the order of the source
 	Bytes  int64    // size of the underlying file; 0 when unknown
+
+	// What only some sources know:
+	Title       string    // the name that people gave it; empty when unknown
+	Members     *int64    // how many rows it had when it was last refreshed; nil when unknown
+	RefreshedAt time.Time // zero when unknown
 }
 
 // Row is one customer profile, or a row that could not be read as one.

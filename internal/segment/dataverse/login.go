@@ -1,0 +1,178 @@
+package dataverse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/segment-export/segment-export/internal/segment"
+)
+
+// login gets tokens for one environment. Tokens are kept in memory only, by
+// the identity library, and renewed by it before they run out.
+type login struct {
+	config Config
+	secret []byte
+	http   *http.Client
+
+	mu   sync.Mutex
+	cred azcore.TokenCredential
+}
+
+func newLogin(c Config, secret []byte, client *http.Client) (*login, error) {
+	l := &login{config: c, secret: slices.Clone(secret), http: client}
+	return l, l.renew()
+}
+
+// knownAuthorities have a directory of authorities, which the library looks
+// other names up in; what is not listed there must be trusted as configured.
+var knownAuthorities = []string{DefaultAuthority, "https://login.microsoftonline.us", "https://login.chinacloudapi.cn", "https://login.partner.microsoftonline.cn"}
+
+// renew begins with a new credential that has no token yet, after one was
+// refused.
+func (l *login) renew() error {
+	c := l.config
+	options := azcore.ClientOptions{
+		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.authority()},
+		Transport: l.http,
+		Retry:     policy.RetryOptions{MaxRetries: -1}, // retried where the waits are, see client
+		Telemetry: policy.TelemetryOptions{Disabled: true},
+	}
+	unlisted := !slices.Contains(knownAuthorities, c.authority())
+	var cred azcore.TokenCredential
+	var err error
+	switch c.Auth {
+	case AuthSecret:
+		cred, err = azidentity.NewClientSecretCredential(c.Tenant, c.ClientID, string(l.secret),
+			&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: unlisted})
+	case AuthCertificate:
+		certificates, key, failed := azidentity.ParseCertificates(l.secret, nil)
+		if failed != nil {
+			return &segment.AccessError{Message: "the certificate of the login cannot be read",
+				Action: "store it with its private key, as PEM or as PKCS#12 without a password"}
+		}
+		cred, err = azidentity.NewClientCertificateCredential(c.Tenant, c.ClientID, certificates, key,
+			&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: unlisted})
+	case AuthManagedIdentity:
+		identity := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: options}
+		if c.ClientID != "" {
+			identity.ID = azidentity.ClientID(c.ClientID)
+		}
+		cred, err = azidentity.NewManagedIdentityCredential(identity)
+	case AuthCLI:
+		cred, err = azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: c.Tenant})
+	default:
+		err = c.checkAuth()
+	}
+	if err != nil {
+		return fmt.Errorf("the login to %s cannot be set up: %w", origin(c.URL), err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cred = cred
+	return nil
+}
+
+// token returns a token for the environment: an *AccessError when somebody has
+// to change something, errPassing when it is worth trying again.
+func (l *login) token(ctx context.Context) (string, error) {
+	l.mu.Lock()
+	cred := l.cred
+	l.mu.Unlock()
+	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{origin(l.config.URL) + "/.default"}})
+	if err == nil {
+		return token.Token, nil
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	return "", l.refused(err)
+}
+
+// refused turns what the identity library says into what an administrator can
+// act on. The library's text is not passed on: it quotes whole answers.
+func (l *login) refused(err error) error {
+	c := l.config
+	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	switch {
+	case ok && failed.RawResponse != nil:
+		return l.answered(failed.RawResponse)
+	case c.Auth == AuthCLI:
+		return &segment.AccessError{Message: "the Azure CLI on the worker's machine gives no token for " + origin(c.URL),
+			Action: "install it there and log in with az login, as the user that the worker runs as, to the environment's tenant"}
+	case c.Auth == AuthManagedIdentity && !ok:
+		return &segment.AccessError{Message: "the worker's machine has no managed identity that gives tokens",
+			Action: "assign one to the machine, or log in with a client secret or a certificate"}
+	}
+	return passing("the login at %s could not be reached: %s", c.authority(), transportCause(err))
+}
+
+// answered reads the answer of a token endpoint.
+func (l *login) answered(r *http.Response) error {
+	body, err := runtime.Payload(r)
+	var answer struct {
+		Error string `json:"error"`
+		Codes []int  `json:"error_codes"`
+		Text  string `json:"error_description"`
+	}
+	if err != nil || json.Unmarshal(body, &answer) != nil || r.StatusCode >= http.StatusInternalServerError || r.StatusCode == http.StatusTooManyRequests {
+		return passing("the login at %s answered with status %d", l.config.authority(), r.StatusCode)
+	}
+	code := 0
+	if len(answer.Codes) > 0 {
+		code = answer.Codes[0]
+	} else if _, err := fmt.Sscanf(answer.Text, "AADSTS%d", &code); err != nil {
+		code = 0
+	}
+	return loginRefusal(l.config, code, answer.Error)
+}
+
+// loginRefusal says what a code of Microsoft Entra means for a login.
+func loginRefusal(c Config, code int, name string) error {
+	refused := func(message, action string) error { return &segment.AccessError{Message: message, Action: action} }
+	app := fmt.Sprintf("the app registration %s", c.ClientID)
+	switch code {
+	case 90002, 90013, 900021, 900023, 900144:
+		return refused(fmt.Sprintf("there is no Microsoft Entra tenant %q", c.Tenant),
+			"put the directory (tenant) id from the app registration's overview page into the source")
+	case 700016, 90099:
+		return refused(fmt.Sprintf("the tenant %q does not know %s", c.Tenant, app),
+			"check that tenant and client id are from the same app registration; the client id is the application (client) id on its overview page")
+	case 7000215, 50012:
+		return refused("the client secret of "+app+" is not valid",
+			"store the secret's value (not its id) from Certificates & secrets; if it is lost, make a new one")
+	case 7000222:
+		return refused("the client secret of "+app+" has expired",
+			"make a new secret under Certificates & secrets of the app registration and store it with the source")
+	case 700027, 700024, 7000214:
+		return refused("the certificate of the login does not belong to "+app+" or is not valid any more",
+			"upload the certificate under Certificates & secrets of the app registration, or store another one with the source")
+	case 500011, 500014, 650053:
+		return refused(fmt.Sprintf("the tenant has no Dataverse environment %s", origin(c.URL)),
+			"check the environment's URL (Power Platform admin center, Environments) and that it belongs to this tenant")
+	case 65001, 650057, 650056:
+		return refused(app+" has no permission for Dataverse in the tenant",
+			"add Dataverse under API permissions of the app registration and grant admin consent")
+	case 7000112:
+		return refused(app+" is disabled", "enable it under Enterprise applications in Microsoft Entra")
+	case 53003, 530031:
+		return refused("a Conditional Access policy blocks the login of "+app,
+			"let the policy allow the app, or the worker's address")
+	case 90033, 90010, 90012, 50196:
+		return passing("the login at %s has a passing fault (AADSTS%d)", c.authority(), code)
+	case 0:
+		return refused(fmt.Sprintf("the login is refused (%s)", plainWord(name)), "check tenant, client id and secret of the source")
+	}
+	return refused(fmt.Sprintf("the login is refused with AADSTS%d", code),
+		fmt.Sprintf("look the code up at https://login.microsoftonline.com/error?code=%d and mend the app registration", code))
+}
