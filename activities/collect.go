@@ -29,6 +29,7 @@ type CollectResult struct {
 	Read    int            `json:"read"`
 	Invalid int            `json:"invalid"`
 	Reasons map[string]int `json:"reasons,omitempty"`
+	LeftOut map[string]int `json:"left_out,omitempty"` // values that were left out, by why; their rows are not invalid
 	Notes   []string       `json:"notes,omitempty"`
 	Halt    *Halt          `json:"halt,omitempty"`
 }
@@ -173,6 +174,12 @@ func (c *collector) add(row segment.Row) {
 	if reason != "" {
 		c.reject(row, string(reason))
 		return
+	}
+	for _, why := range c.mapper.LeftOut() {
+		if c.state.LeftOut == nil {
+			c.state.LeftOut = map[string]int{}
+		}
+		c.state.LeftOut[string(why)]++
 	}
 	address := c.digest.Address(p.Email)
 	shard := contact.Shard(address)

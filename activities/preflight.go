@@ -246,6 +246,12 @@ func (a *Activities) bind(ctx context.Context, j *job, c catalogue.Connection) (
 			return &Halt{Kind: HaltFail, Reason: err.Error()}, nil
 		}
 	}
+	for _, name := range j.Export.Mapping.Properties() {
+		if slices.Contains(n.Markers, name) {
+			return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("the custom property %s is mapped, and was a marker of this export: contacts may still carry it as such", name),
+				Action: "map the field to a custom property of another name; nothing was sent"}, nil
+		}
+	}
 	if made || len(n.Markers) > known {
 		return nil, a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
 	}

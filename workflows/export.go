@@ -209,6 +209,12 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 			for _, reason := range workflow.DeterministicKeys(result.Reasons) {
 				r.Reasons[reason] += result.Reasons[reason]
 			}
+			for _, why := range workflow.DeterministicKeys(result.LeftOut) {
+				if r.LeftOut == nil {
+					r.LeftOut = map[string]int{}
+				}
+				r.LeftOut[why] += result.LeftOut[why]
+			}
 			r.Notes = append(r.Notes, result.Notes...)
 			e.state.Segment++
 		}

@@ -2,12 +2,12 @@ package catalogue
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
 )
 
@@ -64,12 +64,9 @@ func (c *Connection) Check() error {
 	return nil
 }
 
-var property = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
-
-// CheckMarker says whether a custom property can be a marker: letters, digits
-// and underscores, at most 128 (the rule of Omnisend's own SDK).
+// CheckMarker says whether a custom property can be a marker.
 func CheckMarker(name string) error {
-	if !property.MatchString(name) {
+	if !contact.ValidProperty(name) {
 		return invalid("the marker %q is not 1 to 128 letters, digits and underscores", name)
 	}
 	return nil
@@ -104,6 +101,11 @@ func (e *Export) Check() error {
 			return invalid("the segments %q and %q would have the same marker %s: give one of them another with --marker %s=NAME", other, s.Segment, s.Marker, s.Segment)
 		}
 		markers[s.Marker] = s.Segment
+	}
+	for _, name := range e.Mapping.Properties() {
+		if segment, ok := markers[name]; ok {
+			return invalid("the custom property %s is mapped, and is the marker of the segment %q: give the segment another with --marker %s=NAME", name, segment, segment)
+		}
 	}
 	return nil
 }

@@ -61,14 +61,19 @@ func consentValue(s string) string { return strings.ToLower(cleanText(s)) }
 // consent judges one row. Only a declared value with a true date in the past
 // becomes Subscribed; everything doubtful becomes what can widen nothing.
 func (m *Mapper) consent(values []string) Consent {
+	return m.consentOf(values, m.flag, m.flagDate)
+}
+
+// consentOf judges the consent whose value and date stand at these places.
+func (m *Mapper) consentOf(values []string, flag, date int) Consent {
 	none := Consent{Status: NonSubscribed, At: Undated}
-	if m.flag < 0 {
+	if flag < 0 {
 		none.Note = NoteNotMapped
 		return none
 	}
-	switch m.meanings[consentValue(value(values, m.flag))] {
+	switch m.meanings[consentValue(value(values, flag))] {
 	case consented:
-		at, note := m.date(values)
+		at, note := m.date(values, date)
 		if note != "" {
 			none.Note = note
 			return none
@@ -77,7 +82,7 @@ func (m *Mapper) consent(values []string) Consent {
 	case optedOut:
 		// An opt-out counts whatever its date is worth; a doubtful date only
 		// takes away its precedence over what the account holds.
-		at, note := m.date(values)
+		at, note := m.date(values, date)
 		return Consent{Status: Unsubscribed, At: at, Note: note}
 	case refused:
 		return none
@@ -87,12 +92,9 @@ func (m *Mapper) consent(values []string) Consent {
 	}
 }
 
-// date reads the row's consent date; with a note it is Undated.
-func (m *Mapper) date(values []string) (time.Time, ConsentNote) {
-	if m.flagDate < 0 {
-		return Undated, NoteUndated
-	}
-	text := cleanText(value(values, m.flagDate))
+// date reads a consent's date; with a note, or where none is mapped, it is Undated.
+func (m *Mapper) date(values []string, place int) (time.Time, ConsentNote) {
+	text := cleanText(value(values, place))
 	if text == "" {
 		return Undated, NoteUndated
 	}

@@ -21,9 +21,17 @@ const (
 	PostalCode  Attribute = "postal-code"
 	ConsentFlag Attribute = "consent"
 	ConsentDate Attribute = "consent-date"
+
+	BirthDate      Attribute = "birth-date"
+	Gender         Attribute = "gender" // m or f: Omnisend takes no other
+	Phone          Attribute = "phone"  // only with SMSConsent
+	SMSConsent     Attribute = "sms-consent"
+	SMSConsentDate Attribute = "sms-consent-date"
 )
 
-// Mapping says which field of the source fills which attribute.
+// Mapping says which field of the source fills which attribute. Besides the
+// attributes above there are custom properties: property:NAME, a text, and
+// property:NAME:TYPE.
 type Mapping map[Attribute]string
 
 // Status is the state of a contact's e-mail channel, in Omnisend's words.
@@ -84,4 +92,20 @@ type Profile struct {
 	Email   string // normalised: lower case, IDN domain as A-labels
 	Fields  []byte // JSON members without braces: "firstName":"Zoë","city":"Łódź"; empty when there are none
 	Consent Consent
+	// Properties are the custom properties, as JSON members without braces.
+	Properties []byte
+	SMS        SMS
+}
+
+// SMS is what a row says about a telephone number and the permission to text
+// it. A row that says nothing has a consent without status.
+type SMS struct {
+	Phone   string // E.164; empty: none that could be read
+	Consent Consent
+}
+
+// Sent says whether the number is sent: only with evidence of consent, or of
+// an opt-out. A number about which nobody knows stays where it is.
+func (s SMS) Sent() bool {
+	return s.Phone != "" && (s.Consent.Status == Unsubscribed || s.Consent.Status == Subscribed && s.Consent.At.After(Undated))
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend/contract"
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/segment/invented"
 )
 
@@ -44,14 +46,7 @@ func TestItemsKeepTheContract(t *testing.T) {
 			items = append(items, contact.Item(nil, p, p.Consent, []contact.MarkerValue{{Property: "segment_spring", Member: true}, {Property: "segment_summer"}}))
 		}
 	}
-	for call := range slices.Chunk(items, 100) {
-		body := fmt.Sprintf(`{"method":"POST","endpoint":"contacts","items":[%s]}`, bytes.Join(call, []byte(",")))
-		r := httptest.NewRequest(http.MethodPost, "/api/batches", nil)
-		r.Header.Set("Authorization", "Omnisend-API-Key k")
-		r.Header.Set("Omnisend-Version", contract.Version())
-		r.Header.Set("Content-Type", "application/json")
-		require.NoError(t, contract.CheckRequest(r, []byte(body)))
-	}
+	requireContract(t, items)
 	for _, item := range items {
 		var c struct {
 			Identifiers []struct {
@@ -85,4 +80,52 @@ func TestItemsKeepTheContract(t *testing.T) {
 			require.Nil(t, id.Consent)
 		}
 	}
+}
+
+// requireContract holds contacts, put into batches, against the contract.
+func requireContract(t *testing.T, items [][]byte) {
+	t.Helper()
+	for call := range slices.Chunk(items, 100) {
+		body := fmt.Sprintf(`{"method":"POST","endpoint":"contacts","items":[%s]}`, bytes.Join(call, []byte(",")))
+		r := httptest.NewRequest(http.MethodPost, "/api/batches", nil)
+		r.Header.Set("Authorization", "Omnisend-API-Key k")
+		r.Header.Set("Omnisend-Version", contract.Version())
+		r.Header.Set("Content-Type", "application/json")
+		require.NoError(t, contract.CheckRequest(r, []byte(body)))
+	}
+}
+
+// A contact with everything that can be mapped is one that the sandbox, which
+// is strict, takes in whole.
+func TestEverythingThatCanBeMapped(t *testing.T) {
+	target := omnisendtest.Start(t, sandbox.Options{})
+	fields := map[string]string{"E": "anna@example.com", "C": "PL", "P": "512 345 678", "Y": "yes", "D": "2024-05-01", "G": "f",
+		"N": "12.50", "L": "a;b", "Never": ""}
+	m, err := contact.NewMapper(contact.Mapping{
+		contact.Email: "E", contact.Country: "C", contact.Phone: "P", contact.SMSConsent: "Y", contact.SMSConsentDate: "D",
+		contact.BirthDate: "D", contact.Gender: "G", contact.ConsentFlag: "Y", contact.ConsentDate: "D", contact.City: "Never",
+		"property:spent:number": "N", "property:tags:list": "L", "property:vip:boolean": "Y", "property:since:date": "D",
+		"property:note": "G", "property:gone": "Never",
+	}, contact.ConsentRule{}, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+	values := make([]string, len(m.Fields()))
+	for i, field := range m.Fields() {
+		values[i] = fields[field]
+	}
+	p, reason := m.Map(values)
+	require.Empty(t, reason)
+	require.Empty(t, m.LeftOut())
+	item := contact.Item(nil, p, p.Consent, []contact.MarkerValue{{Property: "segment_spring", Member: true}})
+	requireContract(t, [][]byte{item})
+	_, err = target.API.CreateBatch(t.Context(), "test", [][]byte{item})
+	require.NoError(t, err)
+
+	got := target.Sandbox.Contacts(omnisendtest.Brand)["anna@example.com"]
+	since := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
+	require.Equal(t, map[string]sandbox.Phone{"+48512345678": {Status: "subscribed", StatusChangedAt: since}}, got.Phones)
+	require.Equal(t, map[string]string{"birthdate": "2024-05-01", "gender": "f", "country": "Poland", "countryCode": "PL"}, got.Fields)
+	require.Equal(t, map[string]any{"spent": 12.5, "tags": []any{"a", "b"}, "vip": true, "since": "2024-05-01", "note": "f", "segment_spring": true}, got.Properties)
+	stats := target.Sandbox.Stats(omnisendtest.Brand)
+	require.Zero(t, stats.Welcomes)
+	require.Zero(t, stats.UnknownFields)
 }

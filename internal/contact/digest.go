@@ -60,10 +60,17 @@ func (d *Digester) Content(p Profile, c Consent, markers []MarkerValue) ContentD
 	var digest ContentDigest
 
 	d.buf = append(append(d.buf[:0], digestProfile), p.Fields...)
+	if len(p.Properties) > 0 {
+		d.buf = append(append(d.buf, 0), p.Properties...) // JSON holds no zero byte
+	}
 	copy(digest.Profile[:], d.hmac())
 
 	d.buf = append(append(d.buf[:0], digestConsent), c.Status...)
 	d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(c.At.UnixMilli()))
+	if p.SMS.Sent() {
+		d.buf = append(append(append(d.buf, p.SMS.Phone...), 0), p.SMS.Consent.Status...)
+		d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(p.SMS.Consent.At.UnixMilli()))
+	}
 	copy(digest.Consent[:], d.hmac())
 
 	d.buf = append(d.buf[:0], digestMarkers)

@@ -25,15 +25,23 @@ const stamp = "2006-01-02T15:04:05.999Z07:00"
 // a member of is sent as an empty string, which removes the property; that is
 // what other integrations observed, Omnisend does not document it.
 func Item(dst []byte, p Profile, c Consent, markers []MarkerValue) []byte {
-	dst = appendIdentifier(dst, p.Email, c)
+	dst = append(dst, `{"identifiers":[`...)
+	dst = appendIdentifier(dst, identifier{"email", p.Email, "email"}, c)
+	if p.SMS.Sent() {
+		dst = append(dst, ',')
+		dst = appendIdentifier(dst, identifier{"phone", p.SMS.Phone, "sms"}, p.SMS.Consent)
+	}
+	dst = append(dst, ']')
 	if len(p.Fields) > 0 {
 		dst = append(dst, ',')
 		dst = append(dst, p.Fields...)
 	}
+	if len(p.Properties)+len(markers) > 0 {
+		dst = append(dst, `,"customProperties":{`...)
+		dst = append(dst, p.Properties...)
+	}
 	for i, marker := range markers {
-		if i == 0 {
-			dst = append(dst, `,"customProperties":{`...)
-		} else {
+		if i > 0 || len(p.Properties) > 0 {
 			dst = append(dst, ',')
 		}
 		dst = appendString(dst, marker.Property)
@@ -43,7 +51,7 @@ func Item(dst []byte, p Profile, c Consent, markers []MarkerValue) []byte {
 			dst = append(dst, `:""`...)
 		}
 	}
-	if len(markers) > 0 {
+	if len(p.Properties)+len(markers) > 0 {
 		dst = append(dst, '}')
 	}
 	return append(dst, '}')
@@ -59,16 +67,22 @@ func LeaverItem(dst []byte, email string, properties []string) []byte {
 	return Item(dst, Profile{Email: email}, Consent{Status: NonSubscribed, At: Undated}, markers)
 }
 
-// appendIdentifier opens the contact with its only identifier.
-func appendIdentifier(dst []byte, email string, c Consent) []byte {
+// identifier is what a contact is known by, and the channel that goes with it.
+type identifier struct{ kind, id, channel string }
+
+func appendIdentifier(dst []byte, i identifier, c Consent) []byte {
 	// A last line of defence, whatever made the consent: no subscription
 	// without a date, and no status that Omnisend does not know.
 	if c.Status != Unsubscribed && (c.Status != Subscribed || !c.At.After(Undated)) {
 		c = Consent{Status: NonSubscribed, At: Undated}
 	}
-	dst = append(dst, `{"identifiers":[{"type":"email","id":`...)
-	dst = appendString(dst, email)
-	dst = append(dst, `,"channels":{"email":{"status":"`...)
+	dst = append(dst, `{"type":"`...)
+	dst = append(dst, i.kind...)
+	dst = append(dst, `","id":`...)
+	dst = appendString(dst, i.id)
+	dst = append(dst, `,"channels":{"`...)
+	dst = append(dst, i.channel...)
+	dst = append(dst, `":{"status":"`...)
 	dst = append(dst, c.Status...)
 	dst = append(dst, `","statusChangedAt":"`...)
 	dst = appendStamp(dst, c.At)
@@ -78,7 +92,7 @@ func appendIdentifier(dst []byte, email string, c Consent) []byte {
 		dst = appendStamp(dst, c.At)
 		dst = append(dst, `"}`...)
 	}
-	return append(dst, `}]`...)
+	return append(dst, '}')
 }
 
 func appendStamp(dst []byte, at time.Time) []byte {

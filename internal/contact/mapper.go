@@ -13,7 +13,20 @@ import (
 )
 
 // Attributes are all attributes, in the order in which they are listed.
-var Attributes = []Attribute{Email, FirstName, LastName, Address, City, State, PostalCode, Country, ConsentFlag, ConsentDate}
+var Attributes = []Attribute{Email, FirstName, LastName, Address, City, State, PostalCode, Country, ConsentFlag, ConsentDate,
+	BirthDate, Gender, Phone, SMSConsent, SMSConsentDate}
+
+// companions are attributes that say nothing, or must not be sent, without
+// another one.
+var companions = []struct {
+	attribute, needs Attribute
+	why              string
+}{
+	{ConsentDate, ConsentFlag, "a date alone says nothing"},
+	{Phone, SMSConsent, "a number is sent only with evidence of the consent to text it"},
+	{SMSConsent, Phone, "a consent to be texted needs the number"},
+	{SMSConsentDate, SMSConsent, "a date alone says nothing"},
+}
 
 // textFields are the attributes that travel as text, in the order of the JSON
 // members. The order is fixed, so that equal profiles have equal bytes.
@@ -34,31 +47,33 @@ type Mapper struct {
 	flagDate int
 	land     int
 	text     [6]int // of textFields
+	birth    int
+	gender   int
+	phone    int
+	sms      int
+	smsDate  int
+	props    []property
 
 	now       time.Time
 	meanings  map[string]meaning
 	countries map[string]country
 	domains   map[string]string // A-labels of international domains; empty: invalid
 	buf       []byte
+	propBuf   []byte
+	leftOut   []LeftOut
 }
+
+// LeftOut is why a value was left out of a contact that was carried over all
+// the same; a short code without personal data.
+type LeftOut string
 
 // NewMapper checks a mapping and a rule, and returns a mapper by them. A
 // consent dated after now is in the future; a run uses one and the same now
 // for all its rows, however often it is broken off.
 func NewMapper(mapping Mapping, rule ConsentRule, now time.Time) (*Mapper, error) {
-	for _, a := range slices.Sorted(maps.Keys(mapping)) {
-		if !slices.Contains(Attributes, a) {
-			return nil, unknownAttribute(a)
-		}
-		if strings.TrimSpace(mapping[a]) == "" {
-			return nil, fmt.Errorf("the attribute %q is mapped to no field", a)
-		}
-	}
-	if mapping[Email] == "" {
-		return nil, errors.New("the attribute \"email\" is not mapped; every contact needs an address")
-	}
-	if mapping[ConsentDate] != "" && mapping[ConsentFlag] == "" {
-		return nil, errors.New("the attribute \"consent-date\" is mapped without \"consent\"; a date alone says nothing")
+	props, err := mapping.check()
+	if err != nil {
+		return nil, err
 	}
 	table, err := rule.meanings()
 	if err != nil {
@@ -70,7 +85,34 @@ func NewMapper(mapping Mapping, rule ConsentRule, now time.Time) (*Mapper, error
 	for i, f := range textFields {
 		m.text[i] = m.place(mapping[f.attribute])
 	}
+	m.birth, m.gender = m.place(mapping[BirthDate]), m.place(mapping[Gender])
+	m.phone, m.sms, m.smsDate = m.place(mapping[Phone]), m.place(mapping[SMSConsent]), m.place(mapping[SMSConsentDate])
+	for i := range props {
+		props[i].place = m.place(props[i].field)
+	}
+	m.props = props
 	return m, nil
+}
+
+// check says whether the mapping can be, and lists its custom properties.
+func (mapping Mapping) check() ([]property, error) {
+	for _, a := range slices.Sorted(maps.Keys(mapping)) {
+		if !slices.Contains(Attributes, a) && !a.IsProperty() {
+			return nil, unknownAttribute(a)
+		}
+		if strings.TrimSpace(mapping[a]) == "" {
+			return nil, fmt.Errorf("the attribute %q is mapped to no field", a)
+		}
+	}
+	if mapping[Email] == "" {
+		return nil, errors.New("the attribute \"email\" is not mapped; every contact needs an address")
+	}
+	for _, c := range companions {
+		if mapping[c.attribute] != "" && mapping[c.needs] == "" {
+			return nil, fmt.Errorf("the attribute %q is mapped without %q; %s", c.attribute, c.needs, c.why)
+		}
+	}
+	return mapping.properties()
 }
 
 // place gives a field its place among those that are read.
@@ -98,14 +140,16 @@ func (m *Mapper) Map(values []string) (Profile, Reason) {
 	if reason != "" {
 		return Profile{}, reason
 	}
-	m.buf = m.buf[:0]
+	m.buf, m.leftOut = m.buf[:0], m.leftOut[:0]
 	for i, f := range textFields {
 		if text := cleanText(value(values, m.text[i])); text != "" {
 			m.member(f.member, text)
 		}
 	}
+	var land country
 	if m.land >= 0 {
 		c := m.country(value(values, m.land))
+		land = c
 		if c.name != "" {
 			m.member(`"country":`, c.name)
 		}
@@ -113,8 +157,16 @@ func (m *Mapper) Map(values []string) (Profile, Reason) {
 			m.member(`"countryCode":`, c.code)
 		}
 	}
-	return Profile{Email: email, Fields: bytes.Clone(m.buf), Consent: m.consent(values)}, ""
+	m.birthDate(value(values, m.birth))
+	m.genderOf(value(values, m.gender))
+	m.properties(values)
+	return Profile{Email: email, Fields: bytes.Clone(m.buf), Properties: bytes.Clone(m.propBuf),
+		Consent: m.consent(values), SMS: m.smsOf(values, land.code)}, ""
 }
+
+// LeftOut says why values of the row mapped last were left out; valid until
+// the next Map.
+func (m *Mapper) LeftOut() []LeftOut { return m.leftOut }
 
 func (m *Mapper) member(name, text string) {
 	if len(m.buf) > 0 {
@@ -142,5 +194,5 @@ func unknownAttribute(a Attribute) error {
 	if near := spelling.Within(3, string(a), names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
-	return fmt.Errorf("there is no attribute %q%s (the attributes are %s)", a, hint, strings.Join(names, ", "))
+	return fmt.Errorf("there is no attribute %q%s (the attributes are %s, and property:NAME or property:NAME:TYPE for custom properties)", a, hint, strings.Join(names, ", "))
 }

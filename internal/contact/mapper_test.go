@@ -2,6 +2,7 @@ package contact
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ var now = time.Date(2026, 3, 15, 12, 0, 0, 0, time.UTC)
 var everything = Mapping{
 	Email: "Email", FirstName: "FirstName", LastName: "LastName", Address: "Street", City: "City", State: "State",
 	PostalCode: "PostalCode", Country: "Country", ConsentFlag: "EmailConsent", ConsentDate: "ConsentDate",
+	BirthDate: "Born", Gender: "Sex", Phone: "Phone", SMSConsent: "SMS", SMSConsentDate: "Since",
+	"property:colour": "Colour", "property:points:number": "Points", "property:tags:list": "Tags",
 }
 
 func newMapper(t testing.TB, mapping Mapping, rule ConsentRule) *Mapper {
@@ -314,12 +317,14 @@ func FuzzEmail(f *testing.F) {
 
 func FuzzMap(f *testing.F) {
 	f.Add("a@example.com", "Zoe\u0308", "1 Main\nSt", "USA", "yes", "2024-05-01")
+	f.Add("a@example.com", "+48512345678", "[\"a\"]", "PL", "yes", "1980-05-01")
 	f.Add("a@bücher.example", "\u202e\x00\xff", "\"\\</script>\u2028", "Korea (North)", "opted-out", "2099-01-01")
 	f.Add("a@example.com", "e\u200b\u0301", strings.Repeat("\u0301", 70), "N/A", "TRUE", "0001-01-01T00:00:00Z")
 	m := newMapper(f, everything, ConsentRule{})
 	f.Fuzz(func(t *testing.T, email, name, street, land, flag, date string) {
 		p, reason := m.Map(row(m, "Email", email, "FirstName", name, "LastName", name+street, "Street", street, "Country", land,
-			"EmailConsent", flag, "ConsentDate", date))
+			"EmailConsent", flag, "ConsentDate", date, "Born", date, "Sex", flag, "Phone", name, "SMS", flag, "Since", date,
+			"Colour", street, "Points", name, "Tags", land))
 		if reason != "" {
 			require.Contains(t, []Reason{ReasonEmailMissing, ReasonEmailInvalid}, reason)
 			return
@@ -340,6 +345,10 @@ func FuzzMap(f *testing.F) {
 		default:
 			require.Equal(t, NonSubscribed, p.Consent.Status)
 			require.True(t, p.Consent.At.Equal(Undated))
+		}
+		if p.SMS.Sent() {
+			require.Regexp(t, `^\+[1-9][0-9]{6,14}$`, p.SMS.Phone)
+			require.Contains(t, append(slices.Clone(defaultConsent), defaultOptOut...), consentValue(flag))
 		}
 		item := Item(nil, p, p.Consent, []MarkerValue{{Property: MarkerProperty(name), Member: true}})
 		require.True(t, json.Valid(item) && utf8.Valid(item), "%s", item)

@@ -105,7 +105,10 @@ func (r *Rules) contact(same []spool.Record, known *spool.Entry, digest *contact
 			counts.Members[rec.Segment]++
 			segments |= 1 << r.Bits[rec.Segment]
 		}
-		consent = contact.Stricter(consent, rec.Profile.Consent)
+		if i > 0 {
+			consent = contact.Stricter(consent, rec.Profile.Consent)
+			profile.SMS = contact.StricterSMS(profile.SMS, rec.Profile.SMS)
+		}
 	}
 	counts.Contacts++
 	switch consent.Status {

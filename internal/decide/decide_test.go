@@ -175,3 +175,15 @@ func TestNumbersAlwaysAddUp(t *testing.T) {
 		ledger = after
 	}
 }
+
+func TestTextingFollowsTheStrictestRow(t *testing.T) {
+	since := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
+	yes, no := row(0, 1, "a@example.com", nobody(contact.Undated)), row(0, 2, "a@example.com", nobody(contact.Undated))
+	yes.Profile.SMS = contact.SMS{Phone: "+48512345678", Consent: contact.Consent{Status: contact.Subscribed, At: since}}
+	no.Profile.SMS = contact.SMS{Phone: "+48512345678", Consent: nobody(contact.Undated)}
+	other := yes
+	other.Address, other.Profile.Email = digest.Address("b@example.com"), "b@example.com"
+	_, out, _ := decideAll(t, &Rules{Bits: []uint{0}, Markers: []string{"m"}}, []spool.Record{yes, no, other}, nil)
+	require.Len(t, out["a@example.com"].item["identifiers"], 1, "one row says no")
+	require.Len(t, out["b@example.com"].item["identifiers"], 2)
+}

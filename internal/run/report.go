@@ -93,12 +93,13 @@ type Report struct {
 	New         int            `json:"new"`
 	Changed     int            `json:"changed"`
 	Unchanged   int            `json:"unchanged"`
-	Refused     int            `json:"refused"` // sent and turned down, or turned down before with the same data
-	Pending     int            `json:"pending"` // sent, no verdict yet
-	Unsent      int            `json:"unsent"`  // decided to be sent, not sent
-	Leavers     int            `json:"leavers"` // of a run: markers cleared; of a plan: to be cleared
-	Calls       int            `json:"calls"`   // POST /batches of at most 100 contacts
-	Reasons     map[string]int `json:"reasons"` // of Invalid and Refused together
+	Refused     int            `json:"refused"`            // sent and turned down, or turned down before with the same data
+	Pending     int            `json:"pending"`            // sent, no verdict yet
+	Unsent      int            `json:"unsent"`             // decided to be sent, not sent
+	Leavers     int            `json:"leavers"`            // of a run: markers cleared; of a plan: to be cleared
+	Calls       int            `json:"calls"`              // POST /batches of at most 100 contacts
+	Reasons     map[string]int `json:"reasons"`            // of Invalid and Refused together
+	LeftOut     map[string]int `json:"left_out,omitempty"` // values left out of contacts, by why: rows counted
 	Consent     ConsentCount   `json:"consent"`
 	Guards      []GuardResult  `json:"guards,omitempty"` // those that ask
 	Notes       []string       `json:"notes,omitempty"`  // what happened on the way, in sentences

@@ -21,7 +21,7 @@ var ErrCorrupt = errors.New("spool: damaged data, or written by another version"
 // The first byte of each kind of blob: the kind in the upper half, its version
 // in the lower.
 const (
-	versionRecords = 0x11
+	versionRecords = 0x12
 	versionItems   = 0x21
 	versionEntries = 0x31
 )
@@ -45,11 +45,20 @@ func AppendRecord(dst []byte, r Record) []byte {
 	dst = appendBytes(dst, r.Profile.Fields)
 	dst = appendCode(dst, statuses, r.Profile.Consent.Status)
 	dst = appendInt(dst, r.Profile.Consent.At.UnixMilli())
-	return appendCode(dst, notes, r.Profile.Consent.Note)
+	dst = appendCode(dst, notes, r.Profile.Consent.Note)
+	dst = appendBytes(dst, r.Profile.Properties)
+	dst = appendCode(dst, statuses, r.Profile.SMS.Consent.Status)
+	if r.Profile.SMS.Consent.Status == "" {
+		return dst // nothing is said about texting
+	}
+	dst = appendBytes(dst, r.Profile.SMS.Phone)
+	dst = appendInt(dst, r.Profile.SMS.Consent.At.UnixMilli())
+	return appendCode(dst, notes, r.Profile.SMS.Consent.Note)
 }
 
 // Records iterates over a blob of records; after an error it ends. A record's
-// Fields are a part of data, which must not be changed while they are used.
+// Fields and Properties are a part of data, which must not be changed while
+// they are used.
 func Records(data []byte) iter.Seq2[Record, error] {
 	return all(data, versionRecords, func(d *decoder) Record {
 		var r Record
@@ -61,6 +70,12 @@ func Records(data []byte) iter.Seq2[Record, error] {
 		r.Profile.Consent.Status = code(d, statuses)
 		r.Profile.Consent.At = time.UnixMilli(d.int()).UTC()
 		r.Profile.Consent.Note = code(d, notes)
+		r.Profile.Properties = d.bytes()
+		if r.Profile.SMS.Consent.Status = code(d, statuses); r.Profile.SMS.Consent.Status != "" {
+			r.Profile.SMS.Phone = string(d.bytes())
+			r.Profile.SMS.Consent.At = time.UnixMilli(d.int()).UTC()
+			r.Profile.SMS.Consent.Note = code(d, notes)
+		}
 		return r
 	})
 }

@@ -26,6 +26,11 @@ func records() []Record {
 		}},
 	}
 	all[0].Profile.Consent.At = contact.Undated
+	all = append(all,
+		Record{Profile: contact.Profile{Properties: []byte(`"p":[1]`), Consent: contact.Consent{At: contact.Undated},
+			SMS: contact.SMS{Phone: "+48512345678", Consent: contact.Consent{Status: contact.Subscribed, At: time.UnixMilli(5).UTC()}}}},
+		Record{Profile: contact.Profile{Consent: contact.Consent{At: contact.Undated},
+			SMS: contact.SMS{Consent: contact.Consent{Status: contact.Unsubscribed, At: contact.Undated, Note: contact.NoteUndated}}}})
 	for _, note := range notes {
 		all = append(all, Record{Profile: contact.Profile{Consent: contact.Consent{
 			Status: contact.NonSubscribed, At: contact.Undated, Note: note}}})

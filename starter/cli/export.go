@@ -62,7 +62,7 @@ func attributes() string {
 	for _, a := range contact.Attributes {
 		names = append(names, string(a))
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, ", ") + ",\nand property:NAME or property:NAME:TYPE for a custom property (text, number, boolean, date, list)"
 }
 
 func (s *session) exportAdd(c *cli.Context) error {
@@ -146,10 +146,8 @@ func exportPage(p *page, a command.ExportAnswer) {
 	p.table([]string{"segment", "marker"}, rows)
 	p.line("")
 	rows = nil
-	for _, attribute := range contact.Attributes {
-		if field, ok := a.Mapping[attribute]; ok {
-			rows = append(rows, []any{attribute, field})
-		}
+	for _, attribute := range a.Mapping.Sorted() {
+		rows = append(rows, []any{attribute, a.Mapping[attribute]})
 	}
 	p.table([]string{"attribute", "field"}, rows)
 	for _, g := range sortedGuards(a.Export) {

@@ -28,6 +28,7 @@ func report(p *page, a *command.RunAnswer) {
 	c := a.Consent
 	p.line("Consent: %s subscribed, %s unsubscribed, %s non-subscribed", count(c.Subscribed), count(c.Unsubscribed), count(c.NonSubscribed))
 	counts(p, "Held back from being subscribed", c.Notes)
+	counts(p, "Values left out, in rows", a.LeftOut)
 	counts(p, "Not carried over, by reason", a.Reasons)
 	if a.Plan {
 		plan(p, &a.Report)
