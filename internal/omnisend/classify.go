@@ -34,6 +34,9 @@ const (
 	opBatch   = "GET /batches/{batchID}"
 	opItems   = "GET /batches/{batchID}/items"
 	opContact = "GET /contacts"
+
+	opCreateSegment = "POST /segments"
+	opListSegments  = "GET /segments"
 )
 
 // Classify judges an answer: nil for a 2xx with a JSON object, else an *Error.

@@ -120,4 +120,10 @@ type API interface {
 	// ContactByEmail returns the contact with that address as raw JSON, and
 	// false when the brand has none.
 	ContactByEmail(ctx context.Context, email string) (json.RawMessage, bool, error)
+	// CreateSegment makes a segment of all contacts whose custom property is
+	// true. Calling it again makes a second one: see EnsureSegment.
+	CreateSegment(ctx context.Context, name, marker string) (Segment, error)
+	// ListSegments returns the page of the account's segments after a cursor;
+	// the first one after an empty cursor.
+	ListSegments(ctx context.Context, after string) (SegmentPage, error)
 }

@@ -3,8 +3,8 @@
 // both the client and the sandbox to it, so that the two cannot agree on
 // something that Omnisend never said.
 //
-// contract.json was made from Omnisend's OpenAPI documents for batches, brands
-// and contacts: routes, parameters, fields, types, enums, limits and answers,
+// contract.json was made from Omnisend's OpenAPI documents for batches, brands,
+// contacts and segments: routes, parameters, fields, types, enums, limits and answers,
 // without their prose. What the documents leave out and we take from elsewhere
 // stands in this file, with its reason.
 package contract
@@ -79,6 +79,8 @@ var relied = map[string][]string{
 	"BatchItem":            {"request", "responseCode"},
 	"ListBatchesResponse":  {"batches", "paging"},
 	"ListContactsResponse": {"contacts", "paging"},
+	"GetSegmentResponse":   {"segmentID", "name", "conditionGroups"},
+	"ListSegmentsResponse": {"segments", "paging"},
 	"ContactResponse":      {"id", "email", "identifiers", "status"},
 	"Problem":              {"type", "title", "status"},
 	"ValidationProblem":    {"type", "title", "status"},

@@ -11,7 +11,7 @@ import (
 
 func TestContractIsWhole(t *testing.T) {
 	require.Equal(t, "2026-03-15", Version())
-	require.Len(t, Routes(), 10)
+	require.Len(t, Routes(), 12)
 	known := func(name string) {
 		if name != "" {
 			require.Contains(t, held.Schemas, name)

@@ -38,6 +38,7 @@ func Suite(t *testing.T, start func(t *testing.T, o sandbox.Options) *Target) {
 	t.Run("a batch from its making to its verdicts", func(t *testing.T) { suiteBatch(t, start) })
 	t.Run("stopped batch", func(t *testing.T) { suiteStopped(t, start) })
 	t.Run("list", func(t *testing.T) { suiteList(t, start) })
+	t.Run("segments", func(t *testing.T) { suiteSegments(t, start) })
 	t.Run("contact", func(t *testing.T) { suiteContact(t, start) })
 	t.Run("classes", func(t *testing.T) { suiteClasses(t, start) })
 	t.Run("canceled", func(t *testing.T) { suiteCanceled(t, start) })
@@ -326,6 +327,8 @@ func suiteOneRequest(t *testing.T, start starter) {
 		"Batch":          func() error { _, err := x.API.Batch(t.Context(), id); return err },
 		"BatchItems":     func() error { _, err := x.API.BatchItems(t.Context(), id); return err },
 		"ContactByEmail": func() error { _, _, err := x.API.ContactByEmail(t.Context(), "a@example.com"); return err },
+		"CreateSegment":  func() error { _, err := x.API.CreateSegment(t.Context(), "n", "m"); return err },
+		"ListSegments":   func() error { _, err := x.API.ListSegments(t.Context(), ""); return err },
 	} {
 		before := x.Sandbox.Stats(Brand).Total()
 		require.NoError(t, method(), name)

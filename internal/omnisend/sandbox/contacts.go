@@ -133,8 +133,8 @@ func (s *Sandbox) removeTags(c call, _ *http.Request, body []byte) answer {
 	})
 }
 
-// changeTags applies tags to the contacts selected by id, address or number;
-// segments there are none. Omnisend does it some time after its answer, which
+// changeTags applies tags to the contacts selected by id, address or number; by
+// segment the sandbox selects nobody. Omnisend does it some time after its answer, which
 // is the same whether anything was selected or not; here it is done at once.
 func (s *Sandbox) changeTags(c call, body []byte, which int, change func(*Contact, []string)) answer {
 	var sent struct {

@@ -27,7 +27,11 @@ const (
 	BrandsRead    = "brands.read"
 	ContactsRead  = "contacts.read"
 	ContactsWrite = "contacts.write"
+	SegmentsRead  = "segments.read"
+	SegmentsWrite = "segments.write"
 )
+
+var permissions = []string{BrandsRead, ContactsRead, ContactsWrite, SegmentsRead, SegmentsWrite}
 
 // Key is an API key of one brand. A brand may have several; they share its
 // contacts, its batches and its limit.
@@ -86,12 +90,14 @@ type brand struct {
 	accepted window // requests that count against the limit
 	arrived  window // all requests, for the peak
 	tagging  [2]window
+	segments [2]window // reading and making them
 	peak     int
 
 	batches  []*batch // by arrival
 	byID     map[string]*batch
 	open     []*batch // not processed yet
 	contacts map[string]*Contact
+	rules    []*Segment        // by time
 	phones   map[string]string // number to the contact's address
 	stats    Stats
 	inOpen   map[string]int // with TrackReceived: address to open batches it is in
@@ -137,7 +143,7 @@ func (s *Sandbox) SetKey(k Key) error {
 		return errors.New("sandbox: a key needs the key itself and a brand")
 	}
 	for _, p := range k.Permissions {
-		if p != BrandsRead && p != ContactsRead && p != ContactsWrite {
+		if !slices.Contains(permissions, p) {
 			return fmt.Errorf("sandbox: no such permission: %q", p)
 		}
 	}

@@ -56,6 +56,8 @@ var endpoints = map[string]endpoint{
 	"PATCH /contacts":              {ContactsWrite, []string{"email"}, (*Sandbox).patchContact},
 	"POST /contacts/tags":          {ContactsWrite, nil, (*Sandbox).addTags},
 	"DELETE /contacts/tags":        {ContactsWrite, nil, (*Sandbox).removeTags},
+	"GET /segments":                {SegmentsRead, []string{"limit", "after"}, (*Sandbox).listSegments},
+	"POST /segments":               {SegmentsWrite, nil, (*Sandbox).createSegment},
 }
 
 func routeOf(r *http.Request) (name, id string) {
