@@ -41,13 +41,17 @@ func refuse(class, format string, args ...any) error {
 type sealedAnswer struct{ content any }
 
 // handler carries out one command and returns its answer: something to encode,
-// or a sealedAnswer.
-type handler func(a *Activities, ctx context.Context, c caller) (any, error)
+// or a sealedAnswer. It is made by with or without, which see to it that the
+// caller may use what the command is about.
+type handler struct {
+	do func(a *Activities, ctx context.Context, c caller) (any, error)
+}
 
 // with reads the arguments of a command strictly: a field that this worker
-// does not know may mean something.
-func with[T any](do func(a *Activities, ctx context.Context, c caller, args T) (any, error)) handler {
-	return func(a *Activities, ctx context.Context, c caller) (any, error) {
+// does not know may mean something. Then it sees to it that the caller may use
+// everything that the arguments are about.
+func with[T command.Args](do func(a *Activities, ctx context.Context, c caller, args T) (any, error)) handler {
+	return handler{func(a *Activities, ctx context.Context, c caller) (any, error) {
 		var args T
 		if len(c.request.Args) > 0 {
 			d := json.NewDecoder(bytes.NewReader(c.request.Args))
@@ -56,8 +60,16 @@ func with[T any](do func(a *Activities, ctx context.Context, c caller, args T) (
 				return nil, refuse(command.ErrUsage, "this worker does not understand the command's arguments (is the starter newer than the worker?): %v", err)
 			}
 		}
+		if err := a.authorise(ctx, c, args.About(c.request.Name)); err != nil {
+			return nil, err
+		}
 		return do(a, ctx, c, args)
-	}
+	}}
+}
+
+// without is with for a command that takes no arguments.
+func without(do func(a *Activities, ctx context.Context, c caller) (any, error)) handler {
+	return with(func(a *Activities, ctx context.Context, c caller, _ command.None) (any, error) { return do(a, ctx, c) })
 }
 
 // handlers are all commands; each group stands in the file that carries it out.
@@ -73,8 +85,8 @@ func merged(groups ...map[string]handler) map[string]handler {
 
 // identityHandlers are the commands of introduction.
 var identityHandlers = map[string]handler{
-	command.Hello:  (*Activities).hello,
-	command.WhoAmI: (*Activities).whoAmI,
+	command.Hello:  without((*Activities).hello),
+	command.WhoAmI: without((*Activities).whoAmI),
 }
 
 // Command carries out one command of the command line, after seeing to it that
@@ -103,7 +115,7 @@ func (a *Activities) Command(ctx context.Context, request command.Request) (*com
 
 // carryOut checks who asks and does it. It fills in the caller.
 func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
-	do, ok := handlers[c.request.Name]
+	h, ok := handlers[c.request.Name]
 	if !ok {
 		return nil, refuse(command.ErrUsage, "this worker has no command %q: is the starter newer than the worker?", c.request.Name)
 	}
@@ -127,17 +139,25 @@ func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 	if err := access.Check(c.Principal, c.request.Name); err != nil {
 		return nil, refuse(command.ErrNotAllowed, "%v", err)
 	}
-	return do(a, ctx, *c)
+	return h.do(a, ctx, *c)
 }
 
 // enter puts a command into the audit. Looking changes nothing and is not
-// entered, unless it was refused.
+// entered, unless it was refused. What a command changed is kept by the store
+// with each object's change.
 func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 	needs, _ := access.Required(c.request.Name)
 	if outcome == nil && needs <= access.Viewer {
 		return nil
 	}
-	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done", Detail: c.request.Args}
+	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done"}
+	var named command.Named
+	if json.Unmarshal(c.request.Args, &named) == nil {
+		entry.Object = named.Name
+	}
+	if c.Role > access.Nobody { // else anybody could have anything kept
+		entry.Detail = c.request.Args
+	}
 	if outcome != nil {
 		entry.Outcome = command.ErrFailed
 		if r, ok := errors.AsType[*refusal](outcome); ok {
@@ -147,10 +167,6 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 			// Not in place of the entry of a command whose id somebody uses again.
 			entry.ID += "/" + activity.GetInfo(ctx).WorkflowExecution.RunID
 		}
-	}
-	var named command.Named
-	if json.Unmarshal(c.request.Args, &named) == nil {
-		entry.Object = named.Name
 	}
 	return a.Store.AddAudit(ctx, entry)
 }
@@ -212,20 +228,6 @@ func list[T any](ctx context.Context, a *Activities, kind catalogue.Kind) ([]T, 
 		all = append(all, v)
 	}
 	return all, nil
-}
-
-// create stores a new object for a command. One that is there already with the
-// very same content was stored by an earlier attempt at the command.
-func (a *Activities) create(ctx context.Context, kind catalogue.Kind, name string, body any, sealed []byte) error {
-	o := store.Object{Kind: string(kind), Name: name, Body: encode(body), Sealed: sealed}
-	err := a.Store.CreateObject(ctx, o)
-	if !errors.Is(err, store.ErrExists) {
-		return err
-	}
-	if there, err := a.Store.Object(ctx, o.Kind, name); err == nil && bytes.Equal(there.Body, o.Body) {
-		return nil
-	}
-	return refuse(command.ErrExists, "there is a %s %q already; see: starter %s show %q", kind, name, kind, name)
 }
 
 // meta is the bookkeeping of a new object. Its time is the command's, which is

@@ -6,16 +6,16 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
-	"github.com/segment-export/segment-export/internal/store"
 )
 
 // connectionHandlers are the commands about connections.
 var connectionHandlers = map[string]handler{
 	command.ConnectionAdd:    with((*Activities).connectionAdd),
-	command.ConnectionList:   (*Activities).connectionList,
+	command.ConnectionList:   without((*Activities).connectionList),
 	command.ConnectionShow:   with((*Activities).connectionShow),
 	command.ConnectionEdit:   with((*Activities).connectionEdit),
 	command.ConnectionRotate: with((*Activities).connectionRotate),
@@ -35,7 +35,7 @@ func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.C
 	if err != nil {
 		return nil, err
 	}
-	conn := catalogue.Connection{Meta: m, Endpoint: a.Endpoint, Share: defaultShare,
+	conn := catalogue.Connection{Meta: m, Type: catalogue.TypeOmnisend, Shared: catalogue.SharedAdmins, Endpoint: a.Endpoint, Share: defaultShare,
 		CallsPerMinute: omnisend.CallsPerMinute, MaxContacts: defaultMaxContacts,
 		Consent: &catalogue.Consent{By: c.Name, At: m.CreatedAt, Version: catalogue.TransferStatementVersion, Wording: catalogue.TransferStatement}}
 	if args.Share != nil {
@@ -58,7 +58,7 @@ func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.C
 	if err != nil {
 		return nil, err
 	}
-	return conn, a.create(ctx, catalogue.KindConnection, conn.Name, conn, sealed)
+	return &conn, a.create(ctx, c, &conn, sealed)
 }
 
 // secretKey opens the API key that came with a command.
@@ -110,12 +110,27 @@ func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, 
 	return err
 }
 
-func (a *Activities) connectionList(ctx context.Context, _ caller) (any, error) {
-	return list[catalogue.Connection](ctx, a, catalogue.KindConnection)
+// connectionList lists all connections for administrators, and the names and
+// kinds of those that they may use for others.
+func (a *Activities) connectionList(ctx context.Context, c caller) (any, error) {
+	all, err := list[catalogue.Connection](ctx, a, catalogue.KindConnection)
+	if err != nil || c.Role >= access.Admin {
+		return all, err
+	}
+	shared := []catalogue.Connection{}
+	for _, conn := range all {
+		if access.May(c.Principal, access.OfConnection(conn)) {
+			shared = append(shared, conn.Outline())
+		}
+	}
+	return shared, nil
 }
 
-func (a *Activities) connectionShow(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) connectionShow(ctx context.Context, c caller, args command.Named) (any, error) {
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
+	if c.Role < access.Admin {
+		conn = conn.Outline()
+	}
 	return conn, err
 }
 
@@ -133,7 +148,7 @@ func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.
 	if err := conn.Check(); err != nil {
 		return nil, err
 	}
-	return a.updateConnection(ctx, c, conn, o, nil)
+	return &conn, a.replace(ctx, c, o, &conn, nil)
 }
 
 // connectionRotate replaces the API key by another one of the same brand.
@@ -161,24 +176,10 @@ func (a *Activities) connectionRotate(ctx context.Context, c caller, args comman
 	if err != nil {
 		return nil, err
 	}
-	return a.updateConnection(ctx, c, bound, o, sealed)
+	return &bound, a.replace(ctx, c, o, &bound, sealed)
 }
 
-func (a *Activities) updateConnection(ctx context.Context, c caller, conn catalogue.Connection, o store.Object, sealed []byte) (any, error) {
-	now, err := a.Store.Now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	conn.UpdatedBy, conn.UpdatedAt, conn.Version = c.Name, now, o.Version+1
-	o.Body, o.Sealed = encode(conn), sealed
-	err = a.Store.UpdateObject(ctx, o)
-	if errors.Is(err, store.ErrConflict) {
-		return nil, refuse(command.ErrConflict, "the connection %q was changed by somebody else meanwhile; look at it and try again", conn.Name)
-	}
-	return conn, err
-}
-
-func (a *Activities) connectionRemove(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) connectionRemove(ctx context.Context, c caller, args command.Named) (any, error) {
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
@@ -196,5 +197,5 @@ func (a *Activities) connectionRemove(ctx context.Context, _ caller, args comman
 	if len(users) > 0 {
 		return nil, refuse(command.ErrConflict, "the connection %q is used by %d exports: %s; remove them first", conn.Name, len(users), strings.Join(users, ", "))
 	}
-	return conn, a.Store.DeleteObject(ctx, string(catalogue.KindConnection), conn.Name)
+	return conn, a.remove(ctx, c, &conn)
 }

@@ -19,7 +19,7 @@ import (
 // exportHandlers are the commands about exports.
 var exportHandlers = map[string]handler{
 	command.ExportAdd:    with((*Activities).exportAdd),
-	command.ExportList:   (*Activities).exportList,
+	command.ExportList:   without((*Activities).exportList),
 	command.ExportShow:   with((*Activities).exportShow),
 	command.ExportRemove: with((*Activities).exportRemove),
 }
@@ -63,7 +63,7 @@ func (a *Activities) exportAdd(ctx context.Context, c caller, args command.Expor
 	if err := a.claimMarkers(ctx, conn.BrandID, e); err != nil {
 		return nil, err
 	}
-	if err := a.create(ctx, catalogue.KindExport, e.Name, e, nil); err != nil {
+	if err := a.create(ctx, c, &e, nil); err != nil {
 		return nil, err
 	}
 	return command.ExportAnswer{Export: e, Notes: exportNotes(e)}, nil
@@ -172,7 +172,7 @@ func (a *Activities) exportShow(ctx context.Context, _ caller, args command.Name
 }
 
 // exportRemove removes an export and its ledger. Markers at Omnisend stay.
-func (a *Activities) exportRemove(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) exportRemove(ctx context.Context, c caller, args command.Named) (any, error) {
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
@@ -195,5 +195,5 @@ func (a *Activities) exportRemove(ctx context.Context, _ caller, args command.Na
 		return nil, err
 	}
 	notes := []string{"the markers that its contacts carry at Omnisend stay there"}
-	return command.ExportAnswer{Export: e, Notes: notes}, a.Store.DeleteObject(ctx, string(catalogue.KindExport), e.Name)
+	return command.ExportAnswer{Export: e, Notes: notes}, a.remove(ctx, c, &e)
 }

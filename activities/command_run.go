@@ -273,17 +273,11 @@ func (a *Activities) rememberGuard(ctx context.Context, c caller, export string,
 	if err != nil {
 		return err
 	}
-	now, err := a.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
 	if e.Guards == nil {
 		e.Guards = map[catalogue.Guard]catalogue.Threshold{}
 	}
 	e.Guards[g.Guard] = catalogue.Threshold(g.Value)
-	e.UpdatedBy, e.UpdatedAt, e.Version = c.Name, now, o.Version+1
-	o.Body, o.Sealed = encode(e), nil
-	return a.Store.UpdateObject(ctx, o)
+	return a.replace(ctx, c, o, &e, nil)
 }
 
 // steer puts an operator's decision on record and tells the run to look.

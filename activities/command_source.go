@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 )
@@ -10,7 +11,7 @@ import (
 // sourceHandlers are the commands about sources.
 var sourceHandlers = map[string]handler{
 	command.SourceAdd:    with((*Activities).sourceAdd),
-	command.SourceList:   (*Activities).sourceList,
+	command.SourceList:   without((*Activities).sourceList),
 	command.SourceShow:   with((*Activities).sourceShow),
 	command.SourceRemove: with((*Activities).sourceRemove),
 }
@@ -23,12 +24,12 @@ func (a *Activities) sourceAdd(ctx context.Context, c caller, args command.Sourc
 	if err != nil {
 		return nil, err
 	}
-	s := catalogue.Source{Meta: m, Type: args.Kind, Path: args.Path}
+	s := catalogue.Source{Meta: m, Type: args.Kind, Path: args.Path, Shared: catalogue.SharedAdmins}
 	answer, err := a.describeSource(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	return answer, a.create(ctx, catalogue.KindSource, s.Name, s, nil)
+	return answer, a.create(ctx, c, &s, nil)
 }
 
 // describeSource shows what a source has; that it can be read at all is the
@@ -55,19 +56,37 @@ func (a *Activities) describeSource(ctx context.Context, s catalogue.Source) (*c
 	return answer, nil
 }
 
-func (a *Activities) sourceList(ctx context.Context, _ caller) (any, error) {
-	return list[catalogue.Source](ctx, a, catalogue.KindSource)
+// sourceList lists all sources for administrators, and the names and kinds of
+// those that they may use for others.
+func (a *Activities) sourceList(ctx context.Context, c caller) (any, error) {
+	all, err := list[catalogue.Source](ctx, a, catalogue.KindSource)
+	if err != nil || c.Role >= access.Admin {
+		return all, err
+	}
+	shared := []catalogue.Source{}
+	for _, s := range all {
+		if access.May(c.Principal, access.OfSource(s)) {
+			shared = append(shared, s.Outline())
+		}
+	}
+	return shared, nil
 }
 
-func (a *Activities) sourceShow(ctx context.Context, _ caller, args command.Named) (any, error) {
+// sourceShow shows a source with its segments; to those who may only use it,
+// not where it is.
+func (a *Activities) sourceShow(ctx context.Context, c caller, args command.Named) (any, error) {
 	s, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	return a.describeSource(ctx, s)
+	answer, err := a.describeSource(ctx, s)
+	if err == nil && c.Role < access.Admin {
+		answer.Source = s.Outline()
+	}
+	return answer, err
 }
 
-func (a *Activities) sourceRemove(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Named) (any, error) {
 	s, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
@@ -81,5 +100,5 @@ func (a *Activities) sourceRemove(ctx context.Context, _ caller, args command.Na
 			return nil, refuse(command.ErrConflict, "the export %q reads from the source %q; remove the export first", e.Name, s.Name)
 		}
 	}
-	return s, a.Store.DeleteObject(ctx, string(catalogue.KindSource), s.Name)
+	return s, a.remove(ctx, c, &s)
 }

@@ -17,6 +17,14 @@ func decode[T any](data []byte) (T, error) {
 	return v, nil
 }
 
+// decodeInto reads stored JSON into v.
+func decodeInto(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("read a stored %T: %w", v, err)
+	}
+	return nil
+}
+
 // encode writes one of our own types, which cannot fail.
 func encode(v any) []byte {
 	data, err := json.Marshal(v)

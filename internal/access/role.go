@@ -34,6 +34,16 @@ func (r Role) String() string {
 	return fmt.Sprintf("role(%d)", int(r))
 }
 
+// ParseRole reads a role's name.
+func ParseRole(text string) (Role, error) {
+	for _, r := range []Role{Viewer, Contributor, Admin} {
+		if text == r.String() {
+			return r, nil
+		}
+	}
+	return Nobody, fmt.Errorf("%q is none of the roles viewer, contributor, admin", text)
+}
+
 // Principal is somebody who asks for something.
 type Principal struct {
 	Name string
@@ -46,16 +56,18 @@ type Principal struct {
 var required = map[string]Role{
 	"hello": Nobody, // how a worker introduces itself
 
-	"whoami":          Viewer,
-	"status":          Viewer,
-	"source list":     Viewer,
-	"source show":     Viewer,
-	"connection list": Viewer,
-	"connection show": Viewer,
-	"export list":     Viewer,
-	"export show":     Viewer,
-	"runs list":       Viewer,
-	"runs show":       Viewer,
+	"whoami":      Viewer,
+	"status":      Viewer,
+	"export list": Viewer,
+	"export show": Viewer,
+	"runs list":   Viewer,
+	"runs show":   Viewer,
+
+	// Contributors see the name and kind of those that are shared.
+	"source list":     Contributor,
+	"source show":     Contributor,
+	"connection list": Contributor,
+	"connection show": Contributor,
 
 	"export add":       Contributor,
 	"export edit":      Contributor,
@@ -106,7 +118,8 @@ type NotAllowedError struct {
 func (e *NotAllowedError) Error() string {
 	who := "nobody has proven to ask for this command"
 	if e.Principal.Role > Nobody {
-		who = fmt.Sprintf("%s is %s", e.Principal.Name, withArticle(e.Principal.Role))
+		// Not by name: the text passes through Temporal.
+		who = "you are " + withArticle(e.Principal.Role)
 	}
 	help := withArticle(Admin)
 	if e.Needs < Admin {
@@ -122,15 +135,23 @@ func withArticle(r Role) string {
 	return "a " + r.String()
 }
 
-// Check tells whether p may give a command: with a *NotAllowedError if not,
-// with ErrUnknownCommand if there is none.
-func Check(p Principal, command string) error {
+// Check tells whether p may give a command about these objects: with a
+// *NotAllowedError or *NotSharedError if not, with ErrUnknownCommand if there is
+// none. What a viewer may see is seen of every object.
+func Check(p Principal, command string, about ...Object) error {
 	needs, ok := Required(command)
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: %q", ErrUnknownCommand, command)
 	case p.Role < needs:
 		return &NotAllowedError{Principal: p, Command: command, Needs: needs}
+	case needs <= Viewer:
+		return nil
+	}
+	for _, o := range about {
+		if !May(p, o) {
+			return &NotSharedError{Principal: p, Command: command, Object: o}
+		}
 	}
 	return nil
 }

@@ -20,10 +20,10 @@ var roles = []access.Role{access.Nobody, access.Viewer, access.Contributor, acce
 var least = map[access.Role][]string{
 	access.Nobody: {"hello"},
 	access.Viewer: {
-		"whoami", "status", "source list", "source show", "connection list", "connection show",
-		"export list", "export show", "runs list", "runs show",
+		"whoami", "status", "export list", "export show", "runs list", "runs show",
 	},
 	access.Contributor: {
+		"source list", "source show", "connection list", "connection show",
 		"plan", "samples", "run", "runs pause", "runs resume", "runs approve", "runs cancel", "runs rejects",
 		"export add", "export edit", "export duplicate", "export attach", "export detach", "export remove",
 	},
@@ -69,8 +69,8 @@ func TestRefusalSaysWhoCanHelp(t *testing.T) {
 		command string
 		says    string
 	}{
-		{access.Viewer, "run", `anna is a viewer, and "run" needs a contributor: ask a contributor or an admin`},
-		{access.Contributor, "connection add", `anna is a contributor, and "connection add" needs an admin: ask an admin`},
+		{access.Viewer, "run", `you are a viewer, and "run" needs a contributor: ask a contributor or an admin`},
+		{access.Contributor, "connection add", `you are a contributor, and "connection add" needs an admin: ask an admin`},
 		{access.Nobody, "whoami", `nobody has proven to ask for this command, and "whoami" needs a viewer: ask a viewer or an admin`},
 	}
 	for _, c := range cases {

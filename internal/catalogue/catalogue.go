@@ -31,8 +31,9 @@ type Meta struct {
 // Source is one place that segments are read from.
 type Source struct {
 	Meta
-	Type string `json:"kind"`           // files
-	Path string `json:"path,omitempty"` // of files: below the worker's files root
+	Type   string  `json:"kind"`             // files
+	Path   string  `json:"path,omitempty"`   // of files: below the worker's files root
+	Shared Sharing `json:"shared,omitempty"` // who besides administrators may read from it
 }
 
 // Consent is the record that somebody agreed to the transfer of personal data.
@@ -46,6 +47,8 @@ type Consent struct {
 // Connection is one Omnisend account. Its API key is sealed and stored apart.
 type Connection struct {
 	Meta
+	Type           string   `json:"kind,omitempty"`         // omnisend
+	Shared         Sharing  `json:"shared,omitempty"`       // who besides administrators may use it
 	Endpoint       string   `json:"endpoint"`               // base URL the key was checked against
 	BrandID        string   `json:"brand_id"`               // the account the connection is bound to
 	BrandName      string   `json:"brand_name"`             // empty when the key may not read it
@@ -55,6 +58,9 @@ type Connection struct {
 	CallsPerMinute int      `json:"calls_per_minute"` // the brand's limit; 0: none, only against loopback
 	MaxContacts    int      `json:"max_contacts"`
 }
+
+// TypeOmnisend is the kind of all connections.
+const TypeOmnisend = "omnisend"
 
 // LeaverPolicy says what happens to a contact that left the export.
 type LeaverPolicy string
@@ -76,6 +82,7 @@ type Export struct {
 	Consent    contact.ConsentRule `json:"consent_rule,omitzero"`
 	Leavers    LeaverPolicy        `json:"leavers"`
 	Guards     map[Guard]Threshold `json:"guards,omitempty"` // thresholds that differ from the defaults
+	RunAs      string              `json:"run_as,omitempty"` // whom runs act as; empty: who changed it last
 }
 
 // ExportedSegment is a segment of an export and the custom property that marks

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
 )
 
 // The names of the Temporal workflow type and task queue. They are part of the
@@ -58,6 +59,23 @@ func (r *Request) Claim() access.Claim {
 	c := access.Claim{CommandID: r.ID, Command: r.Name, IssuedAt: r.IssuedAt}
 	h.Sum(c.Digest[:0])
 	return c
+}
+
+// KindRun is the kind of a subject that is a run: an id, the beginning of one,
+// or an export's name.
+const KindRun catalogue.Kind = "run"
+
+// Subject names something that a command is about.
+type Subject struct {
+	Kind catalogue.Kind
+	Name string
+}
+
+// Args are the arguments of a command. About names everything that it is about:
+// before the worker does anything, it sees to it that whoever gives the command
+// may use each of them. name is the command's.
+type Args interface {
+	About(name string) []Subject
 }
 
 // The classes of a command's failure: the type of its application error.

@@ -1,5 +1,7 @@
 package command
 
+import "github.com/segment-export/segment-export/internal/catalogue"
+
 // The names of the commands about connections.
 const (
 	ConnectionAdd    = "connection add"
@@ -19,11 +21,19 @@ type ConnectionAddArgs struct {
 	CallsPerMinute *int     `json:"calls_per_minute,omitempty"`
 }
 
+// About names nothing that is there yet.
+func (ConnectionAddArgs) About(string) []Subject { return nil }
+
 // ConnectionEditArgs changes what is not nil.
 type ConnectionEditArgs struct {
 	Name           string   `json:"name"`
 	Share          *float64 `json:"share,omitempty"`
 	CallsPerMinute *int     `json:"calls_per_minute,omitempty"`
+}
+
+// About names the connection.
+func (a ConnectionEditArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindConnection, a.Name}}
 }
 
 // ConnectionSecret is the sealed part of connection add and rotate-key.

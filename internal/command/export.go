@@ -26,6 +26,11 @@ type ExportAddArgs struct {
 	Leavers    catalogue.LeaverPolicy `json:"leavers,omitempty"`
 }
 
+// About names the connection and the source that it uses.
+func (a ExportAddArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindConnection, a.Connection}, {catalogue.KindSource, a.Source}}
+}
+
 // ExportAnswer shows an export and its last run.
 type ExportAnswer struct {
 	catalogue.Export

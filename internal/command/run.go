@@ -29,6 +29,11 @@ type RunArgs struct {
 	Full   bool   `json:"full,omitempty"`
 }
 
+// About names the export.
+func (a RunArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindExport, a.Export}}
+}
+
 // RunStarted names the workflow that a run became.
 type RunStarted struct {
 	RunID      string `json:"run_id"`
@@ -43,10 +48,16 @@ type RunsListArgs struct {
 	Limit  int       `json:"limit,omitempty"`
 }
 
+// About names nothing: whoever may list runs may list all.
+func (RunsListArgs) About(string) []Subject { return nil }
+
 // RunRef selects a run by its id, or the newest one of an export.
 type RunRef struct {
 	Run string `json:"run"` // id, the beginning of one, or an export's name
 }
+
+// About names the run.
+func (r RunRef) About(string) []Subject { return []Subject{{KindRun, r.Run}} }
 
 // RunsApproveArgs are the arguments of runs approve.
 type RunsApproveArgs struct {

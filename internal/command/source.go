@@ -19,6 +19,9 @@ type SourceAddArgs struct {
 	Path string `json:"path"` // below the worker's files root
 }
 
+// About names nothing that is there yet.
+func (SourceAddArgs) About(string) []Subject { return nil }
+
 // SourceAnswer shows a source and what it has.
 type SourceAnswer struct {
 	catalogue.Source

@@ -52,6 +52,10 @@ type Object struct {
 	Version int64
 	Body    json.RawMessage // the catalogue's type as JSON, without secrets
 	Sealed  []byte          // its secret, sealed; nil when it has none
+	// Command is the id of the command that changes the object: its values
+	// before and after are kept for the audit, in the same transaction. Without
+	// it they are not. It is not read back.
+	Command string
 }
 
 // Catalogue keeps objects by kind and name. Names are compared exactly.
@@ -65,8 +69,8 @@ type Catalogue interface {
 	Object(ctx context.Context, kind, name string) (Object, error)
 	// Objects returns all of a kind, sorted by name, without Sealed.
 	Objects(ctx context.Context, kind string) ([]Object, error)
-	// DeleteObject removes one; ErrNotFound.
-	DeleteObject(ctx context.Context, kind, name string) error
+	// DeleteObject removes one for a command, as with Object.Command; ErrNotFound.
+	DeleteObject(ctx context.Context, kind, name, command string) error
 
 	// ClaimMarkers makes the export the owner of these custom properties at the
 	// brand and of no others; ErrExists with the owner in a *MarkerTakenError
@@ -382,7 +386,27 @@ type AuditEntry struct {
 	Command string          // "connection add"
 	Object  string          // its name
 	Outcome string          // "done", or the class of the refusal
-	Detail  json.RawMessage // values before and after; nothing secret or personal
+	Detail  json.RawMessage // the command's arguments; nothing secret or personal
+	Changes []AuditChange   // read back: what the command changed, by kind and name
+}
+
+// AuditChange is an object of the catalogue before and after a command.
+type AuditChange struct {
+	Kind   string
+	Name   string
+	Before json.RawMessage // nil: there was none
+	After  json.RawMessage // nil: there is none any more
+	Secret bool            // its secret was stored or replaced
+}
+
+// AuditFilter selects entries; zero values select all.
+type AuditFilter struct {
+	Actor   string
+	Command string    // this command, or all of a group: "connection"
+	Object  string    // the name of what the command named or changed
+	Since   time.Time // not before
+	Past    string    // the id of an entry: only those older than it
+	Limit   int       // 0: 50
 }
 
 // Audit keeps what was done.
@@ -392,9 +416,9 @@ type Audit interface {
 	// same id. The same execution may call it again.
 	BeginCommand(ctx context.Context, id, workflowRun string) error
 	// AddAudit adds or replaces the entry with that ID; At is set by the store
-	// when it is added.
+	// when it is added. Changes are not stored here: each object's change is.
 	AddAudit(ctx context.Context, e AuditEntry) error
-	// AuditEntries returns entries, newest first, at most limit (0: 50), from
-	// before the given time unless that is zero.
-	AuditEntries(ctx context.Context, before time.Time, limit int) ([]AuditEntry, error)
+	// AuditEntries returns entries, newest first. A Past that is not known is
+	// ErrNotFound.
+	AuditEntries(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 }

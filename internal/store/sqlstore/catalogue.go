@@ -20,6 +20,12 @@ var (
 	selectObject  = reading(`SELECT kind, name, version, body, sealed FROM objects WHERE kind = $1 AND name = $2`)
 	selectObjects = reading(`SELECT kind, name, version, body, NULL FROM objects WHERE kind = $1 ORDER BY name`)
 	deleteObject  = inTx(`DELETE FROM objects WHERE kind = $1 AND name = $2`)
+	objectBody    = inTx(`SELECT body FROM objects WHERE kind = $1 AND name = $2 FOR UPDATE`)
+
+	// A command that is attempted again keeps what was before the first attempt.
+	saveChange = inTx(`INSERT INTO audit_changes (command, kind, name, before, after, secret) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (command, kind, name) DO UPDATE SET after = excluded.after,
+		secret = CASE WHEN audit_changes.secret = 1 THEN 1 ELSE excluded.secret END`)
 
 	releaseMarkers = inTx(`DELETE FROM markers WHERE brand = $1 AND export = $2`)
 	claimMarker    = inTx(`INSERT INTO markers (brand, property, export) VALUES ($1, $2, $3)
@@ -34,16 +40,26 @@ func (s *Store) CreateObject(ctx context.Context, o store.Object) error {
 		if err == nil && n == 0 {
 			return store.ErrExists
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.keepChange(ctx, o, nil)
 	})
 }
 
 // UpdateObject replaces an object that nobody has changed meanwhile.
 func (s *Store) UpdateObject(ctx context.Context, o store.Object) error {
 	return s.update(ctx, "changing the "+o.Kind+" "+o.Name, func(t tx) error {
-		n, err := t.exec(ctx, updateObject, o.Kind, o.Name, o.Version, nullableText(o.Body), nullable(o.Sealed))
-		if err != nil || n > 0 {
+		before, err := t.bodyBefore(ctx, o)
+		if err != nil {
 			return err
+		}
+		n, err := t.exec(ctx, updateObject, o.Kind, o.Name, o.Version, nullableText(o.Body), nullable(o.Sealed))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return t.keepChange(ctx, o, before)
 		}
 		var version int64
 		switch err := t.row(ctx, objectVersion, o.Kind, o.Name).Scan(&version); {
@@ -83,14 +99,43 @@ func scanObject(row scanner) (store.Object, error) {
 }
 
 // DeleteObject removes one object.
-func (s *Store) DeleteObject(ctx context.Context, kind, name string) error {
+func (s *Store) DeleteObject(ctx context.Context, kind, name, command string) error {
 	return s.update(ctx, "removing the "+kind+" "+name, func(t tx) error {
+		o := store.Object{Kind: kind, Name: name, Command: command}
+		before, err := t.bodyBefore(ctx, o)
+		if err != nil {
+			return err
+		}
 		n, err := t.exec(ctx, deleteObject, kind, name)
 		if err == nil && n == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.keepChange(ctx, o, before)
 	})
+}
+
+// bodyBefore reads what a command is about to change; nil when it is not there.
+func (t tx) bodyBefore(ctx context.Context, o store.Object) (blob, error) {
+	var before blob
+	if o.Command == "" {
+		return nil, nil
+	}
+	if err := t.row(ctx, objectBody, o.Kind, o.Name).Scan(&before); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	return before, nil
+}
+
+// keepChange keeps an object's values before and after a command.
+func (t tx) keepChange(ctx context.Context, o store.Object, before blob) error {
+	if o.Command == "" {
+		return nil
+	}
+	_, err := t.exec(ctx, saveChange, o.Command, o.Kind, o.Name, nullableText(json.RawMessage(before)), nullableText(o.Body), number(o.Sealed != nil))
+	return err
 }
 
 // ClaimMarkers makes the export the owner of these properties and no others.

@@ -28,7 +28,7 @@ var catalogueTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, err)
 		require.Equal(t, o, got)
 
-		require.NoError(t, f.DeleteObject(t.Context(), "export", "spring"))
+		require.NoError(t, f.DeleteObject(t.Context(), "export", "spring", ""))
 		_, err = f.Object(t.Context(), "export", "spring")
 		require.ErrorIs(t, err, store.ErrNotFound)
 	},
@@ -39,7 +39,7 @@ var catalogueTests = map[string]func(t *testing.T, f fixture){
 		_, err = f.Object(t.Context(), "export", "crm")
 		require.ErrorIs(t, err, store.ErrNotFound)
 		require.ErrorIs(t, f.UpdateObject(t.Context(), object("source", "other")), store.ErrNotFound)
-		require.ErrorIs(t, f.DeleteObject(t.Context(), "source", "other"), store.ErrNotFound)
+		require.ErrorIs(t, f.DeleteObject(t.Context(), "source", "other", ""), store.ErrNotFound)
 	},
 	"a second one of the name is refused": func(t *testing.T, f fixture) {
 		require.NoError(t, f.CreateObject(t.Context(), object("source", "crm")))

@@ -1,0 +1,175 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// Commands change the catalogue only with create, replace and remove, which see
+// to it that the caller may have the object as it was and as it becomes, and
+// that the audit has both.
+
+// authorise sees to it that the caller may use everything that a command is
+// about. Administrators may, and what a viewer may see needs no more than a
+// role: for both nothing is read.
+func (a *Activities) authorise(ctx context.Context, c caller, about []command.Subject) error {
+	if needs, _ := access.Required(c.request.Name); c.Role >= access.Admin || needs <= access.Viewer {
+		return nil
+	}
+	for _, s := range about {
+		o, err := a.resolve(ctx, s)
+		if errors.Is(err, store.ErrNotFound) {
+			return refuse(command.ErrNotFound, "there is no %s %q", s.Kind, s.Name)
+		}
+		if err != nil {
+			return err
+		}
+		if err := access.Check(c.Principal, c.request.Name, o); err != nil {
+			return refuse(command.ErrNotAllowed, "%v", err)
+		}
+	}
+	return nil
+}
+
+// resolve finds the connection or source that counts for a subject.
+func (a *Activities) resolve(ctx context.Context, s command.Subject) (access.Object, error) {
+	if s.Kind == command.KindRun {
+		r, err := a.findRun(ctx, s.Name)
+		if err != nil {
+			return access.Object{}, err
+		}
+		// As it was begun: what it read belongs to that connection.
+		return a.ofConnection(ctx, r.Connection)
+	}
+	v, err := catalogue.New(s.Kind)
+	if err != nil {
+		return access.Object{}, err
+	}
+	o, err := a.Store.Object(ctx, string(s.Kind), s.Name)
+	if err != nil {
+		return access.Object{}, err
+	}
+	if err := decodeInto(o.Body, v); err != nil {
+		return access.Object{}, err
+	}
+	return a.counting(ctx, v)
+}
+
+// counting returns the connection or source that counts for an object.
+func (a *Activities) counting(ctx context.Context, v catalogue.Object) (access.Object, error) {
+	switch v := v.(type) {
+	case *catalogue.Connection:
+		return access.OfConnection(*v), nil
+	case *catalogue.Source:
+		return access.OfSource(*v), nil
+	case *catalogue.Export:
+		if v.Connection != "" {
+			return a.ofConnection(ctx, v.Connection)
+		}
+		s, _, err := object[catalogue.Source](ctx, a, catalogue.KindSource, v.Source)
+		if errors.Is(err, store.ErrNotFound) {
+			return access.Object{Kind: catalogue.KindSource, Name: v.Source}, nil
+		}
+		return access.OfSource(s), err
+	}
+	return access.Object{}, fmt.Errorf("a %T is nothing to be checked", v)
+}
+
+// ofConnection returns a connection that counts; one that is gone is for
+// administrators.
+func (a *Activities) ofConnection(ctx context.Context, name string) (access.Object, error) {
+	c, _, err := object[catalogue.Connection](ctx, a, catalogue.KindConnection, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return access.Object{Kind: catalogue.KindConnection, Name: name}, nil
+	}
+	return access.OfConnection(c), err
+}
+
+// mayHave refuses a change of what the caller may not have: anything of an
+// administrator's, an export on a connection that is not shared.
+func (a *Activities) mayHave(ctx context.Context, c caller, v catalogue.Object) error {
+	if c.Role >= access.Admin {
+		return nil
+	}
+	o, err := a.counting(ctx, v)
+	if err != nil {
+		return err
+	}
+	if err := access.Check(c.Principal, c.request.Name, o); err != nil {
+		return refuse(command.ErrNotAllowed, "%v", err)
+	}
+	return nil
+}
+
+// own makes an export run as whoever changes it, unless an administrator says
+// otherwise: nobody has another's rights by editing what runs with them.
+func own(c caller, v catalogue.Object) {
+	if e, ok := v.(*catalogue.Export); ok && c.Role < access.Admin && e.RunAs != c.Name {
+		e.RunAs = ""
+	}
+}
+
+// create stores a new object for a command. One that is there already with the
+// very same content was stored by an earlier attempt at the command.
+func (a *Activities) create(ctx context.Context, c caller, v catalogue.Object, sealed []byte) error {
+	if err := a.mayHave(ctx, c, v); err != nil {
+		return err
+	}
+	own(c, v)
+	kind, name := v.Kind(), v.Head().Name
+	o := store.Object{Kind: string(kind), Name: name, Body: encode(v), Sealed: sealed, Command: c.request.ID}
+	err := a.Store.CreateObject(ctx, o)
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	if there, err := a.Store.Object(ctx, o.Kind, name); err == nil && bytes.Equal(there.Body, o.Body) {
+		return nil
+	}
+	return refuse(command.ErrExists, "there is a %s %q already; see: starter %s show %q", kind, name, kind, name)
+}
+
+// replace stores an object's new content, and its new secret unless that is
+// nil, in the place of o, from which it was made. It enters in v who changed it
+// and when.
+func (a *Activities) replace(ctx context.Context, c caller, o store.Object, v catalogue.Object, sealed []byte) error {
+	before, err := catalogue.New(v.Kind())
+	if err != nil {
+		return err
+	}
+	if err := decodeInto(o.Body, before); err != nil {
+		return err
+	}
+	for _, state := range []catalogue.Object{before, v} {
+		if err := a.mayHave(ctx, c, state); err != nil {
+			return err
+		}
+	}
+	own(c, v)
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	head := v.Head()
+	head.UpdatedBy, head.UpdatedAt, head.Version = c.Name, now, o.Version+1
+	o.Body, o.Sealed, o.Command = encode(v), sealed, c.request.ID
+	err = a.Store.UpdateObject(ctx, o)
+	if errors.Is(err, store.ErrConflict) {
+		return refuse(command.ErrConflict, "the %s %q was changed by somebody else meanwhile; look at it and try again", v.Kind(), head.Name)
+	}
+	return err
+}
+
+// remove removes an object for a command.
+func (a *Activities) remove(ctx context.Context, c caller, v catalogue.Object) error {
+	if err := a.mayHave(ctx, c, v); err != nil {
+		return err
+	}
+	return a.Store.DeleteObject(ctx, string(v.Kind()), v.Head().Name, c.request.ID)
+}
