@@ -151,7 +151,7 @@ func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
 }
 
 func (s *Service) openSource(src catalogue.Source) (segment.Source, error) {
-	return files.New(s.root, src.Path)
+	return files.New(s.root, files.Config{Path: src.Path}, nil)
 }
 
 // Start begins to poll for work and to clean up, and returns.

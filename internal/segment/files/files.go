@@ -1,218 +1,107 @@
-// Package files reads segments from a folder of CSV files: each SEGMENT.csv in
-// it is a segment.
+// Package files reads segments from files, in a folder or in a bucket of Azure
+// (Blob Storage, ADLS Gen2), S3 or Google Cloud.
 //
-// A file is what RFC 4180 describes: a header and rows, in UTF-8, with or
+// In the plain layout each SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet is a
+// segment.
+//
+// A CSV file is what RFC 4180 describes: a header and rows, in UTF-8, with or
 // without a byte-order mark, lines ending in LF or CRLF, fields in double
 // quotes where need be. Columns are separated by comma; by semicolon or else
 // tab when the header line has no comma. Blank lines are skipped. A row with too
 // few or too many columns, with invalid UTF-8 in a field that is asked for, or
 // with a lone quote inside an unquoted field is a Row with a Problem; what makes
 // it doubtful where rows begin and end is an ErrMalformed for the whole file.
+//
+// A segment is read from a set of files that is fixed when the read begins:
+// name, size and ETag (in a folder: time and inode) of each, and how they are
+// to be read. A cursor names that set by its digest, and the place in it: a
+// file, and the byte of the text where a row begins. Compressed text is read and
+// thrown away up to that place.
 package files
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
 
-const extension = ".csv"
-
-// Source is a folder of CSV files.
+// Source is a folder or a bucket with files.
 type Source struct {
-	root *os.Root
-	dir  string
+	tree   tree.Tree
+	config Config
 }
 
 var _ segment.Source = (*Source)(nil)
 
-// New returns the source of a folder below root. What leads out of root, be it
-// by a symbolic link, is refused. The caller closes root, after the last use of
-// the source.
-func New(root *os.Root, folder string) (*Source, error) {
-	s := &Source{root: root, dir: path.Clean(filepath.ToSlash(folder))}
-	info, err := root.Stat(s.dir)
-	if err != nil {
-		return nil, place(s.dir, err)
-	}
-	if !info.IsDir() {
-		return nil, malformed("%s is not a folder", s.dir)
-	}
-	return s, nil
-}
-
-// Segments lists the files, with their size and without their fields.
-func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
-	dir, err := s.root.Open(s.dir)
-	if err != nil {
-		return nil, place(s.dir, err)
-	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
-	if err != nil {
-		return nil, place(s.dir, err)
-	}
-	var infos []segment.Info
-	for _, entry := range entries {
-		name, ok := strings.CutSuffix(entry.Name(), extension)
-		if !ok || check(name) != nil {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		// Of a link, the file that it leads to; what cannot be read is no segment.
-		if info, err := s.root.Stat(s.path(name)); err == nil && info.Mode().IsRegular() {
-			infos = append(infos, segment.Info{Name: name, Bytes: info.Size()})
-		}
-	}
-	slices.SortFunc(infos, func(a, b segment.Info) int { return strings.Compare(a.Name, b.Name) })
-	return infos, nil
-}
-
-// Describe reads a file's header.
-func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error) {
-	f, v, err := s.open(ctx, name)
-	if err != nil {
-		return segment.Info{}, err
-	}
-	defer f.Close()
-	h, err := readHeader(ctx, f, s.path(name))
-	return segment.Info{Name: name, Fields: h.fields, Bytes: v.size}, err
-}
-
-// Open starts to read a file, see segment.Source.
-func (s *Source) Open(ctx context.Context, name string, fields []string, after segment.Cursor) (segment.Reader, error) {
-	f, v, err := s.open(ctx, name)
+// New returns the source that the settings name: of a folder below root, out of
+// which no path and no symbolic link leads, or of a bucket, which the secret
+// opens: an account key, a shared access signature or an Entra application's
+// JSON for Azure, an access key's JSON for S3, a service account's JSON for
+// Google Cloud, or nothing for the identity that the worker has itself. The
+// caller closes root, after the last use of the source.
+func New(root *os.Root, config Config, secret []byte) (*Source, error) {
+	t, err := config.open(root, secret)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.reader(ctx, f, v, name, fields, after)
+	return &Source{tree: t, config: config}, nil
+}
+
+// Segments lists what there is, with its size and without its fields.
+func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
+	return s.plainSegments(ctx)
+}
+
+// Describe reads a segment's field names.
+func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error) {
+	set, err := s.find(ctx, name)
 	if err != nil {
-		f.Close()
+		return segment.Info{}, err
+	}
+	info := segment.Info{Name: name, Bytes: set.bytes()}
+	info.Fields, err = s.fields(ctx, set)
+	return info, err
+}
+
+// Open starts to read a segment, see segment.Source.
+func (s *Source) Open(ctx context.Context, name string, fields []string, after segment.Cursor) (segment.Reader, error) {
+	var from place
+	var was digest
+	if after != nil {
+		var ok bool
+		if was, from, ok = parseCursor(after, name); !ok {
+			return nil, fmt.Errorf("%s: %w", s.tree.Place(name), segment.ErrChanged)
+		}
+	}
+	set, err := s.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if after != nil && (was != set.digest || from.file >= len(set.files)) {
+		return nil, fmt.Errorf("%s: %w", s.tree.Place(name), segment.ErrChanged)
+	}
+	r := &reader{ctx: ctx, source: s, set: set, wanted: slices.Clone(fields)}
+	if after == nil {
+		err = r.begin(0, nil)
+	} else {
+		r.before = from.before
+		err = r.begin(from.file, &from.position)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (s *Source) reader(ctx context.Context, f *os.File, v view, name string, fields []string, after segment.Cursor) (*reader, error) {
-	from := position{}
-	if after != nil {
-		was, at, ok := parseCursor(after, name)
-		if !ok || was != v {
-			return nil, fmt.Errorf("%s: %w", s.path(name), segment.ErrChanged)
-		}
-		from = at
+func (s *Source) find(ctx context.Context, name string) (set, error) {
+	if err := ctx.Err(); err != nil {
+		return set{}, err
 	}
-	h, err := readHeader(ctx, f, s.path(name))
-	if err != nil {
-		return nil, err
-	}
-	if after == nil {
-		from = h.end
-	}
-	r := &reader{ctx: ctx, source: s, file: f, view: v, name: name, place: s.path(name), columns: len(h.fields)}
-	var missing []string
-	for _, field := range fields {
-		i := slices.Index(h.fields, field)
-		if i < 0 {
-			missing = append(missing, field)
-		}
-		r.wanted = append(r.wanted, i)
-	}
-	if len(missing) > 0 {
-		return nil, &segment.MissingFieldsError{Place: r.place, Missing: missing, Fields: h.fields}
-	}
-	r.values = make([]string, len(fields))
-	return r, r.start(from, h.comma)
-}
-
-func (s *Source) path(name string) string { return path.Join(s.dir, name+extension) }
-
-// check refuses names that are no plain file name.
-func check(name string) error {
-	if name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, "/\\\x00") {
-		return fmt.Errorf("%q cannot be the name of a segment: %w", name, segment.ErrNotFound)
-	}
-	return nil
-}
-
-// open opens a segment's file and notes what it is.
-func (s *Source) open(ctx context.Context, name string) (*os.File, view, error) {
-	if err := errors.Join(ctx.Err(), check(name)); err != nil {
-		return nil, view{}, err
-	}
-	where := s.path(name)
-	// Looked at first: to open a pipe would wait for somebody to write to it.
-	info, err := s.root.Stat(where)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, view{}, s.notFound(ctx, where)
-	}
-	if err != nil {
-		return nil, view{}, place(where, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, view{}, malformed("%s is not a regular file", where)
-	}
-	f, err := s.root.Open(where)
-	if err != nil {
-		return nil, view{}, place(where, err)
-	}
-	if info, err = f.Stat(); err != nil {
-		f.Close()
-		return nil, view{}, place(where, err)
-	}
-	return f, viewOf(info), nil
-}
-
-// mostNamed is how many of the segments that do exist an error names.
-const mostNamed = 10
-
-func (s *Source) notFound(ctx context.Context, where string) error {
-	infos, err := s.Segments(ctx)
-	if err != nil {
-		return err
-	}
-	names := make([]string, 0, mostNamed)
-	for _, info := range infos[:min(len(infos), mostNamed)] {
-		names = append(names, fmt.Sprintf("%q", info.Name))
-	}
-	there := "there are no .csv files in that folder"
-	if len(names) > 0 {
-		there = "there is " + strings.Join(names, ", ")
-	}
-	if more := len(infos) - len(names); more > 0 {
-		there += fmt.Sprintf(" and %d more", more)
-	}
-	return fmt.Errorf("%s: %w; %s", where, segment.ErrNotFound, there)
-}
-
-// place says what an error of the file system means for whoever set the path.
-func place(where string, err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s does not exist below the files root: %w", where, segment.ErrNotFound)
-	case errors.Is(err, fs.ErrPermission):
-		return malformed("%s: the worker may not read it", where)
-	case escapes(err):
-		return malformed("%s leads outside the files root, which is not allowed", where)
-	}
-	return fmt.Errorf("%s: %w", where, err)
-}
-
-// escapes recognises os.Root's refusal, for which package os has no exported
-// error.
-func escapes(err error) bool {
-	return strings.Contains(err.Error(), "path escapes from parent")
+	return s.plainSet(ctx, name)
 }
 
 // malformed makes an ErrMalformed that says what is wrong and no more.
@@ -225,30 +114,3 @@ type malformedError struct{ what string }
 func (e *malformedError) Error() string { return e.what }
 
 func (e *malformedError) Is(target error) bool { return target == segment.ErrMalformed }
-
-// limitedReader reads a file from an offset on. It ends with errTooLong when
-// more is asked for than one record may take, so that a quote that is never
-// closed does not pull the rest of the file into memory.
-type limitedReader struct {
-	ctx   context.Context
-	file  io.ReaderAt
-	at    int64 // of the next byte to be read
-	limit int64 // where at may not go
-}
-
-var errTooLong = errors.New("record too long")
-
-func (l *limitedReader) Read(p []byte) (int, error) {
-	if err := l.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if l.at >= l.limit {
-		return 0, errTooLong
-	}
-	n, err := l.file.ReadAt(p, l.at)
-	l.at += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func newFolder(t testing.TB) *folder {
 	root, err := os.OpenRoot(base)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, root.Close()) })
-	f.source, err = New(root, "segments")
+	f.source, err = New(root, Config{Path: "segments"}, nil)
 	require.NoError(t, err)
 	return f
 }
@@ -39,7 +40,7 @@ func newFolder(t testing.TB) *folder {
 // write puts a file in place as a careful program does: beside, then renamed.
 func (f *folder) write(t testing.TB, name, content string) {
 	t.Helper()
-	path := filepath.Join(f.dir, name+extension)
+	path := filepath.Join(f.dir, name+".csv")
 	require.NoError(t, os.WriteFile(path+".new", []byte(content), 0o600))
 	require.NoError(t, os.Rename(path+".new", path))
 }
@@ -165,7 +166,7 @@ func (e *endless) ReadAt(p []byte, _ int64) (int, error) {
 // An open quote is found without reading gigabytes into memory.
 func TestARecordIsLimited(t *testing.T) {
 	file := &endless{}
-	src := &limitedReader{ctx: t.Context(), file: file, limit: maxRecord}
+	src := &textReader{ctx: t.Context(), src: io.NewSectionReader(file, 0, math.MaxInt64), limit: maxRecord}
 	_, err := csv.NewReader(io.MultiReader(strings.NewReader(`a,"`), src)).Read()
 	require.ErrorIs(t, err, errTooLong)
 	require.Less(t, file.read, int64(2*maxRecord))
@@ -193,17 +194,17 @@ func TestPlaces(t *testing.T) {
 		"nothere":     "nothere does not exist below the files root",
 		"shared.csv":  "shared.csv is not a folder",
 		"segments/..": "",
-		"":            "",
+		".":           "",
 		"./segments/": "",
 	} {
-		_, err := New(root, path)
+		_, err := New(root, Config{Path: path}, nil)
 		if text == "" {
 			require.NoError(t, err, path)
 		} else {
 			require.ErrorContains(t, err, text, path)
 		}
 	}
-	s, err := New(root, "segments")
+	s, err := New(root, Config{Path: "segments"}, nil)
 	require.NoError(t, err)
 	infos, err := s.Segments(t.Context())
 	require.NoError(t, err)
@@ -288,11 +289,11 @@ func FuzzFiles(f *testing.F) {
 	root, err := os.OpenRoot(dir)
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = root.Close() })
-	source, err := New(root, ".")
+	source, err := New(root, Config{Path: "."}, nil)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		name := fmt.Sprintf("f%d", os.Getpid())
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name+extension), data, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".csv"), data, 0o600))
 		info, err := source.Describe(t.Context(), name)
 		if err != nil {
 			require.True(t, errors.Is(err, segment.ErrMalformed) || errors.Is(err, segment.ErrEmpty), "%v", err)

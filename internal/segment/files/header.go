@@ -3,17 +3,18 @@ package files
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
 
 // maxRecord is the longest row that is read. One megabyte is far more than any
@@ -22,49 +23,56 @@ const maxRecord = 1 << 20
 
 var utf8BOM = []byte("\ufeff")
 
-// header is what the first line of a file says.
+// headerBuffer is how much is read at a time to see a header.
+const headerBuffer = 64 << 10
+
+// header is what the start of a file says.
 type header struct {
 	fields []string
 	comma  rune
 	end    position // where the rows begin
 }
 
-// position is a place between two records.
-type position struct {
-	offset int64
-	line   int64 // lines before it
-}
-
-// readHeader reads a file's first line.
-func readHeader(ctx context.Context, f *os.File, where string) (header, error) {
+// readHeader reads the start of a CSV file: its first line, unless the dialect
+// knows the columns.
+func (s *set) readHeader(ctx context.Context, content tree.Content, size int64, where string) (header, error) {
 	malformed := func(what string, args ...any) (header, error) {
 		return header{}, malformed("%s: %s", where, fmt.Sprintf(what, args...))
 	}
-	start := make([]byte, 4)
-	n, err := f.ReadAt(start, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	text, err := s.text(content, size, 0, headerBuffer)
+	if err != nil {
 		return header{}, fmt.Errorf("%s: %w", where, err)
 	}
-	start = start[:n]
+	src := &textReader{ctx: ctx, src: text, limit: int64(len(utf8BOM)) + maxRecord}
+	buffered := bufio.NewReaderSize(src, headerBuffer)
+	start, err := buffered.Peek(4)
 	switch {
-	case n == 0:
+	case errors.Is(err, errDamaged):
+		return malformed("the compressed data are damaged or cut off, or the file is not gzip at all")
+	case err != nil && !errors.Is(err, io.EOF):
+		return header{}, fmt.Errorf("%s: %w", where, err)
+	case len(start) == 0 && s.csv.fields == nil:
 		return header{}, fmt.Errorf("%s %w", where, segment.ErrEmpty)
 	case bytes.HasPrefix(start, []byte{0xff, 0xfe}), bytes.HasPrefix(start, []byte{0xfe, 0xff}):
 		return malformed("the file is UTF-16; save it as UTF-8")
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
 		return malformed("the file is a ZIP archive or an Excel workbook; save it as CSV in UTF-8")
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return malformed("the file is compressed; unpack it first")
+		return malformed("the file is compressed; unpack it first, or call it .csv.gz")
 	}
 	skip := int64(0)
 	if bytes.HasPrefix(start, utf8BOM) {
-		skip = int64(len(utf8BOM))
+		n, _ := buffered.Discard(len(utf8BOM))
+		skip = int64(n)
 	}
-	src := &limitedReader{ctx: ctx, file: f, at: skip, limit: skip + maxRecord}
-	buffered := bufio.NewReaderSize(src, 64<<10)
-	comma, err := separator(buffered)
-	if err != nil {
-		return header{}, fmt.Errorf("%s: %w", where, err)
+	comma := s.csv.comma
+	if s.csv.fields != nil {
+		return header{fields: s.csv.fields, comma: cmp.Or(comma, ','), end: position{offset: skip}}, nil
+	}
+	if comma == 0 {
+		if comma, err = separator(buffered); err != nil {
+			return header{}, fmt.Errorf("%s: %w", where, err)
+		}
 	}
 	cr := csv.NewReader(buffered)
 	cr.Comma = comma
@@ -76,6 +84,8 @@ func readHeader(ctx context.Context, f *os.File, where string) (header, error) {
 		return malformed("line 1: the header does not end within %d bytes; is a quote never closed?", maxRecord)
 	case errors.Is(err, csv.ErrQuote), errors.Is(err, csv.ErrBareQuote):
 		return malformed("line 1: the header has a quote that is not closed as it should be")
+	case errors.Is(err, errDamaged):
+		return malformed("line 1: the compressed data are damaged or cut off")
 	case err != nil:
 		return header{}, fmt.Errorf("%s: %w", where, err)
 	}
@@ -132,13 +142,4 @@ func separator(r *bufio.Reader) (rune, error) {
 		}
 		seen, quoted, content = [utf8.RuneSelf]bool{}, false, false
 	}
-}
-
-// lastLine returns the line, counted from 1 at the start of the reader, on
-// which the record ends that was read last. (A line break within quotes is one
-// LF in the value, whatever it is in the file.)
-func lastLine(r *csv.Reader, record []string) int64 {
-	last := len(record) - 1
-	line, _ := r.FieldPos(last)
-	return int64(line + strings.Count(record[last], "\n"))
 }

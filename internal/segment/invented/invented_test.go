@@ -36,7 +36,7 @@ func read(t *testing.T, data []byte) (invented.Expected, map[string]sent) {
 	root, err := os.OpenRoot(dir)
 	require.NoError(t, err)
 	defer root.Close()
-	source, err := files.New(root, ".")
+	source, err := files.New(root, files.Config{Path: "."}, nil)
 	require.NoError(t, err)
 	mapper, err := contact.NewMapper(mapping, contact.ConsentRule{}, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)

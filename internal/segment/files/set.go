@@ -1,0 +1,112 @@
+package files
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"golang.org/x/text/encoding"
+
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/files/tree"
+)
+
+// set is the files that make a segment, in the order in which they are read.
+type set struct {
+	name   string // of the segment
+	files  []tree.File
+	form   form
+	csv    dialect // of CSV
+	digest digest
+}
+
+// form is how a file holds its rows.
+type form int
+
+// The forms.
+const (
+	formCSV form = iota
+	formGzip
+	formParquet
+)
+
+// dialect is what CSV files do not say themselves.
+type dialect struct {
+	comma    rune              // 0: the header shows it
+	fields   []string          // of files without a header; nil: they have one
+	noQuotes bool              // quotes are characters like others
+	decoder  encoding.Encoding // nil: UTF-8
+	encoding string            // its name
+}
+
+// digest names a set of files in exactly one state.
+type digest [16]byte
+
+// seal fixes the set.
+func (s *set) seal() {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d %q %q %t %q\n", s.name, s.form, s.csv.comma, s.csv.fields, s.csv.noQuotes, s.csv.encoding)
+	for _, f := range s.files {
+		fmt.Fprintf(h, "%q %d %q\n", f.Name, f.Size, f.Stamp)
+	}
+	copy(s.digest[:], h.Sum(nil))
+}
+
+func (s *set) bytes() int64 {
+	var all int64
+	for _, f := range s.files {
+		all += f.Size
+	}
+	return all
+}
+
+// place is a place in a set.
+type place struct {
+	file   int
+	before int64 // lines in the files before
+	position
+}
+
+// position is a place between two rows of a file.
+type position struct {
+	offset int64 // bytes of text before it; of Parquet, rows
+	line   int64 // lines before it; of Parquet, rows
+}
+
+// cursorVersion is the first byte of a cursor; another version's cursor makes
+// the read begin again.
+const cursorVersion = 2
+
+// cursor names the set and the place in it.
+func (s *set) cursor(at place) segment.Cursor {
+	c := append([]byte{cursorVersion}, s.digest[:]...)
+	for _, n := range []int64{int64(at.file), at.before, at.offset, at.line} {
+		c = binary.AppendVarint(c, n)
+	}
+	return binary.BigEndian.AppendUint32(c, checksum(c, s.name))
+}
+
+// checksum binds a cursor to its segment.
+func checksum(c []byte, name string) uint32 {
+	return crc32.Update(crc32.ChecksumIEEE(c), crc32.IEEETable, []byte(name))
+}
+
+// parseCursor reads a cursor of the segment; ok is false for anything else.
+func parseCursor(c segment.Cursor, name string) (of digest, at place, ok bool) {
+	end := len(c) - crc32.Size
+	if end < 1+len(of) || c[0] != cursorVersion || binary.BigEndian.Uint32(c[end:]) != checksum(c[:end], name) {
+		return of, at, false
+	}
+	rest := c[1+copy(of[:], c[1:]) : end]
+	ok = true
+	next := func() int64 {
+		n, size := binary.Varint(rest)
+		ok = ok && size > 0 && n >= 0
+		rest = rest[max(size, 0):]
+		return n
+	}
+	at.file = int(next())
+	at.before, at.offset, at.line = next(), next(), next()
+	return of, at, ok && len(rest) == 0
+}
