@@ -12,6 +12,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/seal"
@@ -36,13 +37,15 @@ type Tuning struct {
 	Patience  time.Duration // longest wait for budget inside an activity; 5 s
 }
 
-// Dependencies are what activities need of the world. All are required.
+// Dependencies are what activities need of the world. All are required, unless
+// they say otherwise.
 type Dependencies struct {
 	Store    store.Store
 	Keyring  *seal.Keyring
 	Temporal client.Client
 	Identity *access.Identity // whoever proves to hold it is admin
 	Log      *slog.Logger
+	Work     *metrics.Work // nil: counted nowhere
 	// OpenSource opens a source of the catalogue.
 	OpenSource func(catalogue.Source) (segment.Source, error)
 	// OpenAPI makes a client of the endpoint for the key.
@@ -71,6 +74,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Tuning.Patience == 0 {
 		d.Tuning.Patience = 5 * time.Second
+	}
+	if d.Work == nil {
+		d.Work = metrics.NewWork(nil)
 	}
 	return &Activities{d}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -19,8 +20,10 @@ func (a *Activities) withinBudget(api omnisend.API, c catalogue.Connection) omni
 	}
 	return omnisend.Limit(api, &gate{
 		budget:   a.Store,
-		brand:    c.Endpoint + " " + c.BrandID,
-		limit:    store.Limit{Calls: max(1, int(float64(c.CallsPerMinute)*c.Share))},
+		brand:    c.Budget(),
+		limit:    store.Limit{Calls: c.Limit()},
+		work:     a.Work,
+		name:     c.Name,
 		patience: a.Tuning.Patience,
 		log:      a.Log,
 	})
@@ -32,21 +35,26 @@ type gate struct {
 	brand    string
 	limit    store.Limit
 	patience time.Duration
+	work     *metrics.Work
+	name     string // the connection's
 	log      *slog.Logger
 }
 
 // Take waits for a slot, but never so long that waiting would fill the
 // worker's activity slots: then the workflow waits instead.
 func (g *gate) Take(ctx context.Context) (func(), error) {
+	var waited time.Duration
 	for {
 		grant, err := g.budget.TakeSlot(ctx, g.brand, g.limit)
 		if err != nil {
 			return nil, err
 		}
 		if grant.Slot != 0 {
+			g.work.Slot(g.name, waited)
 			return func() { g.free(ctx, grant.Slot) }, nil
 		}
 		if grant.Wait > g.patience {
+			g.work.Waited(g.name, waited+grant.Wait)
 			return nil, &omnisend.Error{Op: "budget", Class: omnisend.Wait, RetryAfter: grant.Wait}
 		}
 		t := time.NewTimer(grant.Wait)
@@ -56,6 +64,7 @@ func (g *gate) Take(ctx context.Context) (func(), error) {
 			return nil, context.Cause(ctx)
 		case <-t.C:
 		}
+		waited += grant.Wait
 	}
 }
 
@@ -69,6 +78,7 @@ func (g *gate) free(ctx context.Context, slot int64) {
 
 // Pause holds the brand's calls back after a 429.
 func (g *gate) Pause(ctx context.Context, wait time.Duration) (time.Duration, error) {
+	g.work.Paused(g.name)
 	if err := g.budget.PauseBrand(ctx, g.brand, wait, g.limit); err != nil {
 		return 0, err
 	}

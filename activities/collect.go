@@ -231,8 +231,13 @@ func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool
 		blobs = append(blobs, store.Blob{Kind: store.BlobReject, Group: rejectsRead, Seq: part, Data: sealed})
 		c.rejects = nil
 	}
+	rows := c.rows
 	c.rows = 0
-	return c.save(ctx, blobs)
+	if err := c.save(ctx, blobs); err != nil {
+		return err
+	}
+	c.Work.Rows(c.job.Export.Name, rows)
+	return nil
 }
 
 func (c *collector) save(ctx context.Context, blobs []store.Blob) error {

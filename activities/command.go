@@ -73,7 +73,7 @@ func without(do func(a *Activities, ctx context.Context, c caller) (any, error))
 }
 
 // handlers are all commands; each group stands in the file that carries it out.
-var handlers = merged(identityHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers)
+var handlers = merged(identityHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers, statusHandlers)
 
 func merged(groups ...map[string]handler) map[string]handler {
 	all := map[string]handler{}
@@ -175,12 +175,19 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 // others are retried within the command's time.
 func applicationError(err error) error {
 	if r, ok := errors.AsType[*refusal](err); ok {
-		return temporal.NewNonRetryableApplicationError(r.message, r.class, nil)
+		return refused(r.message, r.class)
 	}
 	if e, ok := errors.AsType[*catalogue.Error](err); ok {
-		return temporal.NewNonRetryableApplicationError(e.Message, command.ErrUsage, nil)
+		return refused(e.Message, command.ErrUsage)
 	}
 	return err
+}
+
+// refused is an error for the caller. Nothing is wrong with the worker, so
+// Temporal's client does not log it as if there were.
+func refused(message, class string) error {
+	return temporal.NewApplicationErrorWithOptions(message, class, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
 func (a *Activities) hello(context.Context, caller) (any, error) {

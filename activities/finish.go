@@ -47,12 +47,33 @@ func (a *Activities) Finish(ctx context.Context, in FinishInput) (*run.Report, e
 			a.Log.ErrorContext(ctx, "a report does not add up", "run", in.RunID, "error", err)
 			r.Notes = append(r.Notes, "the numbers do not add up: "+err.Error())
 		}
-		if err := a.Record(ctx, RecordInput{RunID: in.RunID, Report: r}); err != nil {
+		if err := a.recordEnd(ctx, in.RunID, r); err != nil {
 			return err
 		}
 		return a.dropSpool(ctx, in.RunID, r)
 	})
 	return r, err
+}
+
+// recordEnd stores the report of a run that ends, and tells of the end once.
+func (a *Activities) recordEnd(ctx context.Context, runID string, r *run.Report) error {
+	before, err := a.Store.Run(ctx, runID)
+	if err != nil {
+		return err
+	}
+	if err := a.Record(ctx, RecordInput{RunID: runID, Report: r}); err != nil {
+		return err
+	}
+	if !before.EndedAt.IsZero() {
+		return nil
+	}
+	if !r.Plan {
+		a.Work.Ended(r.Export, string(r.Status), r.Buckets())
+	}
+	a.Log.InfoContext(ctx, "a run ended", "run", runID, "export", r.Export, "plan", r.Plan, "status", r.Status, "reason", r.Reason,
+		"read", r.Read, "contacts", r.Contacts, "delivered", r.Delivered, "unchanged", r.Unchanged, "refused", r.Refused,
+		"pending", r.Pending, "unsent", r.Unsent, "calls", r.Calls)
+	return nil
 }
 
 // settleReport books verdicts and brings the report's numbers to their end.

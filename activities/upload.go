@@ -40,6 +40,7 @@ const (
 // each call is stored before it is made and its answer after, so an attempt
 // begins where the last one ended. It may be repeated.
 func (a *Activities) UploadBatch(ctx context.Context, in UploadInput) (*UploadResult, error) {
+	defer a.Work.Uploading()()
 	result := &UploadResult{}
 	err := a.underLease(ctx, fmt.Sprintf("run/%s/batch/%d", in.RunID, in.Batch), func(ctx context.Context, h hold) error {
 		u, halt, err := a.uploader(ctx, in, h)
@@ -176,6 +177,7 @@ func (u *uploader) upload(ctx context.Context) (halt *Halt, err error) {
 			u.answered = &done
 			u.calls++
 			u.contacts += c.Count
+			u.Work.Sent(u.job.Export.Name, c.Count)
 			u.todo = u.todo[1:]
 			continue
 		}

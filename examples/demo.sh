@@ -16,7 +16,7 @@ cleanup() {
 trap cleanup EXIT
 
 echo "== starting Temporal, its Web UI, a worker and the Omnisend sandbox"
-bin/standalone --sandbox --sandbox-port 0 --temporal-port 0 --ui-port 0 \
+bin/standalone --sandbox --sandbox-port 0 --temporal-port 0 --ui-port 0 --metrics-address none \
 	--data-dir "$dir/data" --files-root . --output json >"$dir/ready" &
 standalone=$!
 for _ in $(seq 300); do

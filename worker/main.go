@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -49,6 +51,8 @@ func app() *cli.App {
 					&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "keyring, identity, and the SQLite store"},
 					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
 					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
+					&cli.StringFlag{Name: "metrics-address", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
+						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464; without it they are not served"},
 					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 					&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 				}},
@@ -88,6 +92,11 @@ func run(c *cli.Context) error {
 		return fmt.Errorf("temporal client settings: %w", err)
 	}
 	options.Logger = log.NewStructuredLogger(logger)
+	telemetry, err := service.NewTelemetry()
+	if err != nil {
+		return err
+	}
+	options.MetricsHandler = telemetry.Handler
 	dial, cancel := context.WithTimeout(c.Context, 10*time.Second)
 	defer cancel()
 	temporal, err := client.DialContext(dial, options)
@@ -99,15 +108,29 @@ func run(c *cli.Context) error {
 		return err
 	}
 	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Postgres: c.String("store-url"),
-		FilesRoot: c.String("files-root"), OmnisendURL: c.String("omnisend-url"), Log: logger})
+		FilesRoot: c.String("files-root"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry})
 	if err != nil {
 		return err
 	}
+	endpoint, err := serveEndpoint(c, s, telemetry)
+	if err != nil {
+		return errors.Join(err, s.Stop())
+	}
 	if err := s.Start(c.Context); err != nil {
-		return err
+		return errors.Join(err, endpoint.Close(), s.Stop())
 	}
 	logger.Info("ready", "temporal", options.HostPort, "namespace", options.Namespace, "data_dir", dir)
 	<-c.Done()
 	logger.Info("stopping: calls in flight end, the rest is handed over")
-	return s.Stop()
+	return errors.Join(s.Stop(), endpoint.Close())
+}
+
+// serveEndpoint serves metrics and health where they are wanted. It is served
+// until the very end, so that probes see a worker that drains.
+func serveEndpoint(c *cli.Context, s *service.Service, t *service.Telemetry) (io.Closer, error) {
+	address := c.String("metrics-address")
+	if address == "" {
+		return io.NopCloser(nil), nil
+	}
+	return s.Serve(c.Context, address, t)
 }

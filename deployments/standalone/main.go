@@ -65,6 +65,8 @@ func newApp() *cli.App {
 			&cli.IntFlag{Name: "sandbox-port", Value: 9900, Usage: "port of the sandbox; 0 is any free one"},
 			&cli.IntFlag{Name: "temporal-port", Value: 7233, Usage: "port of the Temporal server; 0 is any free one"},
 			&cli.IntFlag{Name: "ui-port", Value: 8233, Usage: "port of the Web UI; 0 is any free one"},
+			&cli.StringFlag{Name: "metrics-address", Value: "127.0.0.1:9464", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
+				Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`; none serves them nowhere"},
 			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
@@ -90,6 +92,7 @@ type ready struct {
 	Temporal string `json:"temporal_address"`
 	UI       string `json:"ui_url"`
 	Omnisend string `json:"omnisend_url"`
+	Metrics  string `json:"metrics_url,omitempty"`
 	DataDir  string `json:"data_dir"`
 	Sandbox  bool   `json:"sandbox"`
 }
@@ -127,20 +130,35 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		return err
 	}
 	stops = append(stops, server.Stop)
-	temporal, err := client.DialContext(c.Context, client.Options{HostPort: server.Address(), Logger: log.NewStructuredLogger(logger)})
+	telemetry, err := service.NewTelemetry()
+	if err != nil {
+		return err
+	}
+	temporal, err := client.DialContext(c.Context, client.Options{HostPort: server.Address(), Logger: log.NewStructuredLogger(logger),
+		MetricsHandler: telemetry.Handler})
 	if err != nil {
 		return fmt.Errorf("connect to the Temporal server: %w", err)
 	}
 	stops = append(stops, func() error { temporal.Close(); return nil })
-	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, FilesRoot: c.String("files-root"), OmnisendURL: url, Log: logger})
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, FilesRoot: c.String("files-root"), OmnisendURL: url, Log: logger,
+		Telemetry: telemetry})
 	if err != nil {
 		return err
+	}
+	metrics := ""
+	if address := c.String("metrics-address"); address != "none" {
+		endpoint, err := s.Serve(c.Context, address, telemetry)
+		if err != nil {
+			return errors.Join(err, s.Stop())
+		}
+		metrics = "http://" + endpoint.Address() + "/metrics"
+		stops = append(stops, endpoint.Close)
 	}
 	stops = append(stops, s.Stop)
 	if err := s.Start(c.Context); err != nil {
 		return err
 	}
-	r := ready{Temporal: server.Address(), UI: server.UIURL(), Omnisend: url, DataDir: dir, Sandbox: c.Bool("sandbox")}
+	r := ready{Temporal: server.Address(), UI: server.UIURL(), Omnisend: url, Metrics: metrics, DataDir: dir, Sandbox: c.Bool("sandbox")}
 	if err := announce(c.App.Writer, c.String("output"), r); err != nil {
 		return err
 	}
@@ -153,7 +171,11 @@ func announce(w io.Writer, output string, r ready) error {
 	if output == "json" {
 		return json.NewEncoder(w).Encode(r)
 	}
-	text := fmt.Sprintf("ready\n  Temporal   %s\n  Web UI     %s\n  Omnisend   %s\n  data       %s\n", r.Temporal, r.UI, r.Omnisend, r.DataDir)
+	text := fmt.Sprintf("ready\n  Temporal   %s\n  Web UI     %s\n  Omnisend   %s\n", r.Temporal, r.UI, r.Omnisend)
+	if r.Metrics != "" {
+		text += fmt.Sprintf("  metrics    %s\n", r.Metrics)
+	}
+	text += fmt.Sprintf("  data       %s\n", r.DataDir)
 	if r.Sandbox {
 		text = strings.TrimSuffix(text, "\n") + fmt.Sprintf("\n  (a sandbox: its API key is %s, its contacts go with this process)\n", sandboxKey)
 	}

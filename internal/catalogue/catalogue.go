@@ -62,6 +62,14 @@ type Connection struct {
 // TypeOmnisend is the kind of all connections.
 const TypeOmnisend = "omnisend"
 
+// Budget is the name of the budget that all requests over the connection draw
+// on.
+func (c *Connection) Budget() string { return c.Endpoint + " " + c.BrandID }
+
+// Limit is how many requests of exports may be made in a minute; meaningless
+// without a limit.
+func (c *Connection) Limit() int { return max(1, int(float64(c.CallsPerMinute)*c.Share)) }
+
 // LeaverPolicy says what happens to a contact that left the export.
 type LeaverPolicy string
 

@@ -23,9 +23,9 @@ func New(w io.Writer, format, level string) (*slog.Logger, error) {
 	}}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
+		return slog.New(handler{slog.NewTextHandler(w, o)}), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
+		return slog.New(handler{slog.NewJSONHandler(w, o)}), nil
 	}
 	return nil, fmt.Errorf("--log-format %q is not text or json", format)
 }

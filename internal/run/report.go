@@ -147,6 +147,13 @@ func (r *Report) Check() error {
 	return nil
 }
 
+// Buckets returns where the rows and contacts are, by name.
+func (r *Report) Buckets() map[string]int {
+	return map[string]int{"read": r.Read, "duplicate": r.Duplicate, "invalid": r.Invalid, "contacts": r.Contacts,
+		"new": r.New, "changed": r.Changed, "unchanged": r.Unchanged, "refused": r.Refused,
+		"pending": r.Pending, "unsent": r.Unsent, "leavers": r.Leavers}
+}
+
 // Apply puts the verdicts so far into the report: contacts confirmed as new and
 // as changed, turned down, and sent without a verdict. What was decided to be
 // sent and is none of these is unsent.

@@ -8,11 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/segment-export/segment-export/internal/build"
 	"github.com/segment-export/segment-export/internal/command"
 )
 
@@ -82,7 +82,7 @@ First steps:
    starter run spring
 
 ` + exitHelp,
-		Version:                   version(),
+		Version:                   build.Version(),
 		Flags:                     s.commonFlags(),
 		Writer:                    s.o.Out,
 		ErrWriter:                 s.o.Err,
@@ -98,6 +98,7 @@ First steps:
 			s.planCommand(),
 			s.runCommand(),
 			s.runsCommands(),
+			s.statusCommand(),
 			s.whoAmICommand(),
 		},
 	}
@@ -184,21 +185,6 @@ func required(c *cli.Context, names ...string) error {
 		}
 	}
 	return nil
-}
-
-// version is the module's version, or the revision it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
-			return s.Value
-		}
-	}
-	return v
 }
 
 func (s *session) whoAmICommand() *cli.Command {

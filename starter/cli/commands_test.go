@@ -53,6 +53,7 @@ func TestRequests(t *testing.T) {
 		{"runs|resume|spring", "runs resume", `{"run":"spring"}`, "runs resume"},
 		{"runs|cancel|run-1", "runs cancel", `{"run":"run-1"}`, "runs cancel"},
 		{"runs|approve|run-1|--guard|shrunk|--remember", "runs approve", `{"run":"run-1","guard":"shrunk","remember":true}`, "runs approve"},
+		{"status", "status", ``, "status"},
 		{"whoami", "whoami", ``, "whoami"},
 	} {
 		t.Run(c.line, func(t *testing.T) {

@@ -10,15 +10,18 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/segment"
@@ -38,6 +41,7 @@ type Options struct {
 	FilesRoot   string // paths of sources are below it
 	OmnisendURL string // new connections are bound to it
 	Log         *slog.Logger
+	Telemetry   *Telemetry // nil: nothing is counted
 	Tuning      activities.Tuning
 }
 
@@ -48,6 +52,10 @@ type Service struct {
 	IdentityAt string // path of the identity's file
 	activities *activities.Activities
 	worker     worker.Worker
+	temporal   client.Client
+	keyring    *seal.Keyring
+	polling    atomic.Bool
+	fatal      atomic.Pointer[error] // why the worker gave up
 	log        *slog.Logger
 	root       *os.Root
 	stop       context.CancelFunc
@@ -64,7 +72,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("--files-root: %w", err)
 	}
-	s := &Service{log: o.Log, root: root, IdentityAt: filepath.Join(o.DataDir, access.IdentityFile)}
+	s := &Service{log: o.Log, root: root, temporal: temporal, IdentityAt: filepath.Join(o.DataDir, access.IdentityFile)}
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -75,11 +83,17 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, errors.Join(err, s.Store.Close(), root.Close())
 	}
+	s.keyring = keyring
+	work := s.count(o.Telemetry)
 	s.activities = activities.New(activities.Dependencies{
-		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: s.Identity, Log: o.Log,
+		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: s.Identity, Log: o.Log, Work: work,
 		OpenSource: s.openSource,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
-			return omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
+			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
+			if err != nil {
+				return nil, err
+			}
+			return work.Counted(api), nil
 		},
 		Endpoint: o.OmnisendURL, Tuning: o.Tuning,
 	})
@@ -90,9 +104,24 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		// Otherwise the SDK passes a heartbeat on every 8 s, which leaves 2 s to
 		// the timeout on a busy machine.
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
+		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}},
+		OnFatalError: func(err error) {
+			s.fatal.Store(&err)
+			s.log.Error("Temporal refused this worker for good; it does nothing any more", "error", err)
+		},
 	})
 	workflows.Register(s.worker, s.activities)
 	return s, nil
+}
+
+// count registers this worker's metrics and returns its counters.
+func (s *Service) count(t *Telemetry) *metrics.Work {
+	if t == nil {
+		return metrics.NewWork(nil)
+	}
+	t.registry.MustRegister(&metrics.State{Store: s.Store, Log: s.log,
+		Schedules: func(ctx context.Context) ([]metrics.Schedule, error) { return activities.Schedules(ctx, s.temporal) }})
+	return t.work
 }
 
 func openStore(ctx context.Context, o Options) (store.Store, error) {
@@ -159,6 +188,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := s.worker.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}
+	s.polling.Store(true)
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended = make(chan struct{})
 	go s.cleanUp(ctx)
@@ -168,6 +198,7 @@ func (s *Service) Start(ctx context.Context) error {
 // Stop stops polling, lets calls in flight end, hands the rest over, and closes
 // the store. It is called once.
 func (s *Service) Stop() error {
+	s.polling.Store(false)
 	if s.stop != nil {
 		s.stop()
 		s.worker.Stop()

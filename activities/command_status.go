@@ -1,0 +1,145 @@
+package activities
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/activity"
+
+	"github.com/segment-export/segment-export/internal/build"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// statusHandlers are the commands about the whole.
+var statusHandlers = map[string]handler{
+	command.Status: (*Activities).status,
+}
+
+// lookBack is how many of an export's newest runs are looked at for the last
+// complete one.
+const lookBack = 50
+
+// status tells how everything stands. What Temporal does not tell is named as
+// a problem and does not hide the rest.
+func (a *Activities) status(ctx context.Context, _ caller) (any, error) {
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &command.StatusAnswer{At: now, Version: build.Version(), Workers: []command.WorkerStatus{}, Budgets: []command.BudgetStatus{},
+		Exports: []command.ExportStatus{}, Next: []command.ScheduleStatus{}, Attend: []command.AttendStatus{}}
+	if err := a.queueStatus(ctx, s); err != nil {
+		s.Problems = append(s.Problems, "Temporal does not tell about workers: "+err.Error())
+	}
+	schedules, err := Schedules(ctx, a.Temporal)
+	if err != nil {
+		s.Problems = append(s.Problems, "Temporal does not tell about schedules: "+err.Error())
+	}
+	for _, x := range schedules {
+		if !x.Next.IsZero() {
+			s.Next = append(s.Next, command.ScheduleStatus{Schedule: x.Name, Next: x.Next, Lag: x.Lag})
+		}
+	}
+	slices.SortFunc(s.Next, func(a, b command.ScheduleStatus) int { return a.Next.Compare(b.Next) })
+	connections, err := list[catalogue.Connection](ctx, a, catalogue.KindConnection)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range connections {
+		b := command.BudgetStatus{Connection: c.Name}
+		if c.CallsPerMinute > 0 {
+			state, err := a.Store.BudgetState(ctx, c.Budget(), store.Limit{Calls: c.Limit()})
+			if err != nil {
+				return nil, err
+			}
+			b.Used, b.Limit, b.Paused = state.InWindow, state.Effective, state.Paused
+		}
+		s.Budgets = append(s.Budgets, b)
+	}
+	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range exports {
+		if err := a.exportStatus(ctx, s, e.Name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, name string) error {
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: name, Limit: lookBack})
+	if err != nil {
+		return err
+	}
+	e := command.ExportStatus{Export: name}
+	for _, r := range runs {
+		answer, err := runAnswer(r)
+		if err != nil {
+			return err
+		}
+		switch {
+		case r.EndedAt.IsZero():
+			e.Open = answer
+			if answer.Status == run.Parked || answer.Status == run.Paused {
+				s.Attend = append(s.Attend, attend(answer))
+			}
+		case e.Last == nil:
+			e.Last = answer
+			if answer.Status == run.Failed || answer.Status == run.Expired {
+				s.Attend = append(s.Attend, attend(answer))
+			}
+		}
+		if e.LastSuccess.IsZero() && answer.Status.Complete() {
+			e.LastSuccess = r.EndedAt
+		}
+	}
+	s.Exports = append(s.Exports, e)
+	return nil
+}
+
+// attend says what waits for somebody, and what that one can do.
+func attend(r *command.RunAnswer) command.AttendStatus {
+	w := command.AttendStatus{Export: r.Export, RunID: r.RunID, Status: r.Status, Reason: r.Reason, Action: r.Action}
+	if w.Action == "" {
+		w.Action = "see: starter runs show " + r.RunID
+		if r.Status == run.Paused {
+			w.Reason, w.Action = "an operator paused it", "go on with: starter runs resume "+r.RunID
+		}
+	}
+	return w
+}
+
+// queueStatus asks Temporal for the workers that poll and the work that waits.
+func (a *Activities) queueStatus(ctx context.Context, s *command.StatusAnswer) error {
+	seen := map[string]command.WorkerStatus{}
+	for _, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_WORKFLOW, enumspb.TASK_QUEUE_TYPE_ACTIVITY} {
+		d, err := a.Temporal.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
+			Namespace: activity.GetInfo(ctx).Namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: command.TaskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
+			TaskQueueType: kind, ReportStats: true})
+		if err != nil {
+			return err
+		}
+		for _, p := range d.GetPollers() {
+			at := p.GetLastAccessTime().AsTime()
+			if w, ok := seen[p.GetIdentity()]; !ok || at.After(w.LastSeen) {
+				seen[p.GetIdentity()] = command.WorkerStatus{Identity: p.GetIdentity(), LastSeen: at, Build: p.GetDeploymentOptions().GetBuildId()}
+			}
+		}
+		s.Backlog.Tasks += int(d.GetStats().GetApproximateBacklogCount())
+		s.Backlog.Age = max(s.Backlog.Age, d.GetStats().GetApproximateBacklogAge().AsDuration())
+	}
+	for _, w := range seen {
+		s.Workers = append(s.Workers, w)
+	}
+	slices.SortFunc(s.Workers, func(a, b command.WorkerStatus) int { return strings.Compare(a.Identity, b.Identity) })
+	return nil
+}

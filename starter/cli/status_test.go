@@ -1,0 +1,57 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+func TestStatusTellsTheWhole(t *testing.T) {
+	b := newBench(t)
+	now := b.clock.Now()
+	last := finished(run.CompletedWithRejects)
+	b.answers(command.StatusAnswer{
+		At:      now,
+		Workers: []command.WorkerStatus{{Identity: "7@one", LastSeen: now.Add(-3 * time.Second), Build: "v2"}, {Identity: "8@two", LastSeen: now}},
+		Backlog: command.BacklogStatus{Tasks: 1, Age: 4 * time.Second},
+		Budgets: []command.BudgetStatus{{Connection: "shop", Used: 120, Limit: 300, Paused: 20 * time.Second}, {Connection: "local"}},
+		Exports: []command.ExportStatus{{Export: "spring", Last: &last, LastSuccess: *last.EndedAt}, {Export: "new"}},
+		Next:    []command.ScheduleStatus{{Schedule: "schedule/spring", Next: now.Add(time.Hour), Lag: 2 * time.Minute}},
+		Attend: []command.AttendStatus{{Export: "autumn", RunID: "r9", Status: run.Parked, Reason: "guard shrunk: fewer",
+			Action: "go on with: starter runs approve r9 --guard shrunk"}},
+		Problems: []string{"something"},
+	})
+	require.Zero(t, b.run("status"), b.err.String())
+	want := `2 workers are at work, 1 task waits for one, the oldest for 4 s
+  7@one, seen 3 s ago, build v2
+  8@two, seen under 1 s ago
+Not known: something
+
+CONNECTION  CALLS IN 60 S         LIMIT  PAUSED FOR
+shop                  120  300 a minute  20 s
+local                   0          none
+
+EXPORT  NOW  LAST RUN                                         LAST SUCCESS
+spring       completed with rejects, 2026-11-24 09:01:30 UTC  2026-11-24 09:01:30 UTC
+new          never
+
+SCHEDULE         NEXT START
+schedule/spring  2026-11-24 10:00:00 UTC  2 min 0 s late
+
+1 thing waits for you:
+  autumn is parked: guard shrunk: fewer
+    go on with: starter runs approve r9 --guard shrunk
+`
+	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	require.Equal(t, squeeze(want), squeeze(b.out.String()))
+
+	b.answers(command.StatusAnswer{At: now})
+	require.Zero(t, b.run("status"))
+	require.Contains(t, b.out.String(), "0 workers are at work, no work waits for one")
+	require.Contains(t, b.out.String(), "Nothing waits for you")
+}
