@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/build"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
@@ -19,7 +20,7 @@ import (
 
 // statusHandlers are the commands about the whole.
 var statusHandlers = map[string]handler{
-	command.Status: (*Activities).status,
+	command.Status: without((*Activities).status),
 }
 
 // lookBack is how many of an export's newest runs are looked at for the last
@@ -28,7 +29,7 @@ const lookBack = 50
 
 // status tells how everything stands. What Temporal does not tell is named as
 // a problem and does not hide the rest.
-func (a *Activities) status(ctx context.Context, _ caller) (any, error) {
+func (a *Activities) status(ctx context.Context, c caller) (any, error) {
 	now, err := a.Store.Now(ctx)
 	if err != nil {
 		return nil, err
@@ -52,10 +53,13 @@ func (a *Activities) status(ctx context.Context, _ caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range connections {
-		b := command.BudgetStatus{Connection: c.Name}
-		if c.CallsPerMinute > 0 {
-			state, err := a.Store.BudgetState(ctx, c.Budget(), store.Limit{Calls: c.Limit()})
+	for _, conn := range connections {
+		if !access.May(c.Principal, access.OfConnection(conn)) {
+			continue
+		}
+		b := command.BudgetStatus{Connection: conn.Name}
+		if conn.CallsPerMinute > 0 {
+			state, err := a.Store.BudgetState(ctx, conn.Budget(), store.Limit{Calls: conn.Limit()})
 			if err != nil {
 				return nil, err
 			}

@@ -72,3 +72,11 @@ func (c *counted) ContactByEmail(ctx context.Context, email string) (json.RawMes
 	})
 	return f.raw, f.ok, err
 }
+
+func (c *counted) CreateSegment(ctx context.Context, name, marker string) (omnisend.Segment, error) {
+	return request(c, "create_segment", func() (omnisend.Segment, error) { return c.api.CreateSegment(ctx, name, marker) })
+}
+
+func (c *counted) ListSegments(ctx context.Context, after string) (omnisend.SegmentPage, error) {
+	return request(c, "list_segments", func() (omnisend.SegmentPage, error) { return c.api.ListSegments(ctx, after) })
+}

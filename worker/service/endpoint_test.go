@@ -108,7 +108,7 @@ func TestProbesTellTheTruth(t *testing.T) {
 	code, checks = p.ready()
 	require.Equal(t, 503, code)
 	require.Equal(t, "this store was made with another keyring", checks["keyring"])
-	require.NoError(t, p.service.Store.DeleteObject(t.Context(), metaKind, metaKeyring))
+	require.NoError(t, p.service.Store.DeleteObject(t.Context(), metaKind, metaKeyring, ""))
 	_, checks = p.ready()
 	require.Contains(t, checks["keyring"], "not made with this keyring")
 
