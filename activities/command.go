@@ -2,6 +2,7 @@ package activities
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,9 +152,9 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 		return nil
 	}
 	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done"}
-	var named command.Named
-	if json.Unmarshal(c.request.Args, &named) == nil {
-		entry.Object = named.Name
+	var about struct{ Name, Export, Run string }
+	if json.Unmarshal(c.request.Args, &about) == nil {
+		entry.Object = cmp.Or(about.Name, about.Export, about.Run)
 	}
 	if c.Role > access.Nobody { // else anybody could have anything kept
 		entry.Detail = c.request.Args

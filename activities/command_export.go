@@ -21,7 +21,9 @@ var exportHandlers = map[string]handler{
 	command.ExportAdd:    with((*Activities).exportAdd),
 	command.ExportList:   without((*Activities).exportList),
 	command.ExportShow:   with((*Activities).exportShow),
+	command.ExportEdit:   with((*Activities).exportEdit),
 	command.ExportRemove: with((*Activities).exportRemove),
+	command.ExportReset:  with((*Activities).exportReset),
 }
 
 func (a *Activities) exportAdd(ctx context.Context, c caller, args command.ExportAddArgs) (any, error) {
@@ -30,7 +32,7 @@ func (a *Activities) exportAdd(ctx context.Context, c caller, args command.Expor
 		return nil, err
 	}
 	e := catalogue.Export{Meta: m, Connection: args.Connection, Source: args.Source, ID: args.ID,
-		Mapping: args.Mapping, Consent: args.Consent, Leavers: args.Leavers}
+		Mapping: args.Mapping, Consent: args.Consent, Leavers: args.Leavers, FullEvery: args.FullEvery}
 	if e.Leavers == "" {
 		e.Leavers = catalogue.LeaversUnmark
 	}
@@ -171,29 +173,20 @@ func (a *Activities) exportShow(ctx context.Context, _ caller, args command.Name
 	return command.ExportAnswer{Export: e, LastRun: last}, err
 }
 
-// exportRemove removes an export and its ledger. Markers at Omnisend stay.
-func (a *Activities) exportRemove(ctx context.Context, c caller, args command.Named) (any, error) {
-	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
+// exportEdit changes what the command names.
+func (a *Activities) exportEdit(ctx context.Context, c caller, args command.ExportEditArgs) (any, error) {
+	e, o, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	if open, err := a.openRun(ctx, e.Name, false); err != nil {
-		return nil, err
-	} else if open != nil {
-		return nil, refuse(command.ErrConflict, "the export %q has a run going on; cancel it first: starter runs cancel %s", e.Name, open.ID)
+	if args.FullEvery != nil {
+		e.FullEvery = *args.FullEvery
 	}
-	conn, _, err := object[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := e.Check(); err != nil {
 		return nil, err
 	}
-	if err == nil {
-		if err := a.Store.ClaimMarkers(ctx, conn.BrandID, e.Name, nil); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.Store.DropLedger(ctx, e.Name); err != nil {
+	if err := a.replace(ctx, c, o, &e, nil); err != nil {
 		return nil, err
 	}
-	notes := []string{"the markers that its contacts carry at Omnisend stay there"}
-	return command.ExportAnswer{Export: e, Notes: notes}, a.remove(ctx, c, &e)
+	return command.ExportAnswer{Export: e}, nil
 }

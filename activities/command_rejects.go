@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/run"
@@ -47,7 +49,8 @@ func (a *Activities) runsRejects(ctx context.Context, _ caller, args command.Rej
 	return sealedAnswer{page}, nil
 }
 
-// planSamples returns a few contacts as a run would send them.
+// planSamples returns a few contacts as a run would send them, and a few rows
+// of each reason for which some would not be sent.
 func (a *Activities) planSamples(ctx context.Context, _ caller, args command.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
@@ -65,5 +68,32 @@ func (a *Activities) planSamples(ctx context.Context, _ caller, args command.Run
 		return nil, err
 	}
 	found, err := decode[samples](data)
-	return sealedAnswer{command.SamplesAnswer(found)}, err
+	if err != nil {
+		return nil, err
+	}
+	answer := command.SamplesAnswer{New: found.New, Changed: found.Changed, Leavers: found.Leavers}
+	answer.Invalid, err = a.invalidSamples(ctx, r.ID)
+	return sealedAnswer{answer}, err
+}
+
+func (a *Activities) invalidSamples(ctx context.Context, runID string) ([]command.Reject, error) {
+	blobs, err := a.Store.Blobs(ctx, runID, store.BlobReject, rejectsRead)
+	if err != nil {
+		return nil, err
+	}
+	var chosen []command.Reject
+	seen := map[string]int{}
+	for _, b := range blobs {
+		rejects, err := a.rejects(runID, b)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rejects {
+			if seen[r.Reason]++; seen[r.Reason] <= maxSamples {
+				chosen = append(chosen, r)
+			}
+		}
+	}
+	slices.SortStableFunc(chosen, func(x, y command.Reject) int { return strings.Compare(x.Reason, y.Reason) })
+	return chosen, nil
 }

@@ -31,6 +31,7 @@ var runHandlers = map[string]handler{
 	command.RunsApprove: with((*Activities).runsApprove),
 	command.RunsCancel:  with((*Activities).runsCancel),
 	command.RunsRejects: with((*Activities).runsRejects),
+	command.RunsRetry:   with((*Activities).runsRetry),
 }
 
 // The names of the workflow type, signal and search attributes that starting
@@ -54,17 +55,66 @@ type exportInput struct {
 }
 
 func (a *Activities) run(ctx context.Context, c caller, args command.RunArgs) (any, error) {
-	return a.begin(ctx, c, args, false)
+	request := run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full, Adopt: args.Adopt, Limit: args.Limit}
+	switch {
+	case args.Limit < 0:
+		return nil, refuse(command.ErrUsage, "--limit %d is not at least 1", args.Limit)
+	case args.Adopt && (args.Full || args.Only || args.Limit > 0):
+		return nil, refuse(command.ErrUsage, "--adopt sends nothing, and cannot be had together with --full, --limit or --only-email")
+	}
+	if args.Only {
+		email, err := a.sealedAddress(c)
+		if err != nil {
+			return nil, err
+		}
+		if request.Only, err = a.Keyring.Seal([]byte(email), onlyContext(runID(c))); err != nil {
+			return nil, err
+		}
+	}
+	if args.Adopt {
+		if err := a.checkAdopt(ctx, args.Export); err != nil {
+			return nil, err
+		}
+	}
+	return a.begin(ctx, c, args.Export, request, false)
+}
+
+// checkAdopt refuses to take an audience over into a ledger that knows contacts.
+func (a *Activities) checkAdopt(ctx context.Context, export string) error {
+	counts, err := a.ledgerCounts(ctx, export)
+	if err == nil && counts.Contacts > 0 {
+		err = refuse(command.ErrConflict, "the ledger of %q holds %d contacts already; an audience is taken over by an export that has not run, or after: starter export edit %q --reset-ledger",
+			export, counts.Contacts, export)
+	}
+	return err
 }
 
 func (a *Activities) plan(ctx context.Context, c caller, args command.RunArgs) (any, error) {
-	return a.begin(ctx, c, args, true)
+	return a.begin(ctx, c, args.Export, run.Request{Actor: c.Name, Full: args.Full}, true)
 }
 
-// begin allows a run, puts it on record, and starts its workflow. Its id comes
-// from the command's, so that a repeated attempt begins no second one.
-func (a *Activities) begin(ctx context.Context, c caller, args command.RunArgs, plan bool) (any, error) {
-	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Export)
+// runsRetry runs an export again and sends those contacts too that were turned
+// down with the data that they still have.
+func (a *Activities) runsRetry(ctx context.Context, c caller, args command.RunRef) (any, error) {
+	r, err := a.findRun(ctx, args.Run)
+	if err != nil {
+		if _, exists := a.Store.Object(ctx, string(catalogue.KindExport), args.Run); exists == nil {
+			err = refuse(command.ErrConflict, "the export %q has not run yet: nothing was turned down", args.Run)
+		}
+		return nil, err
+	}
+	return a.begin(ctx, c, r.Export, run.Request{Actor: c.Name, Retry: true}, false)
+}
+
+// runID is the id of the run that a command begins: a repeated attempt begins
+// no second one.
+func runID(c caller) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("run/"+c.request.ID)).String()
+}
+
+// begin allows a run, puts it on record, and starts its workflow.
+func (a *Activities) begin(ctx context.Context, c caller, export string, request run.Request, plan bool) (any, error) {
+	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, export)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +122,7 @@ func (a *Activities) begin(ctx context.Context, c caller, args command.RunArgs, 
 	if err != nil {
 		return nil, err
 	}
-	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("run/"+c.request.ID)).String()
+	id := runID(c)
 	if err := a.ReapTerminated(ctx); err != nil {
 		return nil, err
 	}
@@ -90,7 +140,7 @@ func (a *Activities) begin(ctx context.Context, c caller, args command.RunArgs, 
 	report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Queued, Phase: run.PhasePreflight,
 		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, Actor: c.Name, StartedAt: now}
 	err = a.Store.CreateRun(ctx, store.Run{ID: id, Export: e.Name, Connection: conn.Name, Brand: conn.BrandID, Plan: plan,
-		Status: string(run.Queued), Report: encode(report), Request: encode(run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full})})
+		Status: string(run.Queued), Report: encode(report), Request: encode(request)})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return nil, err
 	}

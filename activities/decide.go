@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -36,6 +38,9 @@ type decideState struct {
 	Counts    decide.Counts `json:"counts"`
 	Uploads   int           `json:"uploads"`
 	Leavers   int           `json:"leavers"`
+	// Of a canary: contacts chosen to be sent, and those of them as subscribed.
+	Chosen     int `json:"chosen,omitempty"`
+	Subscribed int `json:"subscribed,omitempty"`
 }
 
 const decideStep = "decide"
@@ -75,6 +80,8 @@ type decider struct {
 	note    *ledgerNote
 	digest  *contact.Digester
 	rules   decide.Rules
+	full    string          // why unchanged contacts are sent too; empty: they are not
+	only    *contact.Digest // of a canary: the one address to be sent
 	state   decideState
 	uploads packer
 	leavers packer
@@ -95,13 +102,8 @@ func (a *Activities) decider(ctx context.Context, in DecideInput, h hold) (*deci
 		return nil, err
 	}
 	d.note, d.digest = note, contact.NewDigester(key)
-	d.rules = decide.Rules{Markers: note.Markers, Unmark: d.job.Export.Leavers != catalogue.LeaversKeep, Full: d.job.Request.Full}
-	for _, s := range d.job.Export.Segments {
-		bit, err := note.bit(s.Marker)
-		if err != nil {
-			return nil, err
-		}
-		d.rules.Bits = append(d.rules.Bits, bit)
+	if err := d.setRules(ctx, key); err != nil {
+		return nil, err
 	}
 	state, err := a.Store.StepState(ctx, in.RunID, decideStep)
 	if err != nil {
@@ -121,6 +123,39 @@ func (a *Activities) decider(ctx context.Context, in DecideInput, h hold) (*deci
 		}
 	}
 	return d, d.loadSamples(ctx)
+}
+
+// setRules finds out what holds for all shards.
+func (d *decider) setRules(ctx context.Context, key []byte) error {
+	e, asked := d.job.Export, d.job.Request
+	foreign, err := d.foreign(ctx, d.note, e.Name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case asked.Full:
+		d.full = "as asked"
+	case !asked.IsCanary() && !asked.Adopt && asked.Remove == "" && d.note.LastRun != "" && d.note.fullDue(e, d.job.Began):
+		d.full = fmt.Sprintf("as the export wants every %d days", e.FullEvery)
+	}
+	unmark := e.Leavers != catalogue.LeaversKeep && !asked.IsCanary()
+	d.rules = decide.Rules{Markers: d.note.Markers, Unmark: unmark || asked.Remove != "", Full: d.full != "", Retry: asked.Retry, Foreign: foreign}
+	for _, s := range e.Segments {
+		bit, err := d.note.bit(s)
+		if err != nil {
+			return err
+		}
+		d.rules.Bits, d.rules.Former = append(d.rules.Bits, bit), append(d.rules.Former, d.note.former(s))
+	}
+	if len(asked.Only) > 0 {
+		email, err := d.Keyring.Open(asked.Only, onlyContext(d.job.RunID))
+		if err != nil {
+			return err
+		}
+		address := contact.NewDigester(key).Address(string(email))
+		d.only = &address
+	}
+	return nil
 }
 
 // shard decides the next shard and stores it with the progress after it.
@@ -147,27 +182,54 @@ func (d *decider) shard(ctx context.Context) error {
 		return err
 	}
 	var blobs []store.Blob
-	err = d.rules.Shard(records, entries, d.digest, &d.state.Counts, func(item spool.BatchItem) error {
-		d.samples.add(item)
-		if d.plan {
-			return nil
-		}
-		p := &d.uploads
-		if item.Kind == spool.Leaver {
-			p = &d.leavers
-		}
-		p.add(item)
-		if p.count < d.Tuning.BatchSize {
-			return nil
-		}
-		blob, err := d.pack(p)
-		blobs = append(blobs, blob)
-		return err
+	var stale []byte
+	err = d.rules.Shard(records, entries, d.digest, &d.state.Counts, decide.Sink{
+		Send: func(item decide.Decision) error {
+			d.samples.add(item)
+			if d.plan || !d.chosen(item) {
+				return nil
+			}
+			p := &d.uploads
+			if item.Kind == spool.Leaver {
+				p = &d.leavers
+			}
+			p.add(item.BatchItem)
+			if p.count < d.Tuning.BatchSize {
+				return nil
+			}
+			blob, err := d.pack(p)
+			blobs = append(blobs, blob)
+			return err
+		},
+		Stale: func(address contact.Digest) { stale = append(stale, address[:]...) },
 	})
 	if err != nil {
 		return err
 	}
+	if len(stale) > 0 && !d.plan && !d.job.Request.IsCanary() {
+		sealed, err := d.Keyring.SealBlob(stale, blobContext(d.job.RunID, store.BlobStale))
+		if err != nil {
+			return err
+		}
+		blobs = append(blobs, store.Blob{Kind: store.BlobStale, Group: d.state.NextShard, Data: sealed})
+	}
 	return d.commit(ctx, blobs)
+}
+
+// chosen says whether a contact that is due is sent: by a canary only a few are.
+func (d *decider) chosen(item decide.Decision) bool {
+	asked := d.job.Request
+	switch {
+	case !asked.IsCanary():
+		return true
+	case d.only != nil && item.Address != *d.only, asked.Limit > 0 && d.state.Chosen >= asked.Limit:
+		return false
+	}
+	d.state.Chosen++
+	if bytes.Contains(item.Item, []byte(`"status":"subscribed"`)) { // a quote within a value would be escaped
+		d.state.Subscribed++
+	}
+	return true
 }
 
 // commit stores a decided shard. After the last one the batches that are not
@@ -224,92 +286,64 @@ func (d *decider) report(r *run.Report) *run.Report {
 	if r.Plan {
 		r.New, r.Changed, r.Leavers = c.New, c.Changed, c.Leavers
 	}
-	calls := (c.ToSend()+omnisend.MaxItems-1)/omnisend.MaxItems + (c.Leavers+omnisend.MaxItems-1)/omnisend.MaxItems
-	minutes := 0.0
-	if d.conn.CallsPerMinute > 0 {
-		minutes = float64(calls) / (float64(d.conn.CallsPerMinute) * d.conn.Share)
+	r.Full, r.Retry, r.Adopt, r.Removes = d.full != "", d.job.Request.Retry, d.job.Request.Adopt, d.job.Request.Remove != ""
+	if d.job.Request.IsCanary() {
+		r.Canary = &run.Canary{Limit: d.job.Request.Limit, Address: d.only != nil, Sends: d.state.Chosen}
 	}
-	r.PlannedCalls, r.PlannedMinutes = calls, minutes
-	r.Guards = run.CheckGuards(run.Facts{FirstRun: d.note.LastRun == "", Report: r, LastRead: d.note.LastRead,
-		Ledger: c.Ledger, Minutes: minutes, Calls: calls}, d.job.Export.Guards)
-	if most := d.conn.MaxContacts; most > 0 && c.Contacts > most {
+	d.tell(r)
+	sends := r.ToSend
+	switch {
+	case r.Canary != nil:
+		sends = r.Canary.Sends
+	case r.Adopt:
+		sends = 0
+	}
+	r.PlannedCalls = calls(sends) + calls(c.Leavers)
+	if d.conn.CallsPerMinute > 0 {
+		r.PlannedMinutes = float64(r.PlannedCalls) / (float64(d.conn.CallsPerMinute) * d.conn.Share)
+	}
+	r.Guards = d.guards(r)
+	if most := d.conn.MaxContacts; most > 0 && c.Contacts > most && r.Canary == nil {
 		r.OverLimit = most
 	}
 	return r
 }
 
-// packer fills batches of one kind.
-type packer struct {
-	first int  // number of the first batch
-	made  *int // batches made so far
-	tail  int  // the group of its tail blob
-	data  []byte
-	count int
-}
+func calls(contacts int) int { return (contacts + omnisend.MaxItems - 1) / omnisend.MaxItems }
 
-func (p *packer) add(item spool.BatchItem) {
-	p.data = spool.AppendBatchItem(p.data, item)
-	p.count++
-}
-
-// The groups of tail blobs; a tail's Seq is how many contacts it holds.
-const (
-	tailUploads = 0
-	tailLeavers = 1
-)
-
-// pack closes a batch.
-func (d *decider) pack(p *packer) (store.Blob, error) {
-	sealed, err := d.Keyring.SealBlob(p.data, blobContext(d.job.RunID, store.BlobBatch))
-	blob := store.Blob{Kind: store.BlobBatch, Seq: p.first + *p.made, Data: sealed}
-	*p.made++
-	p.data, p.count = p.data[:0], 0
-	return blob, err
-}
-
-func (d *decider) loadTail(ctx context.Context, p *packer) error {
-	tails, err := d.Store.Blobs(ctx, d.job.RunID, store.BlobTail, p.tail)
-	if err != nil || len(tails) == 0 {
-		return err
+// guards asks those that concern this kind of run: a canary sends too little
+// for any but the first, taking over an audience sends nothing, and removing an
+// export is answered for already.
+func (d *decider) guards(r *run.Report) []run.GuardResult {
+	facts := run.Facts{FirstRun: d.note.LastRun == "", Report: r, LastRead: d.note.LastRead,
+		Ledger: d.state.Counts.Ledger, Minutes: r.PlannedMinutes, Calls: r.PlannedCalls}
+	switch {
+	case r.Removes:
+		return nil
+	case r.Canary != nil:
+		facts = run.Facts{FirstRun: facts.FirstRun, Minutes: facts.Minutes, Calls: facts.Calls,
+			Report: &run.Report{ToSend: r.Canary.Sends, Consent: run.ConsentCount{Subscribed: d.state.Subscribed}}}
+	case r.Adopt:
+		facts.FirstRun = false
 	}
-	p.count = tails[0].Seq
-	p.data, err = d.openBlob(d.job.RunID, tails[0])
-	return err
+	return run.CheckGuards(facts, d.job.Export.Guards)
 }
 
-// samples are the first few contacts of each kind, for whoever asks what a
-// plan would send.
-type samples struct {
-	New     []json.RawMessage `json:"new,omitempty"`
-	Changed []json.RawMessage `json:"changed,omitempty"`
-	Leavers []json.RawMessage `json:"leavers,omitempty"`
-}
-
-// maxSamples is how many contacts of a kind are shown.
-const maxSamples = 3
-
-func (s *samples) add(item spool.BatchItem) {
-	list := &s.New
-	switch item.Kind {
-	case spool.Changed:
-		list = &s.Changed
-	case spool.Leaver:
-		list = &s.Leavers
+// tell notes what somebody should know before anything happens.
+func (d *decider) tell(r *run.Report) {
+	c := d.state.Counts
+	if d.full != "" {
+		r.Notes = append(r.Notes, "unchanged contacts are sent too, "+d.full)
 	}
-	if len(*list) < maxSamples {
-		*list = append(*list, json.RawMessage(append([]byte(nil), item.Item...)))
+	if r.NewRules = d.note.Rules.changed(rulesOf(d.job.Export)); len(r.NewRules) > 0 && !r.Removes {
+		has := "has"
+		if len(r.NewRules) > 1 || strings.HasSuffix(r.NewRules[0], "s") {
+			has = "have"
+		}
+		r.Notes = append(r.Notes, fmt.Sprintf("the %s %s changed since the last complete run: that makes %d of %d contacts changed, and sends them again",
+			strings.Join(r.NewRules, ", the "), has, c.Changed, c.Changed+c.Unchanged))
 	}
-}
-
-func (d *decider) loadSamples(ctx context.Context) error {
-	blobs, err := d.Store.Blobs(ctx, d.job.RunID, store.BlobSamples, 0)
-	if err != nil || len(blobs) == 0 {
-		return err
+	if d.only != nil && d.state.Chosen == 0 {
+		r.Notes = append(r.Notes, "the address is not among the contacts that are due: it is in no segment of the export, invalid, unchanged, or was refused with the same data")
 	}
-	data, err := d.openBlob(d.job.RunID, blobs[0])
-	if err != nil {
-		return err
-	}
-	d.samples, err = decode[samples](data)
-	return err
 }

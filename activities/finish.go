@@ -41,6 +41,7 @@ func (a *Activities) Finish(ctx context.Context, in FinishInput) (*run.Report, e
 			return err
 		}
 		r.Phase, r.EndedAt = run.PhaseEnded, &now
+		r.EndPhases(now)
 		r.DropUndecided()
 		if err := r.Check(); err != nil {
 			// Never hidden: the report says itself that it is wrong.
@@ -105,14 +106,56 @@ func (a *Activities) settleReport(ctx context.Context, j job, r *run.Report) err
 	if r.Invalid > 0 || r.Refused > 0 {
 		r.Status = run.CompletedWithRejects
 	}
+	if r.Canary != nil {
+		return nil // it says nothing about the segment as a whole
+	}
+	if r.Removes {
+		if left := r.LeaversDue - r.Leavers; left > 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("Omnisend refused to clear the markers of %d contacts; they stay there", left))
+		}
+		r.Notes = append(r.Notes, "the export is removed")
+		return a.removeExport(ctx, j.Export, j.Request.Remove)
+	}
 	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
+		if err := a.dropStale(ctx, j); err != nil {
+			return err
+		}
 		n, _, err := a.note(ctx, j.Export.Name)
+		if err != nil || n == nil || n.ID != j.Ledger {
+			return err
+		}
+		if r.Full || n.LastRun == "" && !r.Adopt {
+			n.LastFull = j.Began
+		}
+		n.LastRead, n.LastRun, n.LastAt, n.Rules = r.Contacts, j.RunID, j.Began, rulesOf(j.Export)
+		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
+	})
+}
+
+// dropStale removes the ledger's entries that the run found to be of no use:
+// contacts that were refused and have left. Nothing else touches them during the run.
+func (a *Activities) dropStale(ctx context.Context, j job) error {
+	for shard := range contact.Shards {
+		blobs, err := a.Store.Blobs(ctx, j.RunID, store.BlobStale, shard)
 		if err != nil {
 			return err
 		}
-		n.LastRead, n.LastRun, n.LastAt = r.Contacts, j.RunID, j.Began
-		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
-	})
+		for _, b := range blobs {
+			data, err := a.openBlob(j.RunID, b)
+			if err != nil {
+				return err
+			}
+			stale := map[contact.Digest]bool{}
+			for len(data) >= len(contact.Digest{}) {
+				stale[contact.Digest(data[:len(contact.Digest{})])] = true
+				data = data[len(contact.Digest{}):]
+			}
+			if err := a.removeEntries(ctx, j.Export.Name, shard, func(e spool.Entry) bool { return stale[e.Address] }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // dropSpool deletes what the run no longer needs. While calls have no verdict
@@ -162,160 +205,4 @@ func (a *Activities) rejects(runID string, b store.Blob) ([]command.Reject, erro
 		return nil, err
 	}
 	return decode[[]command.Reject](data)
-}
-
-// foldAtOnce is how many verdicts are gathered before the shards they belong
-// to are written: batches come in the order of shards, so that most shards are
-// written once.
-const foldAtOnce = 50_000
-
-// fold books the verdicts of a run's calls into its export's ledger. Repeating
-// it books the same again, which changes nothing.
-func (a *Activities) fold(ctx context.Context, j job) error {
-	calls, err := a.Store.SettledCalls(ctx, j.RunID)
-	if err != nil {
-		return err
-	}
-	if len(calls) == 0 {
-		return nil
-	}
-	// Another run may be reconciling the same one: two at once would each write
-	// the shards as they read them.
-	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
-		return a.foldCalls(ctx, j, calls)
-	})
-}
-
-func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call) error {
-	f := &folding{Activities: a, export: j.Export.Name}
-	var items []spool.BatchItem
-	var err error
-	batch := -1
-	for _, c := range calls {
-		if c.Batch != batch {
-			if items, err = a.batch(ctx, j.RunID, c.Batch); err != nil {
-				return err
-			}
-			batch = c.Batch
-		}
-		if items == nil { // expired: what became of its contacts cannot be booked any more
-			f.origins = append(f.origins, c.Origin)
-			continue
-		}
-		if c.First+c.Count > len(items) {
-			return fmt.Errorf("run %s: batch %d has %d contacts, a call of it %d", j.RunID, c.Batch, len(items), c.First+c.Count)
-		}
-		f.add(c, items)
-		if f.count >= foldAtOnce {
-			if err := f.flush(ctx, j.RunID); err != nil {
-				return err
-			}
-		}
-	}
-	return f.flush(ctx, j.RunID)
-}
-
-// folding gathers verdicts by shard.
-type folding struct {
-	*Activities
-	export  string
-	updates [contact.Shards][]update
-	count   int
-	origins []string
-}
-
-// update is one contact's verdict: its new entry, or that its marker is gone.
-type update struct {
-	spool.Entry
-	gone bool
-}
-
-func (f *folding) add(c store.Call, items []spool.BatchItem) {
-	without := map[int]string{} // items that this call did not deliver, with the reason of a refusal
-	for _, i := range c.Verdict.Moved {
-		without[i] = ""
-	}
-	for _, r := range c.Verdict.Refused {
-		without[r.Item] = r.Reason
-	}
-	for i := c.First; i < c.First+c.Count; i++ {
-		item := items[i]
-		reason, undelivered := without[i]
-		if undelivered && (reason == "" || item.Kind == spool.Leaver) {
-			continue // what is known of it has not changed
-		}
-		u := update{gone: item.Kind == spool.Leaver, Entry: spool.Entry{Address: item.Address, Content: item.Content,
-			Email: item.Email, Segments: item.Segments, State: spool.Confirmed, SentAt: c.AnsweredAt.Unix()}}
-		if undelivered {
-			u.State, u.Reason = spool.Refused, reason
-		}
-		shard := contact.Shard(item.Address)
-		f.updates[shard] = append(f.updates[shard], u)
-		f.count++
-	}
-	f.origins = append(f.origins, c.Origin)
-}
-
-func (f *folding) flush(ctx context.Context, runID string) error {
-	for shard, updates := range f.updates {
-		if len(updates) == 0 {
-			continue
-		}
-		if err := f.merge(ctx, shard, updates); err != nil {
-			return err
-		}
-		f.updates[shard] = nil // not kept for reuse: in the end that would be all contacts
-	}
-	if len(f.origins) > 0 {
-		if err := f.Store.MarkFolded(ctx, runID, f.origins); err != nil {
-			return err
-		}
-	}
-	f.count, f.origins = 0, f.origins[:0]
-	return nil
-}
-
-// merge writes one shard with its updates.
-func (f *folding) merge(ctx context.Context, shard int, updates []update) error {
-	old, err := f.ledgerData(ctx, f.export, shard)
-	if err != nil {
-		return err
-	}
-	refused := map[contact.Digest]*spool.Entry{}
-	var entries []spool.Entry
-	var removals []contact.Digest
-	for i := range updates {
-		switch u := &updates[i]; {
-		case u.gone:
-			removals = append(removals, u.Address)
-		case u.State == spool.Refused:
-			u.Segments = 0
-			refused[u.Address] = &u.Entry
-		}
-	}
-	if len(refused) > 0 {
-		// The account still has what was confirmed before the refusal.
-		for e, err := range spool.Entries(old) {
-			if err != nil {
-				return fmt.Errorf("ledger of %q, shard %d: %w", f.export, shard, err)
-			}
-			if u, ok := refused[e.Address]; ok {
-				u.Segments = e.Segments
-			}
-		}
-	}
-	for _, u := range updates {
-		if !u.gone {
-			entries = append(entries, u.Entry)
-		}
-	}
-	data, err := spool.MergeShard(old, entries, removals)
-	if err != nil {
-		return fmt.Errorf("ledger of %q, shard %d: %w", f.export, shard, err)
-	}
-	sealed, err := f.Keyring.SealBlob(data, ledgerContext(f.export))
-	if err != nil {
-		return err
-	}
-	return f.Store.SaveLedgerShard(ctx, f.export, shard, sealed)
 }

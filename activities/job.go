@@ -20,11 +20,23 @@ type job struct {
 	Export  catalogue.Export `json:"export"`
 	Source  catalogue.Source `json:"source"`
 	Brand   string           `json:"brand"`
-	Began   time.Time        `json:"began"` // consent dated later is in the future
+	Ledger  string           `json:"ledger"` // its id
+	Began   time.Time        `json:"began"`  // consent dated later is in the future
 	Request run.Request      `json:"request"`
 }
 
 const jobState = "job"
+
+// segments are those that the run reads.
+func (j *job) segments() []catalogue.ExportedSegment {
+	if j.Request.Remove != "" {
+		return nil
+	}
+	return j.Export.Segments
+}
+
+// onlyContext is the context that a canary's only address is sealed with.
+func onlyContext(runID string) string { return "run/" + runID + "/only" }
 
 // job returns what the run works with.
 func (a *Activities) job(ctx context.Context, runID string) (job, error) {

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -56,7 +54,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 	if result.Halt, err = a.check(ctx, &j, r); err != nil {
 		return nil, err
 	}
-	for _, s := range j.Export.Segments {
+	for _, s := range j.segments() {
 		result.Report.Segments = append(result.Report.Segments, run.SegmentCount{Segment: s.Segment, Marker: s.Marker})
 	}
 	if result.Halt != nil {
@@ -71,8 +69,10 @@ func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, err
 	if j.Export, _, err = object[catalogue.Export](ctx, a, catalogue.KindExport, r.Export); err != nil {
 		return gone(err)
 	}
-	if j.Source, _, err = object[catalogue.Source](ctx, a, catalogue.KindSource, j.Export.Source); err != nil {
-		return gone(err)
+	if j.Request.Remove == "" { // which reads nothing
+		if j.Source, _, err = object[catalogue.Source](ctx, a, catalogue.KindSource, j.Export.Source); err != nil {
+			return gone(err)
+		}
 	}
 	api, c, halt, err := a.target(ctx, j.Export.Connection)
 	if halt != nil || err != nil {
@@ -82,8 +82,10 @@ func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, err
 	if halt, err := a.checkBrand(ctx, api, c); halt != nil || err != nil {
 		return halt, err
 	}
-	if halt, err := a.checkFields(ctx, j); halt != nil || err != nil {
-		return halt, err
+	if j.Request.Remove == "" {
+		if halt, err := a.checkFields(ctx, j); halt != nil || err != nil {
+			return halt, err
+		}
 	}
 	return a.bindLedger(ctx, j, c)
 }
@@ -160,100 +162,4 @@ func sourceHalt(source string, err error) (*Halt, error) {
 			Action: "put the data or the export's mapping right and run again; nothing was sent"}, nil
 	}
 	return nil, err
-}
-
-// ledgerNote is what is kept with an export's ledger.
-type ledgerNote struct {
-	Endpoint string   `json:"endpoint"`
-	Brand    string   `json:"brand"`
-	Key      []byte   `json:"key"`     // the digest key, wrapped by the keyring
-	Markers  []string `json:"markers"` // the custom property of each bit of an entry's segments
-	// LastRead is how many contacts the last complete run had.
-	LastRead int       `json:"last_read"`
-	LastRun  string    `json:"last_run,omitempty"`
-	LastAt   time.Time `json:"last_at,omitzero"`
-}
-
-// maxMarkers is how many markers an entry of the ledger has bits for.
-const maxMarkers = 64
-
-// bit returns the marker's bit, giving it one if it has none.
-func (n *ledgerNote) bit(marker string) (uint, error) {
-	for i, m := range n.Markers {
-		if m == marker {
-			return uint(i), nil
-		}
-	}
-	if len(n.Markers) == maxMarkers {
-		return 0, fmt.Errorf("an export can have had %d markers in its life; reset its ledger", maxMarkers)
-	}
-	n.Markers = append(n.Markers, marker)
-	return uint(len(n.Markers) - 1), nil
-}
-
-// ledgerLease is held by whoever changes an export's ledger or its note.
-func ledgerLease(export string) string { return "ledger/" + export }
-
-func ledgerKeyContext(export string) string { return "ledger/" + export + "/digest-key" }
-
-// note returns the note of an export's ledger and its unwrapped digest key;
-// both nil when there is none yet.
-func (a *Activities) note(ctx context.Context, export string) (*ledgerNote, []byte, error) {
-	data, err := a.Store.LedgerMeta(ctx, export)
-	if data == nil || err != nil {
-		return nil, nil, err
-	}
-	n, err := decode[ledgerNote](data)
-	if err != nil {
-		return nil, nil, err
-	}
-	key, err := a.Keyring.UnwrapKey(n.Key, ledgerKeyContext(export))
-	return &n, key, err
-}
-
-// bindLedger makes the export's ledger on its first run, and refuses one that
-// belongs to another account later: its digests say nothing about that one.
-func (a *Activities) bindLedger(ctx context.Context, j *job, c catalogue.Connection) (halt *Halt, err error) {
-	// A plan and a run may begin at the same moment: the ledger has one key.
-	err = a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
-		halt, err = a.bind(ctx, j, c)
-		return err
-	})
-	return halt, err
-}
-
-func (a *Activities) bind(ctx context.Context, j *job, c catalogue.Connection) (*Halt, error) {
-	n, _, err := a.note(ctx, j.Export.Name)
-	if err != nil {
-		return nil, err
-	}
-	made := n == nil
-	if made {
-		wrapped, err := a.Keyring.WrapKey(seal.NewDataKey(), ledgerKeyContext(j.Export.Name))
-		if err != nil {
-			return nil, err
-		}
-		n = &ledgerNote{Endpoint: c.Endpoint, Brand: c.BrandID, Key: wrapped}
-	}
-	if n.Endpoint != c.Endpoint || n.Brand != c.BrandID {
-		return &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the ledger of %q is about brand %s at %s, its connection is brand %s at %s",
-			j.Export.Name, n.Brand, n.Endpoint, c.BrandID, c.Endpoint),
-			Action: "set the former connection again, or make a new export for this account"}, nil
-	}
-	known := len(n.Markers)
-	for _, s := range j.Export.Segments {
-		if _, err := n.bit(s.Marker); err != nil {
-			return &Halt{Kind: HaltFail, Reason: err.Error()}, nil
-		}
-	}
-	for _, name := range j.Export.Mapping.Properties() {
-		if slices.Contains(n.Markers, name) {
-			return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("the custom property %s is mapped, and was a marker of this export: contacts may still carry it as such", name),
-				Action: "map the field to a custom property of another name; nothing was sent"}, nil
-		}
-	}
-	if made || len(n.Markers) > known {
-		return nil, a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
-	}
-	return nil, nil
 }

@@ -20,7 +20,7 @@ func Command(ctx workflow.Context, request command.Request) (*command.Response, 
 			InitialInterval:    200 * time.Millisecond,
 			BackoffCoefficient: 2,
 			NonRetryableErrorTypes: []string{command.ErrUsage, command.ErrNotFound, command.ErrExists,
-				command.ErrConflict, command.ErrNotAllowed, command.ErrFailed},
+				command.ErrConflict, command.ErrNotAllowed, command.ErrFailed, command.ErrMarkers},
 		},
 		Summary: request.Name,
 	})

@@ -168,7 +168,7 @@ func overLimit(r *run.Report) *activities.Halt {
 
 // takeTurn waits until no other run has calls on the way to the brand.
 func (e *exporter) takeTurn(_, work workflow.Context) (ending, bool) {
-	if e.state.Report.Plan || e.state.HasTurn {
+	if e.state.Report.Plan || e.state.Report.Adopt || e.state.HasTurn {
 		return ending{}, true
 	}
 	for try := 0; ; try++ {

@@ -30,7 +30,7 @@ type delivering struct {
 // deliver uploads the batches and collects their verdicts, first all uploads,
 // then the leavers.
 func (e *exporter) deliver(_, work workflow.Context) (ending, bool) {
-	if e.state.Report.Plan {
+	if e.state.Report.Plan || e.state.Report.Adopt {
 		return ending{}, true
 	}
 	l := &delivering{exporter: e, d: &e.state.Delivery}

@@ -47,11 +47,18 @@ func (e *exporter) count() {
 // enter begins a phase.
 func (e *exporter) enter(ctx workflow.Context, p run.Phase) {
 	if e.state.Report.Phase != p {
+		e.leave(ctx)
 		e.state.Report.Phase = p
-		e.state.Since = workflow.Now(ctx)
 		e.restartPace(ctx)
 	}
 	e.show(ctx)
+}
+
+// leave notes how long the phase took that is over.
+func (e *exporter) leave(ctx workflow.Context) {
+	now := workflow.Now(ctx)
+	e.state.Report.Phases = append(e.state.Report.Phases, run.PhaseTime{Phase: e.state.Report.Phase, Seconds: now.Sub(e.state.Since).Seconds()})
+	e.state.Since = now
 }
 
 // setStatus makes a new status visible everywhere: in the store, as a search

@@ -105,7 +105,7 @@ func halted(h *activities.Halt) ending {
 // steps runs what is left to do.
 func (e *exporter) steps(ctx, work workflow.Context) ending {
 	for _, step := range []func(ctx, work workflow.Context) (ending, bool){
-		e.preflight, e.collect, e.decide, e.guards, e.takeTurn, e.deliver,
+		e.preflight, e.collect, e.decide, e.guards, e.adopt, e.takeTurn, e.deliver,
 	} {
 		end, ok := step(ctx, work)
 		if !ok {
@@ -258,6 +258,7 @@ func (e *exporter) finish(ctx workflow.Context, end ending) (*run.Report, error)
 	if e.state.Delivery.mayBeOpen() {
 		e.collectVerdicts(ctx)
 	}
+	e.leave(ctx)
 	r.Phase, r.Status, r.Reason, r.Action = run.PhaseFinish, end.status, "", ""
 	if end.halt != nil {
 		r.Reason, r.Action = end.halt.Reason, end.halt.Action

@@ -24,6 +24,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/store"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 	"github.com/segment-export/segment-export/starter/cli"
 	"github.com/segment-export/segment-export/worker/service"
@@ -52,6 +53,7 @@ type shop struct {
 	uiPort   int    // of embedded.Options
 	ui       string // its URL, when it was asked for
 	client   client.Client
+	store    store.Store // of the worker in this process
 	expected invented.Expected
 	// hook, while it is set, gets every request instead of the sandbox.
 	hook atomic.Pointer[func(w http.ResponseWriter, r *http.Request, sandbox http.Handler)]
@@ -113,6 +115,7 @@ func (s *shop) open(tuning activities.Tuning) {
 	w, err := service.Open(s.t.Context(), s.client, service.Options{DataDir: s.path("data"), FilesRoot: s.dir,
 		OmnisendURL: s.omnisend, Log: slog.New(slog.DiscardHandler), Tuning: tuning})
 	require.NoError(s.t, err)
+	s.store = w.Store
 	require.NoError(s.t, w.Start(s.t.Context()))
 	s.t.Cleanup(func() { require.NoError(s.t, w.Stop()) })
 }

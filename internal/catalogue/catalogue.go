@@ -89,8 +89,9 @@ type Export struct {
 	Mapping    contact.Mapping     `json:"mapping"`
 	Consent    contact.ConsentRule `json:"consent_rule,omitzero"`
 	Leavers    LeaverPolicy        `json:"leavers"`
-	Guards     map[Guard]Threshold `json:"guards,omitempty"` // thresholds that differ from the defaults
-	RunAs      string              `json:"run_as,omitempty"` // whom runs act as; empty: who changed it last
+	FullEvery  int                 `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
+	Guards     map[Guard]Threshold `json:"guards,omitempty"`     // thresholds that differ from the defaults
+	RunAs      string              `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
 }
 
 // ExportedSegment is a segment of an export and the custom property that marks

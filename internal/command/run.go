@@ -20,6 +20,7 @@ const (
 	RunsApprove = "runs approve"
 	RunsCancel  = "runs cancel"
 	RunsRejects = "runs rejects" // sealed, paged
+	RunsRetry   = "runs retry-rejects"
 )
 
 // RunArgs are the arguments of run and plan.
@@ -27,6 +28,15 @@ type RunArgs struct {
 	Export string `json:"export"`
 	Yes    bool   `json:"yes,omitempty"`
 	Full   bool   `json:"full,omitempty"`
+	Adopt  bool   `json:"adopt,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+	// Only says that an Address travels sealed, and that nobody else is sent.
+	Only bool `json:"only,omitempty"`
+}
+
+// Address is the sealed part of commands about one person.
+type Address struct {
+	Email string `json:"email"`
 }
 
 // About names the export.
@@ -100,6 +110,13 @@ type Reject struct {
 // SamplesAnswer is what a plan would send; it travels sealed.
 type SamplesAnswer struct {
 	New     []json.RawMessage `json:"new,omitempty"`
-	Changed []json.RawMessage `json:"changed,omitempty"`
+	Changed []ChangedSample   `json:"changed,omitempty"`
 	Leavers []json.RawMessage `json:"leavers,omitempty"`
+	Invalid []Reject          `json:"invalid,omitempty"` // a few of each reason
+}
+
+// ChangedSample is a contact that differs from what Omnisend has confirmed.
+type ChangedSample struct {
+	Differs []string        `json:"differs"` // profile, consent, marker; none when all contacts are sent
+	Contact json.RawMessage `json:"contact"`
 }

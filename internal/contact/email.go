@@ -18,6 +18,14 @@ const (
 // maxCached bounds the caches of a Mapper: values that repeat are few.
 const maxCached = 8192
 
+// NormaliseEmail returns an address in the one form in which it is sent and
+// compared, and false for one that is never sent.
+func NormaliseEmail(s string) (string, bool) {
+	m := Mapper{domains: map[string]string{}}
+	email, reason := m.normaliseEmail(s)
+	return email, reason == ""
+}
+
 // normaliseEmail returns the address in the one form in which it is sent and
 // compared: lower case, international domain as A-labels. Omnisend does not
 // say what it accepts; this is stricter than RFC 5322 (no quoted local part,

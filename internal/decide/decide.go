@@ -19,6 +19,12 @@ type Rules struct {
 	Markers []string // the custom property of each bit
 	Unmark  bool     // leavers lose their marker
 	Full    bool     // unchanged contacts are sent too
+	Retry   bool     // contacts turned down before are sent again with the same data
+	// Former are, for each segment of the export, the bits of markers that it had
+	// before it was given another: cleared wherever the new one is set.
+	Former []uint64
+	// Foreign are bits whose property another export owns by now: never cleared.
+	Foreign uint64
 }
 
 // Counts are what a shard, or all of them, came to.
@@ -48,9 +54,42 @@ func NewCounts(segments int) Counts {
 // ToSend is how many contacts are to be sent, leavers apart.
 func (c *Counts) ToSend() int { return c.New + c.Changed }
 
-// Sink takes what a shard decided to send. The item's slices are valid only
-// during the call.
-type Sink func(spool.BatchItem) error
+// Decision is a contact to be sent, and in what a changed one differs.
+type Decision struct {
+	spool.BatchItem
+
+	Differs Difference
+}
+
+// Difference is in which parts a contact differs from what was confirmed.
+type Difference uint8
+
+// The parts. A contact sent because all are differs in none.
+const (
+	Profile Difference = 1 << iota
+	Consent
+	Marker
+)
+
+// Names lists the parts for people.
+func (d Difference) Names() []string {
+	names := []string{}
+	for i, name := range []string{"profile", "consent", "marker"} {
+		if d&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Sink takes what a shard decided. A decision's slices are valid only during
+// the call.
+type Sink struct {
+	Send func(Decision) error
+	// Stale gets the entries of the ledger that were not read any more and carry
+	// nothing of ours: contacts that were refused and have left since.
+	Stale func(contact.Digest)
+}
 
 // Shard decides one shard: its records in any order, its ledger entries sorted
 // by address. Counts are added to. Uploads come in the order of addresses,
@@ -123,39 +162,65 @@ func (r *Rules) contact(same []spool.Record, known *spool.Entry, digest *contact
 
 	*values = r.markers((*values)[:0], segments, 0)
 	content := digest.Content(profile, consent, *values)
-	kind := spool.New
-	if known != nil && known.Segments != 0 {
-		kind = spool.Changed
+	var carries, cleared uint64
+	if known != nil {
+		carries = known.Segments
+		cleared = r.cleared(same, carries&^segments)
 	}
 	if known != nil && known.Content == content && !r.Full {
 		switch {
-		case known.State == spool.Refused:
+		case known.State == spool.Refused && !r.Retry:
 			counts.Refused++
 			counts.Reasons[known.Reason]++
 			return nil
-		case known.Segments == segments:
+		case known.State == spool.Confirmed && segments&^carries == 0 && cleared == 0:
 			counts.Unchanged++
 			return nil
 		}
 	}
-	if kind == spool.New {
+	kind, differs := spool.New, Difference(0)
+	if carries == 0 {
 		counts.New++
 	} else {
+		kind, differs = spool.Changed, difference(known, content)
 		counts.Changed++
-		counts.difference(known, content)
+		for _, name := range differs.Names() {
+			counts.Differences[name]++
+		}
 	}
-	if known != nil && r.Unmark {
-		*values = r.markers(*values, 0, known.Segments&^segments)
-	}
+	*values = r.markers(*values, 0, cleared)
 	*item = contact.Item((*item)[:0], profile, consent, *values)
-	return sink(spool.BatchItem{Address: same[0].Address, Content: content, Kind: kind,
-		Segments: segments, Email: profile.Email, Item: *item})
+	return sink.Send(Decision{Differs: differs, BatchItem: spool.BatchItem{Address: same[0].Address, Content: content, Kind: kind,
+		Segments: segments | carries&^cleared, Email: profile.Email, Item: *item}})
+}
+
+// cleared returns which of the markers that a member of some segments no longer
+// should have are cleared: all of ours, or where leavers keep theirs, those that
+// its segments had before they were renamed.
+func (r *Rules) cleared(same []spool.Record, surplus uint64) uint64 {
+	if surplus == 0 {
+		return 0
+	}
+	if !r.Unmark {
+		var renamed uint64
+		for _, rec := range same {
+			if int(rec.Segment) < len(r.Former) {
+				renamed |= r.Former[rec.Segment]
+			}
+		}
+		surplus &= renamed
+	}
+	return surplus &^ r.Foreign
 }
 
 // leaver decides about an entry of the ledger that was not read any more.
 func (r *Rules) leaver(e spool.Entry, item *[]byte, counts *Counts, sink Sink) error {
-	if e.Segments == 0 {
-		return nil // it carries nothing of ours
+	ours := e.Segments &^ r.Foreign
+	if ours == 0 {
+		if sink.Stale != nil {
+			sink.Stale(e.Address)
+		}
+		return nil
 	}
 	counts.Ledger++
 	if !r.Unmark {
@@ -163,11 +228,11 @@ func (r *Rules) leaver(e spool.Entry, item *[]byte, counts *Counts, sink Sink) e
 	}
 	counts.Leavers++
 	var properties []string
-	for _, v := range r.markers(nil, 0, e.Segments) {
+	for _, v := range r.markers(nil, 0, ours) {
 		properties = append(properties, v.Property)
 	}
 	*item = contact.LeaverItem((*item)[:0], e.Email, properties)
-	return sink(spool.BatchItem{Address: e.Address, Kind: spool.Leaver, Email: e.Email, Item: *item})
+	return sink.Send(Decision{BatchItem: spool.BatchItem{Address: e.Address, Kind: spool.Leaver, Email: e.Email, Item: *item}})
 }
 
 // markers appends the properties of the bits that are set and cleared.
@@ -183,18 +248,17 @@ func (r *Rules) markers(dst []contact.MarkerValue, set, cleared uint64) []contac
 	return dst
 }
 
-// difference counts what a changed contact differs in.
-func (c *Counts) difference(known *spool.Entry, content contact.ContentDigest) {
-	for _, d := range []struct {
-		name string
-		same bool
-	}{
-		{"profile", known.Content.Profile == content.Profile},
-		{"consent", known.Content.Consent == content.Consent},
-		{"marker", known.Content.Markers == content.Markers},
-	} {
-		if !d.same {
-			c.Differences[d.name]++
-		}
+// difference says what a changed contact differs in.
+func difference(known *spool.Entry, content contact.ContentDigest) Difference {
+	var d Difference
+	if known.Content.Profile != content.Profile {
+		d |= Profile
 	}
+	if known.Content.Consent != content.Consent {
+		d |= Consent
+	}
+	if known.Content.Markers != content.Markers {
+		d |= Marker
+	}
+	return d
 }

@@ -43,7 +43,7 @@ func decideAll(t *testing.T, r *Rules, records []spool.Record, ledger []spool.En
 		after[e.Address] = e
 	}
 	slices.SortFunc(ledger, func(a, b spool.Entry) int { return bytes.Compare(a.Address[:], b.Address[:]) })
-	require.NoError(t, r.Shard(records, ledger, digest, &counts, func(i spool.BatchItem) error {
+	require.NoError(t, r.Shard(records, ledger, digest, &counts, Sink{Send: func(i Decision) error {
 		var item map[string]any
 		require.NoError(t, json.Unmarshal(i.Item, &item))
 		require.NotContains(t, out, i.Email, "a contact is sent once")
@@ -54,7 +54,7 @@ func decideAll(t *testing.T, r *Rules, records []spool.Record, ledger []spool.En
 			after[i.Address] = spool.Entry{Address: i.Address, Content: i.Content, Email: i.Email, Segments: i.Segments, State: spool.Confirmed}
 		}
 		return nil
-	}))
+	}}))
 	var entries []spool.Entry
 	for _, e := range after {
 		entries = append(entries, e)
@@ -186,4 +186,86 @@ func TestTextingFollowsTheStrictestRow(t *testing.T) {
 	_, out, _ := decideAll(t, &Rules{Bits: []uint{0}, Markers: []string{"m"}}, []spool.Record{yes, no, other}, nil)
 	require.Len(t, out["a@example.com"].item["identifiers"], 1, "one row says no")
 	require.Len(t, out["b@example.com"].item["identifiers"], 2)
+}
+
+func TestARefusedContactIsTriedAgainWhenAsked(t *testing.T) {
+	r := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Unmark: true}
+	rec := row(0, 1, "a@example.com", nobody(contact.Undated))
+	other := row(0, 2, "b@example.com", nobody(contact.Undated))
+	_, _, ledger := decideAll(t, r, []spool.Record{rec, other}, nil)
+	for i := range ledger {
+		if ledger[i].Email == "a@example.com" {
+			ledger[i].State, ledger[i].Segments, ledger[i].Reason = spool.Refused, 0, "400 country"
+		}
+	}
+	retry := *r
+	retry.Retry = true
+	counts, out, after := decideAll(t, &retry, []spool.Record{rec, other}, ledger)
+	require.Len(t, out, 1, "what was confirmed is not sent again")
+	require.Equal(t, []int{1, 1, 0}, []int{counts.New, counts.Unchanged, counts.Refused})
+	require.Equal(t, spool.New, out["a@example.com"].kind)
+	counts, out, _ = decideAll(t, r, []spool.Record{rec, other}, after)
+	require.Empty(t, out)
+	require.Equal(t, 2, counts.Unchanged)
+}
+
+// A renamed marker is cleared in the contact that sets the new one, under
+// either policy; under keep a marker of a segment that was left stays.
+func TestARenamedMarkerIsClearedInTheSameContact(t *testing.T) {
+	before := &Rules{Bits: []uint{0, 1}, Markers: []string{"segment_a", "segment_b"}}
+	both := []spool.Record{row(0, 1, "a@example.com", nobody(contact.Undated)), row(1, 1, "a@example.com", nobody(contact.Undated))}
+	_, _, ledger := decideAll(t, before, both, nil)
+	for _, unmark := range []bool{true, false} {
+		renamed := &Rules{Bits: []uint{2, 1}, Markers: []string{"segment_a", "segment_b", "buyers"}, Unmark: unmark, Former: []uint64{1, 0}}
+		counts, out, after := decideAll(t, renamed, slices.Clone(both), slices.Clone(ledger))
+		require.Equal(t, 1, counts.Changed)
+		require.Zero(t, counts.Leavers)
+		require.Equal(t, map[string]any{"segment_a": "", "segment_b": true, "buyers": true}, properties(out["a@example.com"]))
+		require.Equal(t, uint64(0b110), out["a@example.com"].segments)
+		counts, out, _ = decideAll(t, renamed, slices.Clone(both), after)
+		require.Empty(t, out)
+		require.Equal(t, 1, counts.Unchanged)
+	}
+	// Under keep it leaves b: the marker stays and the ledger goes on knowing it.
+	keep := &Rules{Bits: []uint{0, 1}, Markers: []string{"segment_a", "segment_b"}, Former: []uint64{0, 0}}
+	_, out, after := decideAll(t, keep, both[:1], slices.Clone(ledger))
+	require.Equal(t, map[string]any{"segment_a": true}, properties(out["a@example.com"]))
+	require.Equal(t, uint64(0b11), out["a@example.com"].segments)
+	_, out, after = decideAll(t, keep, both[:1], after)
+	require.Empty(t, out)
+	unmark := *keep
+	unmark.Unmark = true
+	_, out, _ = decideAll(t, &unmark, both[:1], after)
+	require.Equal(t, map[string]any{"segment_a": true, "segment_b": ""}, properties(out["a@example.com"]), "once the policy is unmark")
+}
+
+// A property that belongs to another export by now is not ours to clear.
+func TestAForeignMarkerIsLeftAlone(t *testing.T) {
+	before := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Unmark: true}
+	stays, goes := row(0, 1, "stays@example.com", nobody(contact.Undated)), row(0, 2, "goes@example.com", nobody(contact.Undated))
+	_, _, ledger := decideAll(t, before, []spool.Record{stays, goes}, nil)
+	r := &Rules{Bits: []uint{1}, Markers: []string{"segment_a", "buyers"}, Unmark: true, Former: []uint64{1}, Foreign: 1}
+	var stale []contact.Digest
+	counts := NewCounts(1)
+	var items []string
+	require.NoError(t, r.Shard([]spool.Record{stays}, ledger, digest, &counts, Sink{
+		Send:  func(d Decision) error { items = append(items, string(d.Item)); return nil },
+		Stale: func(a contact.Digest) { stale = append(stale, a) },
+	}))
+	require.Len(t, items, 1)
+	require.Contains(t, items[0], `"customProperties":{"buyers":true}`)
+	require.Equal(t, []contact.Digest{digest.Address("goes@example.com")}, stale)
+}
+
+func TestARefusedContactThatLeftIsForgotten(t *testing.T) {
+	r := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Unmark: true}
+	refused := spool.Entry{Address: digest.Address("a@example.com"), Email: "a@example.com", State: spool.Refused, Reason: "400"}
+	var stale []contact.Digest
+	counts := NewCounts(1)
+	require.NoError(t, r.Shard(nil, []spool.Entry{refused}, digest, &counts, Sink{
+		Send:  func(Decision) error { t.Error("nothing is sent"); return nil },
+		Stale: func(a contact.Digest) { stale = append(stale, a) },
+	}))
+	require.Equal(t, []contact.Digest{refused.Address}, stale)
+	require.Zero(t, counts.Leavers+counts.Ledger)
 }

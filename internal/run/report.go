@@ -47,6 +47,7 @@ const (
 	PhasePreflight Phase = "preflight"
 	PhaseCollect   Phase = "collect"
 	PhaseDecide    Phase = "decide"
+	PhaseAdopt     Phase = "adopt" // of a run that takes over an audience
 	PhaseDeliver   Phase = "deliver"
 	PhaseLeavers   Phase = "leavers"
 	PhaseFinish    Phase = "finish"
@@ -111,9 +112,31 @@ type Report struct {
 	PlannedCalls   int            `json:"planned_calls"`
 	PlannedMinutes float64        `json:"planned_minutes"`      // at the connection's share; 0 without a limit
 	OverLimit      int            `json:"over_limit,omitempty"` // the limit, when there are more contacts than it
+	Full           bool           `json:"full,omitempty"`       // unchanged contacts are sent too
+	Retry          bool           `json:"retry,omitempty"`      // contacts turned down before are sent again
+	Adopt          bool           `json:"adopt,omitempty"`      // nothing is sent: the account has these contacts already
+	Adopted        int            `json:"adopted,omitempty"`    // of Unchanged: taken over as confirmed by this run
+	Canary         *Canary        `json:"canary,omitempty"`     // a first real test: the rest is unsent on purpose
+	NewRules       []string       `json:"new_rules,omitempty"`  // what of the export's rules changed since the last complete run
+	Removes        bool           `json:"removes,omitempty"`    // clears all markers, then removes the export
+	Phases         []PhaseTime    `json:"phases,omitempty"`     // that are over
 	Actor          string         `json:"actor"`
 	StartedAt      time.Time      `json:"started_at"`
 	EndedAt        *time.Time     `json:"ended_at,omitempty"`
+}
+
+// Canary is a run that sends only a few contacts on purpose. Leavers keep their
+// markers, and what is not sent counts as unsent.
+type Canary struct {
+	Limit   int  `json:"limit,omitempty"`   // at most so many
+	Address bool `json:"address,omitempty"` // only one address, which is not told here
+	Sends   int  `json:"sends"`             // contacts that were chosen
+}
+
+// PhaseTime is how long a phase took, waiting included.
+type PhaseTime struct {
+	Phase   Phase   `json:"phase"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Check tells which of the equations does not hold, if one does not.
@@ -141,7 +164,7 @@ func (r *Report) Check() error {
 		return fmt.Errorf("a bucket is negative: delivered %d, unchanged %d, refused %d, pending %d, unsent %d",
 			r.Delivered, r.Unchanged, r.Refused, r.Pending, r.Unsent)
 	}
-	if r.Status.Complete() && !r.Plan && r.Pending+r.Unsent > 0 {
+	if r.Status.Complete() && !r.Plan && (r.Pending > 0 || r.Unsent > 0 && r.Canary == nil) {
 		return fmt.Errorf("completed with %d pending and %d unsent", r.Pending, r.Unsent)
 	}
 	return nil
@@ -166,6 +189,24 @@ func (r *Report) Apply(added, changed, refused, pending int) {
 	r.Unsent = r.ToSend - r.Delivered - refused - r.Pending
 }
 
+// TakeOver books contacts that were decided to be sent as unchanged: the account
+// has them already.
+func (r *Report) TakeOver(n int) {
+	r.Adopted = n
+	r.Unchanged += n
+	r.ToSend -= n
+	r.Unsent -= n
+}
+
+// EndPhases adds the last phase, which took what the others leave.
+func (r *Report) EndPhases(ended time.Time) {
+	rest := ended.Sub(r.StartedAt).Seconds()
+	for _, p := range r.Phases {
+		rest -= p.Seconds
+	}
+	r.Phases = append(r.Phases, PhaseTime{Phase: PhaseFinish, Seconds: max(0, rest)})
+}
+
 // DropUndecided takes the rows out of the report of a run that ended before
 // they were decided about: they have no bucket, and nothing was sent. A note
 // says how many there were.
@@ -185,9 +226,22 @@ func (r *Report) DropUndecided() {
 // run, never in Temporal.
 type Request struct {
 	Actor string `json:"actor"`
-	Yes   bool   `json:"yes"`  // answers the guard first-run, no other
-	Full  bool   `json:"full"` // sends unchanged contacts too
+	Yes   bool   `json:"yes"`             // answers the guard first-run, no other
+	Full  bool   `json:"full"`            // sends unchanged contacts too
+	Retry bool   `json:"retry,omitempty"` // sends contacts again that were turned down with the same data
+	// Adopt takes over an audience that carries the markers already: a sample is
+	// compared with the account, and all contacts are booked without being sent.
+	Adopt bool `json:"adopt,omitempty"`
+	// Limit and Only make the run a canary; Only is an address, sealed.
+	Limit int    `json:"limit,omitempty"`
+	Only  []byte `json:"only,omitempty"`
+	// Remove clears the markers of all contacts of the ledger and then removes
+	// the export; it is the id of the command that asked for it.
+	Remove string `json:"remove,omitempty"`
 }
+
+// IsCanary says that only a few contacts are to be sent.
+func (r *Request) IsCanary() bool { return r.Limit > 0 || len(r.Only) > 0 }
 
 // Control is what operators have decided about a run since it began.
 type Control struct {

@@ -25,7 +25,7 @@ type Entry struct {
 	Segments uint64 // the marker bits that it carries at Omnisend
 	State    State
 	SentAt   int64  // Unix seconds
-	Reason   string // of a refusal: a code, nothing personal
+	Reason   string // of a refusal: a code, nothing personal; or how it was confirmed without being sent
 }
 
 // appendEntry appends an entry to a shard.

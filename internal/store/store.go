@@ -76,6 +76,9 @@ type Catalogue interface {
 	// brand and of no others; ErrExists with the owner in a *MarkerTakenError
 	// when one belongs to another export.
 	ClaimMarkers(ctx context.Context, brand, export string, properties []string) error
+	// MarkerOwners returns the export that owns each custom property at the
+	// brand.
+	MarkerOwners(ctx context.Context, brand string) (map[string]string, error)
 }
 
 // MarkerTakenError says that a custom property has an owner already.
@@ -154,6 +157,7 @@ const (
 	BlobBatch   BlobKind = "batch"   // contacts of one batch; Seq is the batch
 	BlobTail    BlobKind = "tail"    // contacts of a batch that is not full yet
 	BlobSamples BlobKind = "samples" // what a plan shows
+	BlobStale   BlobKind = "stale"   // entries of the ledger to be removed at the end; Group is the shard
 )
 
 // Step is one step of progress in a run, stored whole or not at all.

@@ -30,6 +30,7 @@ func (s *session) exportCommands() *cli.Command {
 				&cli.StringSliceFlag{Name: "consent-value", Usage: "`VALUE` of the consent field that is consent, in place of true, 1, yes, subscribed; may be given several times"},
 				&cli.StringSliceFlag{Name: "opt-out-value", Usage: "`VALUE` of the consent field that is an opt-out, in place of unsubscribed, opted-out; may be given several times"},
 				&cli.StringFlag{Name: "leavers", Usage: "what happens to contacts that left: unmark or keep (`POLICY`)", DefaultText: "unmark"},
+				&cli.IntFlag{Name: "full-every", Usage: "send all contacts, changed or not, every `DAYS`: the account changes on its own side too", DefaultText: "never"},
 			},
 			do: s.exportAdd,
 		}),
@@ -43,17 +44,8 @@ func (s *session) exportCommands() *cli.Command {
 				return show(c, s, command.ExportShow, command.Named{Name: c.Args().First()}, exportPage)
 			},
 		}),
-		s.leaf("export", leaf{
-			name: "remove", args: "NAME", usage: "remove an export and what is remembered about its contacts",
-			detail:  "Markers that contacts carry at Omnisend stay there.",
-			example: "starter export remove spring",
-			do: func(c *cli.Context) error {
-				return show(c, s, command.ExportRemove, command.Named{Name: c.Args().First()}, func(p *page, a command.ExportAnswer) {
-					p.line("Removed the export %s", a.Name)
-					notes(p, a.Notes)
-				})
-			},
-		}),
+		s.editExportCommand(),
+		s.removeExportCommand(),
 	)
 }
 
@@ -73,7 +65,7 @@ func (s *session) exportAdd(c *cli.Context) error {
 		Name: c.Args().First(), Connection: c.String("connection"), Source: c.String("source"),
 		Segments: c.StringSlice("segment"), ID: c.String("id"), Mapping: contact.Mapping{},
 		Consent: contact.ConsentRule{Consent: c.StringSlice("consent-value"), OptOut: c.StringSlice("opt-out-value")},
-		Leavers: catalogue.LeaverPolicy(c.String("leavers")),
+		Leavers: catalogue.LeaverPolicy(c.String("leavers")), FullEvery: c.Int("full-every"),
 	}
 	for _, m := range c.StringSlice("map") {
 		name, field, ok := strings.Cut(m, "=")
@@ -136,7 +128,7 @@ func lastRun(p *page, r *command.RunAnswer) string {
 
 func exportPage(p *page, a command.ExportAnswer) {
 	p.fields("name", a.Name, "connection", or(a.Connection, "No connection"), "source", a.Source, "id", a.ID,
-		"leavers", string(a.Leavers), "consent values", strings.Join(a.Consent.Consent, ", "), "opt-out values", strings.Join(a.Consent.OptOut, ", "),
+		"leavers", string(a.Leavers), "full run", fullEvery(a.FullEvery), "consent values", strings.Join(a.Consent.Consent, ", "), "opt-out values", strings.Join(a.Consent.OptOut, ", "),
 		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "last run", lastRun(p, a.LastRun))
 	p.line("")
 	var rows [][]any
@@ -157,6 +149,14 @@ func exportPage(p *page, a command.ExportAnswer) {
 		p.line("")
 		notes(p, a.Notes)
 	}
+}
+
+// fullEvery says how often all contacts are sent; empty for never.
+func fullEvery(days int) string {
+	if days == 0 {
+		return ""
+	}
+	return "every " + plural(days, "day", "days")
 }
 
 func sortedGuards(e catalogue.Export) []catalogue.Guard {

@@ -52,7 +52,7 @@ func usage(format string, args ...any) error { return fail(command.ErrUsage, for
 // code is the exit code of a failure's class.
 func (f *failure) code() int {
 	switch f.class {
-	case command.ErrUsage:
+	case command.ErrUsage, command.ErrMarkers:
 		return exitUsage
 	case command.ErrNotAllowed:
 		return exitNotAllowed

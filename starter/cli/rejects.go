@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -27,6 +28,19 @@ func (s *session) rejectsCommand() *cli.Command {
 			&cli.BoolFlag{Name: "force", Usage: "replace the CSV file if there is one", DisableDefaultText: true},
 		},
 		do: s.runsRejects,
+	})
+}
+
+func (s *session) retryCommand() *cli.Command {
+	return s.leaf("runs", leaf{
+		name: "retry-rejects", args: whichRun, usage: "run an export again, and send what was refused before too",
+		detail: "A contact that Omnisend refused is sent again when its data changes. This run sends those too whose data is the\n" +
+			"same as before. " + whichRunDetail + "\n\n" + exitHelp,
+		example: "starter runs retry-rejects spring",
+		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true}},
+		do: func(c *cli.Context) error {
+			return s.beginRun(c, order{name: command.RunsRetry, args: ref(c), object: ref(c).Run})
+		},
 	})
 }
 
@@ -136,7 +150,7 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 	err = s.rejects(c.Context, which, func(p *command.RejectsPage) error {
 		for _, r := range p.Rejects {
 			n++
-			if err := out.Write([]string{r.Segment, row(r), r.ID, r.Email, r.Reason, strconv.FormatBool(r.Refused)}); err != nil {
+			if err := out.Write([]string{inert(r.Segment), row(r), inert(r.ID), inert(r.Email), inert(r.Reason), strconv.FormatBool(r.Refused)}); err != nil {
 				return err
 			}
 		}
@@ -150,6 +164,15 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 	}
 	s.say("%s of run %s written", plural(n, "reject", "rejects"), which.Run)
 	return nil
+}
+
+// inert keeps a spreadsheet from taking a value for a formula: such values get
+// an apostrophe in front.
+func inert(value string) string {
+	if value != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(value[0])) {
+		return "'" + value
+	}
+	return value
 }
 
 // private makes a file that only its owner may read: whole, or not at all.

@@ -1,12 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/command"
@@ -16,6 +15,7 @@ import (
 // report writes what is known of a run, for people.
 func report(p *page, a *command.RunAnswer) {
 	heading(p, a)
+	canary(p, a.Canary)
 	segments(p, a)
 	if a.Plan {
 		p.table([]string{"contacts", "to send", "new", "changed", "unchanged", "refused before", "leavers", "calls"},
@@ -33,11 +33,36 @@ func report(p *page, a *command.RunAnswer) {
 	if a.Plan {
 		plan(p, &a.Report)
 	}
+	phases(p, &a.Report)
 	if len(a.Notes) > 0 {
 		p.line("Notes:")
 		for _, n := range a.Notes {
 			p.line("  - %s", n)
 		}
+	}
+}
+
+// canary says that a run is not to be taken for a whole one.
+func canary(p *page, c *run.Canary) {
+	if c == nil {
+		return
+	}
+	whom := "at most " + plural(c.Limit, "contact", "contacts")
+	if c.Address {
+		whom = "one address alone"
+	}
+	p.line("This is a canary: it sends %s (chosen: %s), the rest counts as unsent, and leavers keep their markers", whom, count(c.Sends))
+	p.line("")
+}
+
+// phases says how long each phase took.
+func phases(p *page, r *run.Report) {
+	var parts []string
+	for _, t := range r.Phases {
+		parts = append(parts, fmt.Sprintf("%s %s", t.Phase, duration(time.Duration(t.Seconds*float64(time.Second)))))
+	}
+	if len(parts) > 0 {
+		p.line("Time by phase: %s", strings.Join(parts, ", "))
 	}
 }
 
@@ -106,28 +131,5 @@ func counts(p *page, title string, m map[string]int) {
 	})
 	for _, n := range names {
 		p.line("  %s  %s", n, count(m[n]))
-	}
-}
-
-// samples writes contacts as they would be sent.
-func samples(p *page, a *command.SamplesAnswer) {
-	for _, g := range []struct {
-		title string
-		items []json.RawMessage
-	}{
-		{"Samples of new contacts, as they would be sent", a.New},
-		{"Samples of changed contacts", a.Changed},
-		{"Samples of leavers, whose marker would be cleared", a.Leavers},
-	} {
-		if len(g.items) == 0 {
-			continue
-		}
-		p.line("%s:", g.title)
-		for _, item := range g.items {
-			var b bytes.Buffer
-			if json.Indent(&b, item, "  ", "  ") == nil {
-				p.line("  %s", b.String())
-			}
-		}
 	}
 }

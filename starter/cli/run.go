@@ -17,10 +17,13 @@ func (s *session) runCommand() *cli.Command {
 when a guard asks; on a terminal the question of a first run is asked here. Ctrl-C leaves the run going on.
 
 ` + exitHelp,
-		example: "starter run spring\nstarter run spring --yes --output json",
+		example: "starter run spring\nstarter run spring --only-email me@shop.example\nstarter run spring --limit 10 --yes\nstarter run spring --yes --output json",
 		flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer the guard first-run with yes; no other guard", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "full", Usage: "send contacts that have not changed too", DisableDefaultText: true},
+			&cli.IntFlag{Name: "limit", Usage: "a first real test: send at most `N` contacts; leavers keep their markers", DefaultText: "no limit"},
+			&cli.StringFlag{Name: "only-email", Usage: "a first real test: send nobody but this `ADDRESS`, which travels sealed; - reads it from standard input"},
+			&cli.BoolFlag{Name: "adopt", Usage: "send nothing: take over an audience that carries the markers at Omnisend already, after comparing 200 contacts", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true},
 		},
 		do: s.runExport,
@@ -40,8 +43,26 @@ func (s *session) planCommand() *cli.Command {
 }
 
 func (s *session) runExport(c *cli.Context) error {
-	args := command.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full")}
-	raw, err := s.call(c.Context, order{name: command.Run, args: args, object: args.Export})
+	args := command.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full"), Adopt: c.Bool("adopt"), Limit: c.Int("limit")}
+	if c.IsSet("limit") && args.Limit < 1 {
+		return usage("--limit %d is not at least 1", args.Limit)
+	}
+	do := order{name: command.Run, args: args, object: args.Export}
+	if c.IsSet("only-email") {
+		address, err := s.address(c.String("only-email"))
+		if err != nil {
+			return err
+		}
+		args.Only = true
+		do.args, do.secret = args, address
+	}
+	return s.beginRun(c, do)
+}
+
+// beginRun gives a command that begins a run, and waits for the run unless it
+// was told not to.
+func (s *session) beginRun(c *cli.Context, do order) error {
+	raw, err := s.call(c.Context, do)
 	if err != nil {
 		return err
 	}

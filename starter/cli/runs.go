@@ -62,6 +62,7 @@ func (s *session) runsCommands() *cli.Command {
 			do: s.steer(command.RunsCancel, "is being canceled; see how it ended with: starter runs show"),
 		}),
 		s.rejectsCommand(),
+		s.retryCommand(),
 	)
 }
 

@@ -181,7 +181,7 @@ func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool
 func (s *server) commandFailure(ctx context.Context, name string, err error) error {
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		switch app.Type() {
-		case command.ErrUsage, command.ErrNotFound, command.ErrExists, command.ErrConflict, command.ErrNotAllowed, command.ErrFailed:
+		case command.ErrUsage, command.ErrNotFound, command.ErrExists, command.ErrConflict, command.ErrNotAllowed, command.ErrFailed, command.ErrMarkers:
 			return fail(app.Type(), "%s", app.Message())
 		}
 		return fail(command.ErrFailed, "%q failed: %s", name, app.Message())

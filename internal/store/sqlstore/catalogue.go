@@ -30,7 +30,8 @@ var (
 	releaseMarkers = inTx(`DELETE FROM markers WHERE brand = $1 AND export = $2`)
 	claimMarker    = inTx(`INSERT INTO markers (brand, property, export) VALUES ($1, $2, $3)
 		ON CONFLICT (brand, property) DO NOTHING`)
-	markerOwner = inTx(`SELECT export FROM markers WHERE brand = $1 AND property = $2`)
+	selectOwners = reading(`SELECT property, export FROM markers WHERE brand = $1`)
+	markerOwner  = inTx(`SELECT export FROM markers WHERE brand = $1 AND property = $2`)
 )
 
 // CreateObject stores a new object.
@@ -166,6 +167,24 @@ func (s *Store) ClaimMarkers(ctx context.Context, brand, export string, properti
 		}
 		return nil
 	})
+}
+
+// MarkerOwners returns who owns each custom property at a brand.
+func (s *Store) MarkerOwners(ctx context.Context, brand string) (map[string]string, error) {
+	type owned struct{ property, export string }
+	all, err := list(ctx, s, selectOwners, func(row scanner) (owned, error) {
+		var o owned
+		err := row.Scan(&o.property, &o.export)
+		return o, err
+	}, brand)
+	if err != nil {
+		return nil, fmt.Errorf("listing the markers of the brand %s: %w", brand, err)
+	}
+	owners := make(map[string]string, len(all))
+	for _, o := range all {
+		owners[o.property] = o.export
+	}
+	return owners, nil
 }
 
 // notFound says in the store's words that there was no row.

@@ -155,6 +155,17 @@ var markerTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, f.ClaimMarkers(t.Context(), "b", "autumn", []string{"a", "z"}))
 		requireTaken(t, f.ClaimMarkers(t.Context(), "b", "autumn", []string{"s"}), "s", "summer")
 	},
+	"their owners can be told": func(t *testing.T, f fixture) {
+		owners, err := f.MarkerOwners(t.Context(), "b")
+		require.NoError(t, err)
+		require.Empty(t, owners)
+		require.NoError(t, f.ClaimMarkers(t.Context(), "b", "spring", []string{"m1", odd[3]}))
+		require.NoError(t, f.ClaimMarkers(t.Context(), "b", odd[2], []string{"m2"}))
+		require.NoError(t, f.ClaimMarkers(t.Context(), "other", "spring", []string{"m3"}))
+		owners, err = f.MarkerOwners(t.Context(), "b")
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"m1": "spring", odd[3]: "spring", "m2": odd[2]}, owners)
+	},
 	"odd names, repeated": func(t *testing.T, f fixture) {
 		require.NoError(t, f.ClaimMarkers(t.Context(), odd[3], odd[2], append(odd, odd...)))
 		for _, property := range odd {

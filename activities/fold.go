@@ -1,0 +1,213 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/spool"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// foldAtOnce is how many verdicts are gathered before the shards they belong
+// to are written: batches come in the order of shards, so that most shards are
+// written once.
+const foldAtOnce = 50_000
+
+// fold books the verdicts of a run's calls into its export's ledger. Repeating
+// it books the same again, which changes nothing.
+func (a *Activities) fold(ctx context.Context, j job) error {
+	calls, err := a.Store.SettledCalls(ctx, j.RunID)
+	if err != nil {
+		return err
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	// Another run may be reconciling the same one: two at once would each write
+	// the shards as they read them.
+	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
+		n, _, err := a.note(ctx, j.Export.Name)
+		if err != nil {
+			return err
+		}
+		if n == nil || n.ID != j.Ledger {
+			// The ledger was reset, or its export removed, since the run: what it
+			// learned belongs to no ledger, and its digests are of another key.
+			var origins []string
+			for _, c := range calls {
+				origins = append(origins, c.Origin)
+			}
+			return a.Store.MarkFolded(ctx, j.RunID, origins)
+		}
+		return a.foldCalls(ctx, j, calls)
+	})
+}
+
+func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call) error {
+	f := &folding{Activities: a, export: j.Export.Name}
+	var items []spool.BatchItem
+	var err error
+	batch := -1
+	for _, c := range calls {
+		if c.Batch != batch {
+			if items, err = a.batch(ctx, j.RunID, c.Batch); err != nil {
+				return err
+			}
+			batch = c.Batch
+		}
+		if items == nil { // expired: what became of its contacts cannot be booked any more
+			f.origins = append(f.origins, c.Origin)
+			continue
+		}
+		if c.First+c.Count > len(items) {
+			return fmt.Errorf("run %s: batch %d has %d contacts, a call of it %d", j.RunID, c.Batch, len(items), c.First+c.Count)
+		}
+		f.add(c, items)
+		f.origins = append(f.origins, c.Origin)
+		if f.count >= foldAtOnce {
+			if err := f.flush(ctx, j.RunID); err != nil {
+				return err
+			}
+		}
+	}
+	return f.flush(ctx, j.RunID)
+}
+
+// folding gathers verdicts by shard.
+type folding struct {
+	*Activities
+	export  string
+	note    string // kept with each confirmed entry as its reason; mostly empty
+	updates [contact.Shards][]update
+	count   int
+	origins []string
+}
+
+// update is one contact's verdict: its new entry, or that its marker is gone.
+type update struct {
+	spool.Entry
+	gone bool
+}
+
+// add takes in the verdict of one call.
+func (f *folding) add(c store.Call, items []spool.BatchItem) {
+	without := map[int]string{} // items that this call did not deliver, with the reason of a refusal
+	for _, i := range c.Verdict.Moved {
+		without[i] = ""
+	}
+	for _, r := range c.Verdict.Refused {
+		without[r.Item] = r.Reason
+	}
+	for i := c.First; i < c.First+c.Count; i++ {
+		item := items[i]
+		reason, undelivered := without[i]
+		if undelivered && (reason == "" || item.Kind == spool.Leaver) {
+			continue // what is known of it has not changed
+		}
+		u := update{gone: item.Kind == spool.Leaver, Entry: spool.Entry{Address: item.Address, Content: item.Content,
+			Email: item.Email, Segments: item.Segments, State: spool.Confirmed, SentAt: c.AnsweredAt.Unix(), Reason: f.note}}
+		if undelivered {
+			u.State, u.Reason = spool.Refused, reason
+		}
+		shard := contact.Shard(item.Address)
+		f.updates[shard] = append(f.updates[shard], u)
+		f.count++
+	}
+}
+
+func (f *folding) flush(ctx context.Context, runID string) error {
+	for shard, updates := range f.updates {
+		if len(updates) == 0 {
+			continue
+		}
+		if err := f.merge(ctx, shard, updates); err != nil {
+			return err
+		}
+		f.updates[shard] = nil // not kept for reuse: in the end that would be all contacts
+	}
+	if len(f.origins) > 0 {
+		if err := f.Store.MarkFolded(ctx, runID, f.origins); err != nil {
+			return err
+		}
+	}
+	f.count, f.origins = 0, f.origins[:0]
+	return nil
+}
+
+// merge writes one shard with its updates.
+func (f *folding) merge(ctx context.Context, shard int, updates []update) error {
+	old, err := f.ledgerData(ctx, f.export, shard)
+	if err != nil {
+		return err
+	}
+	refused := map[contact.Digest]*spool.Entry{}
+	var entries []spool.Entry
+	var removals []contact.Digest
+	for i := range updates {
+		switch u := &updates[i]; {
+		case u.gone:
+			removals = append(removals, u.Address)
+		case u.State == spool.Refused:
+			u.Segments = 0
+			refused[u.Address] = &u.Entry
+		}
+	}
+	if len(refused) > 0 {
+		// The account still has what was confirmed before the refusal.
+		for e, err := range spool.Entries(old) {
+			if err != nil {
+				return fmt.Errorf("ledger of %q, shard %d: %w", f.export, shard, err)
+			}
+			if u, ok := refused[e.Address]; ok {
+				u.Segments = e.Segments
+			}
+		}
+	}
+	for _, u := range updates {
+		if !u.gone {
+			entries = append(entries, u.Entry)
+		}
+	}
+	data, err := spool.MergeShard(old, entries, removals)
+	if err != nil {
+		return fmt.Errorf("ledger of %q, shard %d: %w", f.export, shard, err)
+	}
+	return f.saveShard(ctx, f.export, shard, data)
+}
+
+// saveShard writes one shard of a ledger; whoever calls it holds the ledger's
+// lease.
+func (a *Activities) saveShard(ctx context.Context, export string, shard int, data []byte) error {
+	sealed, err := a.Keyring.SealBlob(data, ledgerContext(export))
+	if err != nil {
+		return err
+	}
+	return a.Store.SaveLedgerShard(ctx, export, shard, sealed)
+}
+
+// removeEntries removes the chosen entries of a shard. Whoever calls it holds
+// the ledger's lease.
+func (a *Activities) removeEntries(ctx context.Context, export string, shard int, chosen func(spool.Entry) bool) error {
+	old, err := a.ledgerData(ctx, export, shard)
+	if err != nil {
+		return err
+	}
+	var removals []contact.Digest
+	for e, err := range spool.Entries(old) {
+		if err != nil {
+			return fmt.Errorf("ledger of %q, shard %d: %w", export, shard, err)
+		}
+		if chosen(e) {
+			removals = append(removals, e.Address)
+		}
+	}
+	if len(removals) == 0 {
+		return nil
+	}
+	data, err := spool.MergeShard(old, nil, removals)
+	if err != nil {
+		return fmt.Errorf("ledger of %q, shard %d: %w", export, shard, err)
+	}
+	return a.saveShard(ctx, export, shard, data)
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+// people is a segment of members with the numbers from to below to; those in
+// renamed have another name than before.
+func people(from, to int, renamed ...int) []byte {
+	var b strings.Builder
+	b.WriteString("CustomerId,Email,FirstName\n")
+	for n := from; n < to; n++ {
+		name := "Ann"
+		for _, r := range renamed {
+			if r == n {
+				name = "Zoe"
+			}
+		}
+		fmt.Fprintf(&b, "c%d,p%d@example.com,%s\n", n, n, name)
+	}
+	return []byte(b.String())
+}
+
+// refreshed is a shop with a small segment that a test knows by heart.
+func refreshed(t *testing.T) *shop {
+	t.Helper()
+	s := newShop(t, 1, sandbox.Options{Seed: 5})
+	s.replace(people(0, 300))
+	s.open(activities.Tuning{BatchSize: 50})
+	s.must("source", "add", "crm", "--kind", "files", "--path", "segments")
+	s.must("connection", "add", "Spring shop", "--api-key-file", s.path("key.txt"), "--agree", "--calls-per-minute", "0")
+	s.must("export", "add", "spring", "--connection", "Spring shop", "--source", "crm", "--segment", "spring_buyers",
+		"--id", "CustomerId", "--map", "email=Email", "--map", "first-name=FirstName")
+	return s
+}
+
+// marked counts the contacts that carry a marker.
+func (s *shop) marked(marker string) int {
+	n := 0
+	for _, c := range s.sandbox.Contacts(omnisendtest.Brand) {
+		if c.Properties[marker] == true {
+			n++
+		}
+	}
+	return n
+}
+
+// uploads counts POST /batches.
+func (s *shop) uploads() int { return s.sandbox.Stats(omnisendtest.Brand).Batches }
+
+// noted is run for a report that tells something in notes.
+func (s *shop) noted(want int, args ...string) run.Report {
+	s.t.Helper()
+	code, out, errs := s.starter(append(args, "--output", "json")...)
+	require.Equal(s.t, want, code, "%v: %s%s", args, out, errs)
+	var r run.Report
+	require.NoError(s.t, json.Unmarshal([]byte(out), &r))
+	require.NoError(s.t, r.Check())
+	return r
+}
+
+// change edits the export in the store.
+func (s *shop) change(edit func(*catalogue.Export)) {
+	s.t.Helper()
+	o, err := s.store.Object(s.t.Context(), string(catalogue.KindExport), "spring")
+	require.NoError(s.t, err)
+	var e catalogue.Export
+	require.NoError(s.t, json.Unmarshal(o.Body, &e))
+	edit(&e)
+	o.Body, err = json.Marshal(e)
+	require.NoError(s.t, err)
+	require.NoError(s.t, s.store.UpdateObject(s.t.Context(), o))
+}
+
+const marker = "segment_spring_buyers"
+
+// A first real test sends few, says that it was one, and leaves the whole
+// segment to the first run, which asks as if nothing had been sent.
+func TestCanary(t *testing.T) {
+	s := refreshed(t)
+	r := s.noted(4, "run", "spring", "--limit", "10")
+	require.Contains(t, r.Reason, "the first run would send 10 contacts")
+	s.must("runs", "cancel", "spring")
+	s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
+
+	r = s.noted(0, "run", "spring", "--limit", "10", "--yes")
+	require.Equal(t, run.Completed, r.Status)
+	require.Equal(t, &run.Canary{Limit: 10, Sends: 10}, r.Canary)
+	require.Equal(t, []int{300, 10, 290}, []int{r.Contacts, r.New, r.Unsent})
+	require.Equal(t, 10, s.marked(marker))
+
+	var unsent string
+	for n := range 300 {
+		unsent = fmt.Sprintf("p%d@example.com", n)
+		if _, there := s.sandbox.Contacts(omnisendtest.Brand)[unsent]; !there {
+			break
+		}
+	}
+	r = s.noted(0, "run", "spring", "--only-email", strings.ToUpper(unsent), "--yes")
+	require.Equal(t, []int{1, 10, 289}, []int{r.New, r.Unchanged, r.Unsent})
+	require.Equal(t, &run.Canary{Address: true, Sends: 1}, r.Canary)
+	require.Contains(t, s.sandbox.Contacts(omnisendtest.Brand), unsent)
+	r = s.noted(0, "run", "spring", "--only-email", "nobody@example.com", "--yes")
+	require.Zero(t, r.Delivered)
+	require.Contains(t, strings.Join(r.Notes, ""), "not among the contacts")
+
+	// Some leave before the first whole run: only a whole run looks at that.
+	s.replace(people(0, 295))
+	r = s.noted(4, "run", "spring")
+	require.Contains(t, r.Reason, "guard first-run")
+	require.NotContains(t, r.Reason, "shrunk")
+	s.must("runs", "approve", "spring", "--guard", "first-run")
+	s.eventually("the run completes", func() bool { return s.show().Status.Complete() })
+	require.Equal(t, 295, s.marked(marker))
+	require.NotContains(t, s.text("runs", "show", "spring"), "canary")
+}
+
+func (s *shop) text(args ...string) string {
+	s.t.Helper()
+	return s.must(args...)
+}
+
+// What a refresh does is told by its plan, and nothing else is sent.
+func TestPlanTellsWhatARefreshDoes(t *testing.T) {
+	s := refreshed(t)
+	s.run("--yes")
+	before := s.uploads()
+	_, r := s.run()
+	require.Equal(t, []int{300, 0, before}, []int{r.Unchanged, r.Calls, s.uploads()})
+	require.NotEmpty(t, r.Phases)
+	require.Equal(t, run.PhasePreflight, r.Phases[0].Phase)
+	require.Equal(t, run.PhaseFinish, r.Phases[len(r.Phases)-1].Phase)
+
+	s.replace(append(people(5, 302, 100, 101), "c999,not an address,Bob\n"...))
+	var plan struct {
+		run.Report
+		Samples command.SamplesAnswer
+	}
+	require.NoError(t, json.Unmarshal([]byte(s.must("plan", "spring", "--output", "json")), &plan))
+	require.Equal(t, []int{2, 2, 5, 1}, []int{plan.New, plan.Changed, plan.LeaversDue, plan.Invalid})
+	require.Len(t, plan.Samples.New, 2)
+	require.Len(t, plan.Samples.Changed, 2)
+	require.Equal(t, []string{"profile"}, plan.Samples.Changed[0].Differs)
+	require.Contains(t, string(plan.Samples.Changed[0].Contact), `"firstName":"Zoe"`)
+	require.Len(t, plan.Samples.Leavers, 3)
+	require.Equal(t, []command.Reject{{Segment: "spring_buyers", Row: 299, ID: "c999", Email: "not an address", Reason: "email_invalid"}}, plan.Samples.Invalid)
+	require.Equal(t, before, s.uploads(), "a plan sends nothing")
+
+	r = s.noted(3, "run", "spring")
+	require.Equal(t, []int{2, 2, 5}, []int{r.New, r.Changed, r.Leavers})
+	require.Equal(t, 297, s.marked(marker), "leavers lose exactly their marker")
+	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), 302)
+
+	// A renamed marker is cleared in the contact that sets the new one.
+	s.change(func(e *catalogue.Export) { e.Segments[0].Marker = "buyers" })
+	text := s.must("plan", "spring")
+	require.Contains(t, text, "the segments and markers have changed since the last complete run: that makes 297 of 297 contacts changed")
+	r = s.noted(3, "run", "spring")
+	require.Equal(t, []int{297, 0}, []int{r.Changed, r.Leavers})
+	require.Equal(t, []string{"segments and markers"}, r.NewRules)
+	require.Equal(t, []int{297, 0}, []int{s.marked("buyers"), s.marked(marker)})
+	r = s.noted(3, "run", "spring")
+	require.Equal(t, 297, r.Unchanged)
+	require.Empty(t, r.NewRules)
+
+	// A full run now and then is due by itself.
+	s.must("export", "edit", "spring", "--full-every", "30")
+	_, r = s.run()
+	require.Equal(t, 297, r.Unchanged, "the first run was a full one, today")
+	require.False(t, r.Full)
+}
+
+// Refused contacts wait for other data or for somebody who asks, and leave
+// nothing behind when they are gone from the segment.
+func TestRefusedContactsAreTriedAgain(t *testing.T) {
+	s := refreshed(t)
+	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{PoisonItems: []string{"p7@example.com", "p8@example.com"}}))
+	r := s.noted(3, "run", "spring", "--yes")
+	require.Equal(t, []int{298, 2}, []int{r.New, r.Refused})
+	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{}))
+	r = s.noted(3, "run", "spring")
+	require.Equal(t, []int{298, 2, 0}, []int{r.Unchanged, r.Refused, r.Calls})
+
+	s.replace(people(0, 300, 7))
+	r = s.noted(3, "run", "spring")
+	require.Equal(t, []int{1, 298, 1}, []int{r.New, r.Unchanged, r.Refused})
+	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{PoisonItems: []string{"p8@example.com"}}))
+	r = s.noted(3, "runs", "retry-rejects", "spring")
+	require.True(t, r.Retry)
+	require.Equal(t, []int{0, 299, 1, 1}, []int{r.New, r.Unchanged, r.Refused, r.Calls})
+
+	// It leaves: nothing is sent for it, and the ledger forgets it.
+	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{}))
+	without := strings.Replace(string(people(0, 300, 7)), "c8,p8@example.com,Ann\n", "", 1)
+	s.replace([]byte(without))
+	r = s.noted(0, "run", "spring")
+	require.Equal(t, []int{299, 0, 0}, []int{r.Unchanged, r.Leavers, r.Calls})
+	var reset command.ExportResetAnswer
+	require.NoError(t, json.Unmarshal([]byte(s.must("export", "edit", "spring", "--reset-ledger", "--output", "json")), &reset))
+	require.Equal(t, []int{299, 0}, []int{reset.Held.Contacts, reset.Held.Refused})
+
+	// The audience is there: it is taken over without sending anything.
+	before := s.uploads()
+	code, _, errs := s.starter("run", "spring")
+	require.Equal(t, 4, code, "it is like the first run: %s", errs)
+	s.must("runs", "cancel", "spring")
+	s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
+	r = s.noted(0, "run", "spring", "--adopt")
+	require.Equal(t, []int{299, 299, 0, before}, []int{r.Adopted, r.Unchanged, r.Unsent, s.uploads()})
+	code, _, errs = s.starter("run", "spring", "--adopt")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "holds 299 contacts already")
+	r = s.noted(0, "run", "spring")
+	require.Equal(t, []int{299, 0, before}, []int{r.Unchanged, r.Calls, s.uploads()})
+}
+
+// An audience of which too few carry the marker is not taken over, and an
+// export is removed with or without its markers.
+func TestForeignAudienceAndRemoval(t *testing.T) {
+	s := refreshed(t)
+	for n := range 300 {
+		c := sandbox.Contact{Email: fmt.Sprintf("p%d@example.com", n), Properties: map[string]any{}}
+		if n%10 > 0 {
+			c.Properties[marker] = true
+		}
+		s.sandbox.Seed(omnisendtest.Brand, c)
+	}
+	code, _, _ := s.starter("run", "spring", "--adopt")
+	require.Equal(t, 1, code)
+	r := s.show()
+	require.NoError(t, r.Check())
+	require.Equal(t, run.Failed, r.Status)
+	require.Contains(t, r.Reason, "of 200 sampled contacts carry the markers")
+	require.Equal(t, []int{0, 300, 0}, []int{r.Unchanged, r.Unsent, s.uploads()})
+
+	s.run("--yes")
+	require.Equal(t, 300, s.marked(marker))
+	code, _, errs := s.starter("export", "remove", "spring")
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "300 contacts carry markers")
+	r = s.noted(0, "export", "remove", "spring", "--markers", "clear")
+	require.Equal(t, 300, r.Leavers)
+	require.Zero(t, s.marked(marker))
+	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), 300)
+	require.Contains(t, s.must("export", "list"), "No exports yet")
+	require.Zero(t, s.sandbox.Stats(omnisendtest.Brand).Resubscribed)
+}

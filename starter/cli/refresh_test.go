@@ -1,0 +1,102 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/starter/cli"
+)
+
+// addressOf opens the address that came sealed with the nth command.
+func (b *bench) addressOf(n int) command.Address {
+	b.t.Helper()
+	r := b.server.requests[n]
+	data, err := b.keyring.OpenEnvelope(r.Sealed, command.Context(r.ID))
+	require.NoError(b.t, err)
+	var a command.Address
+	require.NoError(b.t, json.Unmarshal(data, &a))
+	return a
+}
+
+func TestOnlyEmailTravelsSealed(t *testing.T) {
+	for _, given := range []string{"me@shop.example", "-"} {
+		b := newBench(t)
+		b.options.In = strings.NewReader("me@shop.example\n")
+		canary := finished(run.CompletedWithRejects)
+		canary.Canary = &run.Canary{Address: true, Sends: 1}
+		b.answers(started, canary)
+		require.Equal(t, 3, b.run("run", "spring", "--only-email", given), b.err.String())
+		require.Equal(t, command.RunArgs{Export: "spring", Only: true}, args[command.RunArgs](b, 0))
+		require.Equal(t, "me@shop.example", b.addressOf(0).Email)
+		require.NotContains(t, string(encode(t, b.server.requests))+strings.Join(b.server.summaries, ""), "shop.example")
+		require.Contains(t, b.out.String(), "This is a canary: it sends one address alone (chosen: 1)")
+	}
+}
+
+func TestPlanShowsSamplesOfEachKind(t *testing.T) {
+	b := newBench(t)
+	plan := finished(run.Completed)
+	plan.Plan = true
+	plan.Phases = []run.PhaseTime{{Phase: run.PhasePreflight, Seconds: 2}, {Phase: run.PhaseCollect, Seconds: 65}}
+	found := command.SamplesAnswer{
+		New:     []json.RawMessage{json.RawMessage(`{"city":"Łódź"}`)},
+		Changed: []command.ChangedSample{{Differs: []string{"profile", "consent"}, Contact: json.RawMessage(`{"city":"Oslo"}`)}},
+		Leavers: []json.RawMessage{json.RawMessage(`{"customProperties":{"m":""}}`)},
+		Invalid: []command.Reject{{Reason: "email_invalid", Segment: "buyers", Row: 7, ID: "C7", Email: "x@"}},
+	}
+	b.answers(started, plan, sealedAnswer{found})
+	require.Equal(t, 0, b.run("plan", "spring"), b.err.String())
+	for _, want := range []string{"Łódź", "differs in: profile, consent", "Oslo", "whose marker would be cleared", "email_invalid", "C7",
+		"Time by phase: preflight 2 s, collect 1 min 5 s"} {
+		require.Contains(t, b.out.String(), want)
+	}
+}
+
+func TestRemovingAnExportAsksWhatBecomesOfItsMarkers(t *testing.T) {
+	b := newBench(t)
+	asks := cli.Fail(command.ErrMarkers, "300 contacts carry markers")
+	b.answers(asks)
+	require.Equal(t, 2, b.run("export", "remove", "spring"))
+	require.Contains(t, b.err.String(), "300 contacts carry markers")
+
+	for answers, want := range map[string]string{"y\n": "clear", "n\ny\n": "keep", "n\nn\n": ""} {
+		b := newBench(t)
+		b.terminal(answers)
+		if want == "clear" {
+			b.answers(asks, command.ExportRemoved{Run: &started}, finished(run.Completed))
+		} else {
+			b.answers(asks, command.ExportRemoved{})
+		}
+		code := b.run("export", "remove", "spring")
+		require.Contains(t, b.err.String(), "300 contacts carry markers")
+		if want == "" {
+			require.Equal(t, 2, code)
+			require.Equal(t, []string{"export remove"}, b.names())
+			continue
+		}
+		require.Equal(t, 0, code, b.err.String())
+		require.Equal(t, want, args[command.ExportRemoveArgs](b, 1).Markers)
+	}
+}
+
+// A value that a spreadsheet would take for a formula is made harmless.
+func TestRejectsFileHoldsNoFormula(t *testing.T) {
+	b := newBench(t)
+	file := filepath.Join(t.TempDir(), "rejects.csv")
+	b.answers(finished(run.Completed), sealedAnswer{command.RejectsPage{Kept: 2, Total: 2, Rejects: []command.Reject{
+		{Segment: "buyers", Row: 7, ID: "=cmd|'/c calc'!A1", Email: "+a@example.com", Reason: "email_invalid"},
+		{Segment: "buyers", Row: 8, ID: "-1", Email: "@SUM(1)", Reason: "email_invalid"},
+	}}})
+	require.Equal(t, 0, b.run("runs", "rejects", "spring", "--csv", file), b.err.String())
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "segment,row,id,email,reason,refused\nbuyers,7,'=cmd|'/c calc'!A1,'+a@example.com,email_invalid,false\n"+
+		"buyers,8,'-1,'@SUM(1),email_invalid,false\n", string(content))
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+func (s *session) removeExportCommand() *cli.Command {
+	return s.leaf("export", leaf{
+		name: "remove", args: "NAME", usage: "remove an export and what is remembered about its contacts",
+		detail: "Where contacts carry markers of the export at Omnisend it asks what becomes of them: keep leaves them there,\n" +
+			"clear has a run clear them first, which takes calls, and removes the export then.",
+		example: "starter export remove spring --markers clear",
+		flags: []cli.Flag{
+			&cli.StringFlag{Name: "markers", Usage: "what becomes of the markers at Omnisend: keep or clear (`WHAT`)"},
+			&cli.BoolFlag{Name: "detach", Usage: "do not wait for the run that clears them", DisableDefaultText: true},
+		},
+		do: s.removeExport,
+	})
+}
+
+func (s *session) removeExport(c *cli.Context) error {
+	args := command.ExportRemoveArgs{Named: command.Named{Name: c.Args().First()}, Markers: c.String("markers")}
+	switch args.Markers {
+	case "", command.MarkersKeep, command.MarkersClear:
+	default:
+		return usage("--markers %q is neither keep nor clear", args.Markers)
+	}
+	do := order{name: command.ExportRemove, args: args, object: args.Name}
+	raw, err := s.call(c.Context, do)
+	if args.Markers == "" && isClass(err, command.ErrMarkers) && s.o.InTerminal && s.o.ErrTerminal {
+		if args.Markers, err = s.askMarkers(c, err); err != nil {
+			return err
+		}
+		do.args = args
+		raw, err = s.call(c.Context, do)
+	}
+	if err != nil {
+		return err
+	}
+	var a command.ExportRemoved
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	if a.Run == nil || c.Bool("detach") {
+		return s.print(raw, func(p *page) {
+			if a.Run == nil {
+				p.line("Removed the export %s", a.Name)
+			} else {
+				p.line("Run %s has begun (workflow %s); watch it with: starter runs watch %s", a.Run.RunID, a.Run.WorkflowID, a.Run.RunID)
+			}
+			notes(p, a.Notes)
+		})
+	}
+	s.sayBegun("run", *a.Run)
+	return s.waitAndReport(c, *a.Run)
+}
+
+// askMarkers asks what becomes of the markers; the question is the refusal that
+// told their number.
+func (s *session) askMarkers(c *cli.Context, question error) (string, error) {
+	s.say("%v", question)
+	clearing, err := s.ask(c.Context, "Clear them?")
+	if err != nil {
+		return "", err
+	}
+	if clearing {
+		return command.MarkersClear, nil
+	}
+	leave, err := s.ask(c.Context, "Leave them there and remove the export?")
+	if err != nil {
+		return "", err
+	}
+	if !leave {
+		return "", fail(command.ErrMarkers, "nothing was removed")
+	}
+	return command.MarkersKeep, nil
+}
