@@ -51,7 +51,8 @@ var (
 // exportInput is how a run's workflow is begun: workflows.ExportInput has more
 // fields, which the workflow itself fills in.
 type exportInput struct {
-	RunID string `json:"run_id"`
+	RunID  string `json:"run_id"`
+	Ticket []byte `json:"ticket"`
 }
 
 func (a *Activities) run(ctx context.Context, c caller, args command.RunArgs) (any, error) {
@@ -138,7 +139,7 @@ func (a *Activities) begin(ctx context.Context, c caller, export string, request
 		return nil, err
 	}
 	report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Queued, Phase: run.PhasePreflight,
-		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, Actor: c.Name, StartedAt: now}
+		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: now}
 	err = a.Store.CreateRun(ctx, store.Run{ID: id, Export: e.Name, Connection: conn.Name, Brand: conn.BrandID, Plan: plan,
 		Status: string(run.Queued), Report: encode(report), Request: encode(request)})
 	if err != nil && !errors.Is(err, store.ErrExists) {
@@ -152,7 +153,11 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 	if plan {
 		what = "Plan of"
 	}
-	_, err := a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	ticket, err := a.ticket(runTicket(id, e.Name, plan)...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       workflow,
 		TaskQueue:                                command.TaskQueue,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -161,7 +166,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 		StaticSummary:                            fmt.Sprintf("%s %s over %s", what, e.Name, e.Connection),
 		TypedSearchAttributes: temporal.NewSearchAttributes(ExportNameAttribute.ValueSet(e.Name),
 			ConnectionAttribute.ValueSet(e.Connection), StatusAttribute.ValueSet(string(run.Running))),
-	}, ExportWorkflowType, exportInput{RunID: id})
+	}, ExportWorkflowType, exportInput{RunID: id, Ticket: ticket})
 	if _, running := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); running {
 		r, err := a.Store.Run(ctx, id)
 		if err != nil {
@@ -200,6 +205,11 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	request, err := decode[run.Request](r.Request)
+	if err != nil {
+		return nil, err
+	}
+	report.Actor = request.Actor // which the report has not on its way through Temporal
 	report.Export, report.RunID, report.Plan, report.Status = r.Export, r.ID, r.Plan, run.Status(r.Status)
 	if !r.EndedAt.IsZero() {
 		report.EndedAt = &r.EndedAt

@@ -16,10 +16,8 @@ import (
 
 // PreflightInput takes a run up.
 type PreflightInput struct {
-	RunID string `json:"run_id"`
-	// Execution is the first run id of the workflow execution: the same one may
-	// take the run up again, no other may.
-	Execution string `json:"execution"`
+	RunID  string `json:"run_id"`
+	Ticket []byte `json:"ticket"`
 }
 
 // PreflightResult is the run's report as it begins.
@@ -33,12 +31,7 @@ type PreflightResult struct {
 // worker allowed this run, that the connection is usable and bound to the same
 // brand, that every segment has the mapped fields. It may be repeated.
 func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*PreflightResult, error) {
-	r, err := a.Store.StartRun(ctx, in.RunID, in.Execution)
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists) {
-		return &PreflightResult{Report: &run.Report{RunID: in.RunID}, Halt: &Halt{Kind: HaltFail,
-			Reason: "this run was not begun by a worker's permission: " + err.Error(),
-			Action: "begin runs with: starter run EXPORT"}}, nil
-	}
+	r, err := a.takeUp(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +40,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 		return nil, err
 	}
 	result := &PreflightResult{Connection: r.Connection, Report: &run.Report{
-		Export: r.Export, RunID: r.ID, Plan: r.Plan, Actor: request.Actor, AnsweredYes: request.Yes,
+		Export: r.Export, RunID: r.ID, Plan: r.Plan, AnsweredYes: request.Yes, // not the actor: who somebody is does not pass through Temporal
 		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: r.StartedAt,
 	}}
 	j := job{RunID: r.ID, Request: request, Began: r.StartedAt}
@@ -61,6 +54,31 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 		return result, nil
 	}
 	return result, a.Store.CommitStep(ctx, store.Step{Run: r.ID, Name: jobState, State: encode(j)})
+}
+
+// takeUp makes the workflow the run's own if it brings the run's ticket and is
+// the one that the ticket names. The same workflow may take it up again, no
+// other may.
+func (a *Activities) takeUp(ctx context.Context, in PreflightInput) (store.Run, error) {
+	r, err := a.Store.Run(ctx, in.RunID)
+	if errors.Is(err, store.ErrNotFound) {
+		return r, errNotBegun()
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := a.checkTicket(in.Ticket, runTicket(r.ID, r.Export, r.Plan)...); err != nil {
+		return r, err
+	}
+	e := executionOf(ctx)
+	if e.workflow != WorkflowID(r.Export, r.Plan) {
+		return r, errNotBegun()
+	}
+	r, err = a.Store.StartRun(ctx, in.RunID, e.first)
+	if errors.Is(err, store.ErrExists) {
+		return r, errNotBegun()
+	}
+	return r, err
 }
 
 // check fills the job in and says what stands in its way.

@@ -21,6 +21,8 @@ const Expiry = 6 * 24 * time.Hour
 // as new.
 type ExportInput struct {
 	RunID string `json:"run_id"`
+	// Ticket is the worker's permission for this workflow to take the run up.
+	Ticket []byte `json:"ticket,omitempty"`
 	// Window is how many batches are on their way at once; 0 is 4.
 	Window int `json:"window,omitempty"`
 	// MaxEvents is the length of history after which the run continues as new;
@@ -138,7 +140,7 @@ func (e *exporter) preflight(_, work workflow.Context) (ending, bool) {
 	for {
 		var result activities.PreflightResult
 		err := workflow.ExecuteActivity(short(work, "check the key, the brand, the fields"), acts.Preflight,
-			activities.PreflightInput{RunID: e.in.RunID, Execution: workflow.GetInfo(work).FirstRunID}).Get(work, &result)
+			activities.PreflightInput{RunID: e.in.RunID, Ticket: e.in.Ticket}).Get(work, &result)
 		if err != nil {
 			return e.ended(err), false
 		}

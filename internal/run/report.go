@@ -120,7 +120,7 @@ type Report struct {
 	NewRules       []string       `json:"new_rules,omitempty"`  // what of the export's rules changed since the last complete run
 	Removes        bool           `json:"removes,omitempty"`    // clears all markers, then removes the export
 	Phases         []PhaseTime    `json:"phases,omitempty"`     // that are over
-	Actor          string         `json:"actor"`
+	Actor          string         `json:"actor,omitempty"`      // filled in for whoever asks a worker; empty in Temporal
 	StartedAt      time.Time      `json:"started_at"`
 	EndedAt        *time.Time     `json:"ended_at,omitempty"`
 }

@@ -23,6 +23,7 @@ const (
 	kindBlob     = "segment-export/blob/1"
 	kindKey      = "segment-export/key/1"
 	kindCheck    = "segment-export/check/1"
+	kindTicket   = "segment-export/ticket/1"
 	kindEnvelope = "segment-export/envelope/1"
 )
 
@@ -82,6 +83,19 @@ func (k *Keyring) OpenCheck(check []byte) error {
 		return fmt.Errorf("%s (id %s): %w", k.path, k.ID(), ErrWrongKeyring)
 	}
 	return nil
+}
+
+// Ticket makes a permission for what the context says, which nobody without the
+// keyring can make.
+func (k *Keyring) Ticket(context string) ([]byte, error) {
+	return k.seal(nil, kindTicket, context)
+}
+
+// CheckTicket tells with ErrCannotOpen that a ticket is not one of Ticket's for
+// the very same context.
+func (k *Keyring) CheckTicket(ticket []byte, context string) error {
+	_, err := k.open(ticket, kindTicket, context)
+	return err
 }
 
 func (k *Keyring) seal(plaintext []byte, kind, context string) ([]byte, error) {

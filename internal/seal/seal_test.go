@@ -199,3 +199,18 @@ func BenchmarkSeal(b *testing.B) {
 		_, _ = k.Seal([]byte(secret), "export/spring")
 	}
 }
+
+func TestTicketsAreForOneContext(t *testing.T) {
+	k := newKeyring(t)
+	ticket, err := k.Ticket("run 1")
+	require.NoError(t, err)
+	require.NoError(t, k.CheckTicket(ticket, "run 1"))
+	require.ErrorIs(t, k.CheckTicket(ticket, "run 2"), seal.ErrCannotOpen)
+	require.ErrorIs(t, newKeyring(t).CheckTicket(ticket, "run 1"), seal.ErrCannotOpen)
+	require.ErrorIs(t, k.CheckTicket(nil, "run 1"), seal.ErrCannotOpen)
+	value, err := k.Seal(nil, "run 1") // another kind
+	require.NoError(t, err)
+	require.ErrorIs(t, k.CheckTicket(value, "run 1"), seal.ErrCannotOpen)
+	require.NoError(t, k.Rotate())
+	require.NoError(t, k.CheckTicket(ticket, "run 1"), "a run that began before a rotation goes on")
+}

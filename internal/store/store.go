@@ -100,6 +100,7 @@ type Run struct {
 	Plan       bool            // a plan never sends
 	Status     string          // run.Status
 	Started    bool            // a workflow has taken it up: no second one may
+	StartedBy  string          // that workflow's execution; set by StartRun
 	CreatedAt  time.Time       // set by CreateRun
 	StartedAt  time.Time       // zero until taken up
 	EndedAt    time.Time       // zero until ended

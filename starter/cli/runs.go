@@ -119,7 +119,9 @@ func (s *session) current(ctx context.Context, raw json.RawMessage, a *command.R
 	if err != nil || p.RunID != a.RunID || p.Export != a.Export {
 		return raw, ctx.Err()
 	}
+	actor := a.Actor // whom the run itself does not tell
 	a.Report = p.Report
+	a.Actor = actor
 	return json.Marshal(a)
 }
 

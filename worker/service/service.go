@@ -104,7 +104,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		// Otherwise the SDK passes a heartbeat on every 8 s, which leaves 2 s to
 		// the timeout on a busy machine.
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
-		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}},
+		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Admission(s.activities)},
 		OnFatalError: func(err error) {
 			s.fatal.Store(&err)
 			s.log.Error("Temporal refused this worker for good; it does nothing any more", "error", err)

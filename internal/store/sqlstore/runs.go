@@ -69,10 +69,10 @@ func (s *Store) StartRun(ctx context.Context, id, workflowRun string) (store.Run
 		if err != nil {
 			return notFound(err)
 		}
-		if found.startedBy != workflowRun {
+		if found.StartedBy != workflowRun {
 			return fmt.Errorf("another workflow execution took it up: %w", store.ErrExists)
 		}
-		run = found.Run
+		run = found
 		return nil
 	})
 	return run, err
@@ -84,7 +84,7 @@ func (s *Store) Run(ctx context.Context, id string) (store.Run, error) {
 	if err != nil {
 		return store.Run{}, fmt.Errorf("reading the run %s: %w", id, notFound(err))
 	}
-	return found.Run, nil
+	return found, nil
 }
 
 // SaveRun replaces a run's status and report.
@@ -134,11 +134,7 @@ func (s *Store) ListRuns(ctx context.Context, f store.RunFilter) ([]store.Run, e
 	if err != nil {
 		return nil, fmt.Errorf("listing runs: %w", err)
 	}
-	runs := make([]store.Run, len(found))
-	for i := range found {
-		runs[i] = found[i].Run
-	}
-	return runs, nil
+	return found, nil
 }
 
 func limited(limit int) int {
@@ -148,19 +144,13 @@ func limited(limit int) int {
 	return limit
 }
 
-type runRow struct {
-	store.Run
-
-	startedBy string
-}
-
-func scanRun(row scanner) (runRow, error) {
-	var r runRow
+func scanRun(row scanner) (store.Run, error) {
+	var r store.Run
 	var plan, created, started, ended int64
 	var report, request, control blob
-	err := row.Scan(&r.ID, &r.Export, &r.Connection, &r.Brand, &plan, &r.Status, &r.startedBy, &created, &started, &ended,
+	err := row.Scan(&r.ID, &r.Export, &r.Connection, &r.Brand, &plan, &r.Status, &r.StartedBy, &created, &started, &ended,
 		&report, &request, &control)
-	r.Plan, r.Started = plan != 0, r.startedBy != ""
+	r.Plan, r.Started = plan != 0, r.StartedBy != ""
 	r.CreatedAt, r.StartedAt, r.EndedAt = fromMicros(created), fromMicros(started), fromMicros(ended)
 	r.Report, r.Request, r.Control = json.RawMessage(report), json.RawMessage(request), json.RawMessage(control)
 	return r, err

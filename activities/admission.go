@@ -1,0 +1,152 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// Anybody who may use the namespace can start any workflow and any activity
+// that this worker knows, with any input. So no input is believed:
+//
+//   - the activities in ungated find out by themselves whether they may;
+//   - every other activity works on a run, and is carried out only for the
+//     workflow execution that took that run up, which needs a worker's ticket.
+
+// ungated are the activities that need not belong to a run, with what they
+// check instead.
+var ungated = map[string]string{
+	"Command":   "who gives the command",
+	"Preflight": "the run's ticket",
+}
+
+// ofRun is the input of an activity that works on a run.
+type ofRun interface{ run() string }
+
+func (in RunInput) run() string     { return in.RunID }
+func (in RecordInput) run() string  { return in.RunID }
+func (in CollectInput) run() string { return in.RunID }
+func (in DecideInput) run() string  { return in.RunID }
+func (in UploadInput) run() string  { return in.RunID }
+func (in SweepInput) run() string   { return in.RunID }
+func (in FinishInput) run() string  { return in.RunID }
+
+// notBegun is why something is not carried out for a workflow.
+const notBegun = "this run was not begun with a worker's permission; begin runs with: starter run EXPORT"
+
+// errNotBegun ends whatever asked for good.
+func errNotBegun() error { return temporal.NewNonRetryableApplicationError(notBegun, ErrorFail, nil) }
+
+// Admission returns the interceptor that lets activities through to a. Every worker
+// has it.
+func Admission(a *Activities) interceptor.WorkerInterceptor { return &admission{activities: a} }
+
+type admission struct {
+	interceptor.WorkerInterceptorBase
+	activities *Activities
+	firsts     sync.Map // the first run of each workflow run, by run id: it never changes
+}
+
+// InterceptActivity asks before an activity.
+func (g *admission) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &admitted{admission: g}
+	i.Next = next
+	return i
+}
+
+type admitted struct {
+	interceptor.ActivityInboundInterceptorBase
+	admission *admission
+}
+
+// ExecuteActivity carries an activity out if it may be.
+func (i *admitted) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	info := activity.GetInfo(ctx)
+	if info.WorkflowExecution.RunID == "" { // an activity without a workflow
+		return nil, errNotBegun()
+	}
+	first, err := i.admission.first(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithValue(ctx, executionKey{}, execution{workflow: info.WorkflowExecution.ID, first: first})
+	if _, ok := ungated[info.ActivityType.Name]; !ok {
+		if err := i.admission.admit(ctx, in.Args); err != nil {
+			return nil, err
+		}
+	}
+	return i.Next.ExecuteActivity(ctx, in)
+}
+
+// admit refuses an activity whose workflow has not taken the run up.
+func (g *admission) admit(ctx context.Context, args []any) error {
+	var of ofRun
+	if len(args) == 1 {
+		of, _ = args[0].(ofRun)
+	}
+	if of == nil {
+		return errNotBegun()
+	}
+	r, err := g.activities.Store.Run(ctx, of.run())
+	if errors.Is(err, store.ErrNotFound) {
+		return errNotBegun()
+	}
+	if err != nil {
+		return err
+	}
+	if e := executionOf(ctx); r.StartedBy == "" || r.StartedBy != e.first || e.workflow != WorkflowID(r.Export, r.Plan) {
+		return errNotBegun()
+	}
+	return nil
+}
+
+// first returns the run with which a workflow execution began: continuing as
+// new makes further ones.
+func (g *admission) first(ctx context.Context, workflow, run string) (string, error) {
+	if first, ok := g.firsts.Load(run); ok {
+		return first.(string), nil
+	}
+	first, err := firstRun(ctx, g.activities.Temporal, workflow, run)
+	if err != nil {
+		return "", fmt.Errorf("who began the workflow: %w", err)
+	}
+	g.firsts.Store(run, first)
+	return first, nil
+}
+
+// firstRun reads it from the event that every history begins with.
+func firstRun(ctx context.Context, c client.Client, workflow, run string) (string, error) {
+	d, err := c.DescribeWorkflowExecution(ctx, workflow, run)
+	if err != nil {
+		return "", err
+	}
+	if first := d.GetWorkflowExecutionInfo().GetFirstRunId(); first != "" {
+		return first, nil
+	}
+	// A server of an older release does not say.
+	event, err := c.GetWorkflowHistory(ctx, workflow, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+	if err != nil {
+		return "", err
+	}
+	return event.GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId(), nil
+}
+
+// execution is the workflow that an activity is carried out for, as Temporal
+// has it.
+type execution struct{ workflow, first string }
+
+type executionKey struct{}
+
+func executionOf(ctx context.Context) execution {
+	e, _ := ctx.Value(executionKey{}).(execution)
+	return e
+}
