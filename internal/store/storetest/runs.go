@@ -24,7 +24,7 @@ var runTests = map[string]func(t *testing.T, f fixture){
 		f.clock.Advance(time.Second)
 		got, err := f.StartRun(t.Context(), "r1", "execution")
 		require.NoError(t, err)
-		want.Started, want.StartedAt = true, f.clock.Now()
+		want.Started, want.StartedBy, want.StartedAt = true, "execution", f.clock.Now()
 		require.Equal(t, want, got)
 		requireRun(t, f, want)
 
