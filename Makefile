@@ -2,11 +2,12 @@
 
 GOLANGCI_VERSION      := v2.15.0
 WORKFLOWCHECK_VERSION := v0.6.0
+AZURITE_VERSION       := 3.35.0
 TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
 
-.PHONY: help build demo dev test lint bench soak generate clean
+.PHONY: help build demo dev tools test lint bench soak generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -21,7 +22,13 @@ demo: build ## export the example segment into the sandbox, from nothing to the 
 dev: build ## keep everything running on this machine, with the sandbox in place of Omnisend
 	bin/standalone --sandbox --data-dir data --files-root .
 
-test: ## all tests; RACE=-race adds the detector, as CI does
+tools: $(TOOLS)/azurite ## install what tests need besides Debian's packages: Azurite, with Node.js's npm
+
+$(TOOLS)/azurite:
+	npm install --prefix $@.new --no-audit --no-fund --loglevel error azurite@$(AZURITE_VERSION)
+	mv $@.new $@
+
+test: tools ## all tests; RACE=-race adds the detector, as CI does
 	go test $(RACE) ./...
 
 lint: $(TOOLS)/golangci-lint $(TOOLS)/workflowcheck ## golangci-lint, the workflow determinism check, and what must not be linked

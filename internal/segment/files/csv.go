@@ -99,6 +99,8 @@ func columnsOf(where string, columns, fields []string) ([]int, error) {
 
 func (r *csvRows) position() position { return r.at }
 
+func (*csvRows) close() {}
+
 func (r *csvRows) next() (segment.Row, error) {
 	r.src.limit = r.at.offset + maxRecord + r.buf
 	r.src.since = r.at.offset

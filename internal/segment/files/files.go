@@ -12,6 +12,18 @@
 // with a lone quote inside an unquoted field is a Row with a Problem; what makes
 // it doubtful where rows begin and end is an ErrMalformed for the whole file.
 //
+// A Parquet file's values are read as the text that a CSV file would have: null
+// is empty, dates and times are ISO 8601, decimals have a point, booleans are
+// true and false. Columns with lists or structures are not offered.
+//
+// In the layout of Customer Insights each table of an export's model.json is a
+// segment, read from EXPORT/TABLE/yyyy/MM/dd/HHmm/TABLE_NUMBER.csv (or .csv.gz)
+// in the order of the numbers. The newest run is read of which all files are
+// there that model.json names; or, where model.json does not name it, all
+// numbers from the first to the last, and nothing was written for ten minutes.
+// Columns, delimiter, quotes and encoding are what model.json says, by default
+// no header, commas, CSV's quotes, UTF-8.
+//
 // A segment is read from a set of files that is fixed when the read begins:
 // name, size and ETag (in a folder: time and inode) of each, and how they are
 // to be read. A cursor names that set by its digest, and the place in it: a
@@ -24,6 +36,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
@@ -33,6 +46,7 @@ import (
 type Source struct {
 	tree   tree.Tree
 	config Config
+	now    func() time.Time
 }
 
 var _ segment.Source = (*Source)(nil)
@@ -48,21 +62,28 @@ func New(root *os.Root, config Config, secret []byte) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{tree: t, config: config}, nil
+	return &Source{tree: t, config: config, now: time.Now}, nil
 }
 
 // Segments lists what there is, with its size and without its fields.
 func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
+	e, err := s.export(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e != nil {
+		return e.segments(), nil
+	}
 	return s.plainSegments(ctx)
 }
 
 // Describe reads a segment's field names.
 func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error) {
-	set, err := s.find(ctx, name)
+	set, err := s.find(ctx, name, "")
 	if err != nil {
 		return segment.Info{}, err
 	}
-	info := segment.Info{Name: name, Bytes: set.bytes()}
+	info := segment.Info{Name: name, Bytes: set.bytes(), RefreshedAt: runTime(set.run)}
 	info.Fields, err = s.fields(ctx, set)
 	return info, err
 }
@@ -77,7 +98,7 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 			return nil, fmt.Errorf("%s: %w", s.tree.Place(name), segment.ErrChanged)
 		}
 	}
-	set, err := s.find(ctx, name)
+	set, err := s.find(ctx, name, from.run)
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +118,20 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 	return r, nil
 }
 
-func (s *Source) find(ctx context.Context, name string) (set, error) {
+// find fixes the files of a segment; of the run given, where runs there are.
+func (s *Source) find(ctx context.Context, name, run string) (set, error) {
 	if err := ctx.Err(); err != nil {
 		return set{}, err
+	}
+	if err := checkName(name); err != nil {
+		return set{}, err
+	}
+	e, err := s.export(ctx)
+	if err != nil {
+		return set{}, err
+	}
+	if e != nil {
+		return s.exportSet(ctx, e, name, run)
 	}
 	return s.plainSet(ctx, name)
 }

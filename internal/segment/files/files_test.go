@@ -20,6 +20,7 @@ import (
 
 // folder is a files root with a source in it.
 type folder struct {
+	root   *os.Root
 	dir    string
 	source *Source
 }
@@ -32,6 +33,7 @@ func newFolder(t testing.TB) *folder {
 	root, err := os.OpenRoot(base)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, root.Close()) })
+	f.root = root
 	f.source, err = New(root, Config{Path: "segments"}, nil)
 	require.NoError(t, err)
 	return f
@@ -40,24 +42,10 @@ func newFolder(t testing.TB) *folder {
 // write puts a file in place as a careful program does: beside, then renamed.
 func (f *folder) write(t testing.TB, name, content string) {
 	t.Helper()
-	path := filepath.Join(f.dir, name+".csv")
+	path := filepath.Join(f.dir, filepath.FromSlash(name))
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	require.NoError(t, os.WriteFile(path+".new", []byte(content), 0o600))
 	require.NoError(t, os.Rename(path+".new", path))
-}
-
-func (f *folder) Source() segment.Source { return f.source }
-
-func (f *folder) Put(t *testing.T, name string, table segmenttest.Table) {
-	t.Helper()
-	var b strings.Builder
-	w := csv.NewWriter(&b)
-	require.NoError(t, w.Write(table.Fields))
-	require.NoError(t, w.WriteAll(table.Rows))
-	f.write(t, name, b.String())
-}
-
-func TestConformance(t *testing.T) {
-	segmenttest.Run(t, func(t *testing.T) segmenttest.Place { return newFolder(t) }, segmenttest.Options{})
 }
 
 func TestFormats(t *testing.T) {
@@ -91,7 +79,7 @@ func TestFormats(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFolder(t)
-			f.write(t, "s", test.content)
+			f.write(t, "s.csv", test.content)
 			got := segmenttest.ReadAll(t, f.source, "s", []string{"a", "b"}, nil)
 			require.Equal(t, test.want, got)
 			info, err := f.source.Describe(t.Context(), "s")
@@ -101,7 +89,7 @@ func TestFormats(t *testing.T) {
 		})
 	}
 	f := newFolder(t)
-	f.write(t, "s", "Email\na@example.com\n")
+	f.write(t, "s.csv", "Email\na@example.com\n")
 	require.Equal(t, []segmenttest.Row{row(2, "a@example.com")}, segmenttest.ReadAll(t, f.source, "s", []string{"Email"}, nil))
 }
 
@@ -135,7 +123,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFolder(t)
-			f.write(t, "s", test.content)
+			f.write(t, "s.csv", test.content)
 			_, err := readAll(f.source, t)
 			require.ErrorIs(t, err, test.is)
 			require.ErrorContains(t, err, test.text)
@@ -236,7 +224,7 @@ func TestPlaces(t *testing.T) {
 func TestChanges(t *testing.T) {
 	content := "a,b\n" + strings.Repeat("1,2\n", 1000)
 	for name, change := range map[string]func(t *testing.T, f *folder, path string){
-		"replaced by the same":    func(t *testing.T, f *folder, _ string) { f.write(t, "s", content) },
+		"replaced by the same":    func(t *testing.T, f *folder, _ string) { f.write(t, "s.csv", content) },
 		"appended":                func(t *testing.T, _ *folder, path string) { appendTo(t, path, "3,4\n") },
 		"appended, an open quote": func(t *testing.T, _ *folder, path string) { appendTo(t, path, "3,\"4") },
 		"truncated":               func(t *testing.T, _ *folder, path string) { require.NoError(t, os.Truncate(path, 100)) },
@@ -251,7 +239,7 @@ func TestChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFolder(t)
-			f.write(t, "s", content)
+			f.write(t, "s.csv", content)
 			r, err := f.source.Open(t.Context(), "s", []string{"a"}, nil)
 			require.NoError(t, err)
 			defer r.Close()

@@ -54,9 +54,6 @@ func checkName(name string) error {
 
 // plainSet finds a segment's one file.
 func (s *Source) plainSet(ctx context.Context, name string) (set, error) {
-	if err := checkName(name); err != nil {
-		return set{}, err
-	}
 	found := set{name: name}
 	for _, e := range extensions {
 		f, err := s.tree.Stat(ctx, name+e.name)
@@ -101,7 +98,7 @@ func (s *Source) notFound(ctx context.Context, name string) error {
 	for _, info := range infos[:min(len(infos), mostNamed)] {
 		names = append(names, fmt.Sprintf("%q", info.Name))
 	}
-	there := "there are no .csv, .csv.gz or .parquet files in that folder"
+	there := "there are no .csv, .csv.gz or .parquet files, and no tables of an export, in that folder"
 	if len(names) > 0 {
 		there = "there is " + strings.Join(names, ", ")
 	}

@@ -19,6 +19,16 @@ type rows interface {
 	next() (segment.Row, error)
 	// position is after the last row.
 	position() position
+	// close gives back what is not the content's.
+	close()
+}
+
+// rows opens a file at a position, or where its rows begin.
+func (s *set) rows(ctx context.Context, content tree.Content, size int64, where string, wanted []string, from *position) (rows, error) {
+	if s.form == formParquet {
+		return s.parquetRows(content, size, where, wanted, from)
+	}
+	return s.csvRows(ctx, content, size, where, wanted, from)
 }
 
 // reader reads the files of a set one after the other.
@@ -43,8 +53,11 @@ func (r *reader) begin(file int, from *position) error {
 		return err
 	}
 	where := r.source.tree.Place(f.Name)
-	opened, err := r.set.csvRows(r.ctx, content, f.Size, where, r.wanted, from)
+	opened, err := r.set.rows(r.ctx, content, f.Size, where, r.wanted, from)
 	if err != nil {
+		if file > 0 && errors.Is(err, segment.ErrEmpty) {
+			err = malformed("%s is empty, and should begin with a header", where)
+		}
 		if from != nil || file > 0 {
 			err = r.broken(f, err)
 		}
@@ -72,6 +85,7 @@ func (r *reader) Next() (segment.Row, error) {
 		case r.file+1 == len(r.set.files):
 			return segment.Row{}, r.end()
 		}
+		r.rows.close()
 		before, done := r.before+r.rows.position().line, r.content
 		if err := r.begin(r.file+1, nil); err != nil {
 			return segment.Row{}, err
@@ -111,8 +125,14 @@ func (r *reader) Cursor() segment.Cursor {
 	return r.set.cursor(place{file: r.file, before: r.before, position: r.rows.position()})
 }
 
+// Notes says how the files were chosen, see segment.Noter.
+func (r *reader) Notes() []string { return r.set.notes }
+
 // Close closes the file.
-func (r *reader) Close() error { return r.content.Close() }
+func (r *reader) Close() error {
+	r.rows.close()
+	return r.content.Close()
+}
 
 // fields returns the field names that the set's first file has.
 func (s *Source) fields(ctx context.Context, of set) ([]string, error) {
@@ -122,6 +142,15 @@ func (s *Source) fields(ctx context.Context, of set) ([]string, error) {
 		return nil, err
 	}
 	defer content.Close()
+	if of.form == formParquet {
+		r := &parquetRows{place: s.tree.Place(f.Name), source: &noted{Content: content}}
+		file, err := r.open(f.Size)
+		if err != nil {
+			return nil, err
+		}
+		_, names := textColumns(file)
+		return names, nil
+	}
 	h, err := of.readHeader(ctx, content, f.Size, s.tree.Place(f.Name))
 	return h.fields, err
 }

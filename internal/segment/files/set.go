@@ -17,7 +17,9 @@ type set struct {
 	name   string // of the segment
 	files  []tree.File
 	form   form
-	csv    dialect // of CSV
+	csv    dialect  // of CSV
+	run    string   // the folder of an export's run; empty in the plain layout
+	notes  []string // on how it was chosen
 	digest digest
 }
 
@@ -63,6 +65,7 @@ func (s *set) bytes() int64 {
 
 // place is a place in a set.
 type place struct {
+	run    string
 	file   int
 	before int64 // lines in the files before
 	position
@@ -81,6 +84,8 @@ const cursorVersion = 2
 // cursor names the set and the place in it.
 func (s *set) cursor(at place) segment.Cursor {
 	c := append([]byte{cursorVersion}, s.digest[:]...)
+	c = append(c, byte(len(s.run)))
+	c = append(c, s.run...)
 	for _, n := range []int64{int64(at.file), at.before, at.offset, at.line} {
 		c = binary.AppendVarint(c, n)
 	}
@@ -99,6 +104,10 @@ func parseCursor(c segment.Cursor, name string) (of digest, at place, ok bool) {
 		return of, at, false
 	}
 	rest := c[1+copy(of[:], c[1:]) : end]
+	if len(rest) == 0 || len(rest) <= int(rest[0]) {
+		return of, at, false
+	}
+	at.run, rest = string(rest[1:1+rest[0]]), rest[1+rest[0]:]
 	ok = true
 	next := func() int64 {
 		n, size := binary.Varint(rest)

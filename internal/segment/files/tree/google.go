@@ -14,6 +14,7 @@ import (
 	"gocloud.dev/gcp"
 	"golang.org/x/oauth2"
 	googleauth "golang.org/x/oauth2/google"
+	"golang.org/x/oauth2/jwt"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 
@@ -47,26 +48,26 @@ func google(a Address, secret []byte) (provider, error) {
 		},
 		explain: a.explainGoogle,
 	}
-	login := func(ctx context.Context) (oauth2.TokenSource, error) {
-		c, err := googleauth.FindDefaultCredentials(ctx, storage.ScopeReadOnly)
-		if err != nil {
-			return nil, err
-		}
-		return c.TokenSource, nil
-	}
+	var key *jwt.Config
 	if len(secret) > 0 {
 		// Only a service account's key: other kinds of credentials name a URL or
 		// even a program of their own to get a token from.
-		key, err := googleauth.JWTConfigFromJSON(secret, storage.ScopeReadOnly)
-		if err != nil {
+		var err error
+		if key, err = googleauth.JWTConfigFromJSON(secret, storage.ScopeReadOnly); err != nil {
 			return p, malformed("the credentials are not the JSON key of a service account")
 		}
-		login = func(ctx context.Context) (oauth2.TokenSource, error) { return key.TokenSource(ctx), nil }
 	}
 	p.open = func(ctx context.Context) (*blob.Bucket, error) {
-		tokens, err := login(context.WithoutCancel(ctx)) // tokens are renewed later
-		if err != nil {
-			return nil, err
+		lasting := context.WithoutCancel(ctx) // tokens are renewed later
+		var tokens oauth2.TokenSource
+		if key != nil {
+			tokens = key.TokenSource(lasting)
+		} else {
+			own, err := googleauth.FindDefaultCredentials(lasting, storage.ScopeReadOnly)
+			if err != nil {
+				return nil, err
+			}
+			tokens = own.TokenSource
 		}
 		client, err := gcp.NewHTTPClient(http.DefaultTransport, tokens)
 		if err != nil {

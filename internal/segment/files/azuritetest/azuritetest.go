@@ -1,0 +1,220 @@
+// Package azuritetest starts Azurite, Microsoft's own emulator of Azure Blob
+// Storage, for a package's tests and gives each test a container. It needs
+// Node.js; `make tools` installs Azurite.
+//
+//	func TestMain(m *testing.M) { azuritetest.Main(m) }
+//	func TestX(t *testing.T) { container := azuritetest.New(t) }
+package azuritetest
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+)
+
+// Account is the storage account that there is.
+const Account = "segments"
+
+// Server is a running Azurite that nobody else uses.
+type Server struct {
+	Endpoint string // of the account
+	Key      string // of the account
+
+	dir        string
+	process    *os.Process
+	done       chan struct{} // closed when the process has ended
+	client     *azblob.Client
+	containers atomic.Int64
+}
+
+// one is the server of this test program, started by the first test that needs
+// it.
+var one struct {
+	start  sync.Once
+	server *Server
+	err    error
+}
+
+// Main runs a package's tests and stops the server afterwards.
+func Main(m *testing.M) {
+	code := m.Run()
+	if one.server != nil {
+		if err := one.server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping Azurite:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Container is a container of the test program's server.
+type Container struct {
+	*Server
+	*container.Client
+
+	Name string
+}
+
+// New makes an empty container on this test program's server. It goes away with
+// the server. Without Azurite on this machine the test fails.
+func New(t testing.TB) *Container {
+	t.Helper()
+	one.start.Do(func() { one.server, one.err = Start() })
+	if one.err != nil {
+		t.Fatal(one.err)
+	}
+	name := "test" + strconv.FormatInt(one.server.containers.Add(1), 10)
+	if _, err := one.server.client.CreateContainer(t.Context(), name, nil); err != nil {
+		t.Fatal(err)
+	}
+	return &Container{Server: one.server, Client: one.server.client.ServiceClient().NewContainerClient(name), Name: name}
+}
+
+// Put writes a blob.
+func (c *Container) Put(t testing.TB, name string, data []byte) {
+	t.Helper()
+	if _, err := c.NewBlockBlobClient(name).UploadBuffer(t.Context(), data, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Remove deletes a blob.
+func (c *Container) Remove(t testing.TB, name string) {
+	t.Helper()
+	if _, err := c.NewBlobClient(name).Delete(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Start starts Azurite on a free port of this machine, with a temporary
+// directory. It ends at the latest with this process.
+func Start() (*Server, error) {
+	program, err := program()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "azuritetest-")
+	if err != nil {
+		return nil, err
+	}
+	key := make([]byte, 64)
+	_, _ = rand.Read(key) // never fails
+	s := &Server{dir: dir, Key: base64.StdEncoding.EncodeToString(key), done: make(chan struct{})}
+	if err := s.run(program); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting Azurite for tests: %w", err), os.RemoveAll(dir))
+	}
+	return s, s.login()
+}
+
+// program finds Azurite where `make tools` puts it, or on the PATH.
+func program() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			break
+		}
+		up := filepath.Dir(folder)
+		if up == folder {
+			break
+		}
+		folder = up
+	}
+	installed := filepath.Join(folder, ".tools", "azurite", "node_modules", ".bin", "azurite-blob")
+	if _, err := os.Stat(installed); err == nil {
+		return installed, nil
+	}
+	onPath, err := exec.LookPath("azurite-blob")
+	if err != nil {
+		return "", errors.New("these tests need Azurite: install Node.js and run `make tools`")
+	}
+	return onPath, nil
+}
+
+var listens = regexp.MustCompile(`listens on (http://127\.0\.0\.1:\d+)`)
+
+// run starts the server and returns when it takes requests.
+func (s *Server) run(program string) error {
+	cmd := exec.Command(program, "--blobHost", "127.0.0.1", "--blobPort", "0", "--location", s.dir,
+		"--silent", "--skipApiVersionCheck", "--disableTelemetry")
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+Account+":"+s.Key)
+	cmd.SysProcAttr = attributes()
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stderr = cmd.Stdout
+	started := make(chan error)
+	go func() {
+		// The server ends with the thread that started it, so this thread must stay.
+		runtime.LockOSThread()
+		defer close(s.done)
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		s.process = cmd.Process
+		lines := bufio.NewReader(output)
+		address, err := ready(lines)
+		s.Endpoint = address + "/" + Account
+		started <- err
+		_, _ = io.Copy(io.Discard, lines)
+		_ = cmd.Wait() // how it ended shows in the tests
+	}()
+	return <-started
+}
+
+// ready reads what the server says until it says where it listens.
+func ready(output *bufio.Reader) (string, error) {
+	var head strings.Builder
+	for {
+		line, err := output.ReadString('\n')
+		head.WriteString(line)
+		if m := listens.FindStringSubmatch(line); m != nil {
+			return m[1], nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("%w: %s", err, head.String())
+		}
+	}
+}
+
+func (s *Server) login() error {
+	key, err := azblob.NewSharedKeyCredential(Account, s.Key)
+	if err != nil {
+		return err
+	}
+	s.client, err = azblob.NewClientWithSharedKeyCredential(s.Endpoint, key, nil)
+	return err
+}
+
+// Stop ends the server and removes its directory.
+func (s *Server) Stop() error {
+	err := s.process.Kill()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	if err == nil {
+		<-s.done
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}

@@ -1,0 +1,247 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/files/tree"
+)
+
+const (
+	// parquetBatch is how many rows are taken from the columns at a time.
+	parquetBatch = 512
+	// parquetBuffer is how much of a column is read at a time at most. Each
+	// column that is read has such a buffer.
+	parquetBuffer = 1 << 20
+)
+
+// parquetRows reads the rows of one Parquet file, of which it reads only the
+// columns asked for.
+type parquetRows struct {
+	place  string
+	source *noted
+	groups []parquet.RowGroup
+	wanted []*parquet.Column
+	texts  []toText
+
+	at     int64           // rows before the next one
+	end    int64           // of the row group that is open, in rows of the file
+	pages  []parquet.Pages // of each column wanted, in the row group that is open
+	values []parquet.ValueReader
+	pinned []parquet.Page // the pages that values read from
+
+	batch [][]string // of each column
+	bad   []bool     // rows of the batch with something that is no text
+	first int64      // the row with which the batch begins
+	have  int        // rows in it
+	raw   []parquet.Value
+	row   []string
+}
+
+// noted is content that remembers trouble with reading it, to tell it from a
+// file that is no Parquet.
+type noted struct {
+	tree.Content
+	err error
+}
+
+func (n *noted) ReadAt(p []byte, off int64) (int, error) {
+	m, err := n.Content.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		n.err = err
+	}
+	return m, err
+}
+
+// parquetRows opens a file after a number of rows.
+func (s *set) parquetRows(content tree.Content, size int64, where string, fields []string, from *position) (*parquetRows, error) {
+	r := &parquetRows{place: where, source: &noted{Content: content}}
+	file, err := r.open(size)
+	if err != nil {
+		return nil, err
+	}
+	columns, names := textColumns(file)
+	places, err := columnsOf(where, names, fields)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range places {
+		r.wanted = append(r.wanted, columns[i])
+		r.texts = append(r.texts, textOf(columns[i].Type()))
+	}
+	r.groups = file.RowGroups()
+	r.row = make([]string, len(fields))
+	r.batch = make([][]string, len(fields))
+	for i := range r.batch {
+		r.batch[i] = make([]string, parquetBatch)
+	}
+	r.bad = make([]bool, parquetBatch)
+	r.raw = make([]parquet.Value, parquetBatch)
+	if from != nil {
+		r.at = from.offset
+	}
+	return r, nil
+}
+
+// open reads what the end of the file says of the rest.
+func (r *parquetRows) open(size int64) (file *parquet.File, err error) {
+	defer r.guard(&err)
+	if size == 0 {
+		return nil, fmt.Errorf("%s %w", r.place, segment.ErrEmpty)
+	}
+	file, err = parquet.OpenFile(r.source, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
+		parquet.ReadBufferSize(min(r.source.Chunk(), parquetBuffer)))
+	if err != nil {
+		return nil, r.broken(err)
+	}
+	return file, nil
+}
+
+// guard makes an error of a panic: the library panics on some files that are not
+// what they say.
+func (r *parquetRows) guard(err *error) {
+	if p := recover(); p != nil {
+		*err = r.broken(fmt.Errorf("%v", p))
+	}
+}
+
+func (r *parquetRows) broken(err error) error {
+	if r.source.err != nil {
+		return r.source.err
+	}
+	return malformed("%s: after row %d: the file is not valid Parquet: %s", r.place, r.at, err)
+}
+
+// textColumns returns the columns whose values can be text: those right in the
+// row that have one value or none.
+func textColumns(file *parquet.File) ([]*parquet.Column, []string) {
+	var columns []*parquet.Column
+	var names []string
+	for _, c := range file.Root().Columns() {
+		if c.Leaf() && !c.Repeated() && textOf(c.Type()) != nil {
+			columns, names = append(columns, c), append(names, c.Name())
+		}
+	}
+	return columns, names
+}
+
+func (r *parquetRows) position() position { return position{offset: r.at, line: r.at} }
+
+func (r *parquetRows) next() (row segment.Row, err error) {
+	if r.at >= r.first+int64(r.have) {
+		if err := r.fill(); err != nil {
+			return segment.Row{}, err
+		}
+	}
+	i := int(r.at - r.first)
+	r.at++
+	if r.bad[i] {
+		return segment.Row{Number: r.at, Problem: segment.ProblemEncoding}, nil
+	}
+	for c := range r.row {
+		r.row[c] = r.batch[c][i]
+	}
+	return segment.Row{Number: r.at, Values: r.row}, nil
+}
+
+// fill reads the batch that begins at the present row.
+func (r *parquetRows) fill() (err error) {
+	defer r.guard(&err)
+	if r.at >= r.end {
+		if err := r.enter(); err != nil {
+			return err
+		}
+	}
+	n := int(min(parquetBatch, r.end-r.at))
+	clear(r.bad)
+	for c := range r.wanted {
+		for filled := 0; filled < n; {
+			m, err := r.read(c, r.raw[:n-filled])
+			if err != nil {
+				return r.broken(err)
+			}
+			for i, v := range r.raw[:m] {
+				text, ok := "", true
+				if !v.IsNull() {
+					text, ok = r.texts[c](v)
+				}
+				r.batch[c][filled+i] = text
+				r.bad[filled+i] = r.bad[filled+i] || !ok
+			}
+			filled += m
+		}
+	}
+	r.first, r.have = r.at, n
+	return nil
+}
+
+// read reads some values of a column, at least one.
+func (r *parquetRows) read(c int, into []parquet.Value) (int, error) {
+	for {
+		if r.values[c] != nil {
+			n, err := r.values[c].ReadValues(into)
+			if n > 0 {
+				return n, nil
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				return 0, err
+			}
+		}
+		parquet.Release(r.pinned[c])
+		r.pinned[c], r.values[c] = nil, nil
+		page, err := r.pages[c].ReadPage()
+		if errors.Is(err, io.EOF) {
+			return 0, fmt.Errorf("the column %q has fewer values than there are rows", r.wanted[c].Name())
+		}
+		if err != nil {
+			return 0, err
+		}
+		r.pinned[c], r.values[c] = page, page.Values()
+	}
+}
+
+// enter opens the row group that the present row is in, at that row.
+func (r *parquetRows) enter() error {
+	r.leave()
+	first := int64(0)
+	i := slices.IndexFunc(r.groups, func(g parquet.RowGroup) bool {
+		if r.at < first+g.NumRows() {
+			return true
+		}
+		first += g.NumRows()
+		return false
+	})
+	if i < 0 {
+		return io.EOF
+	}
+	r.end = first + r.groups[i].NumRows()
+	chunks := r.groups[i].ColumnChunks()
+	r.pages = make([]parquet.Pages, len(r.wanted))
+	r.values = make([]parquet.ValueReader, len(r.wanted))
+	r.pinned = make([]parquet.Page, len(r.wanted))
+	for c, column := range r.wanted {
+		r.pages[c] = chunks[column.Index()].Pages()
+		if err := r.pages[c].SeekToRow(r.at - first); err != nil {
+			return r.broken(err)
+		}
+	}
+	return nil
+}
+
+// leave closes the row group that is open.
+func (r *parquetRows) leave() {
+	for c, pages := range r.pages {
+		parquet.Release(r.pinned[c])
+		if pages != nil {
+			_ = pages.Close() // gives back memory
+		}
+	}
+	r.pages, r.values, r.pinned = nil, nil, nil
+}
+
+func (r *parquetRows) close() { r.leave() }

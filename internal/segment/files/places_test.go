@@ -1,0 +1,237 @@
+package files
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/parquet-go/parquet-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
+	"github.com/segment-export/segment-export/internal/segment/segmenttest"
+)
+
+func TestMain(m *testing.M) { azuritetest.Main(m) }
+
+// disk is a place for files that a source reads.
+type disk interface {
+	put(t testing.TB, name string, data []byte)
+	read(t testing.TB, c Config) *Source
+}
+
+func (f *folder) put(t testing.TB, name string, data []byte) { f.write(t, name, string(data)) }
+
+func (f *folder) read(t testing.TB, c Config) *Source {
+	t.Helper()
+	c.Path = path.Join("segments", c.Path)
+	s, err := New(f.root, c, nil)
+	require.NoError(t, err)
+	return s
+}
+
+// azuriteDisk is a container of Azurite.
+type azuriteDisk struct{ *azuritetest.Container }
+
+func (d azuriteDisk) put(t testing.TB, name string, data []byte) { d.Put(t, "some/where/"+name, data) }
+
+func (d azuriteDisk) config(c Config) Config {
+	c.URL = "azblob://" + d.Name + "/" + path.Join("some/where", c.Path)
+	c.Account, c.Endpoint, c.Path = azuritetest.Account, d.Endpoint, ""
+	return c
+}
+
+func (d azuriteDisk) read(t testing.TB, c Config) *Source {
+	t.Helper()
+	s, err := New(nil, d.config(c), []byte(d.Key))
+	require.NoError(t, err)
+	return s
+}
+
+var disks = map[string]func(t *testing.T) disk{
+	"folder": func(t *testing.T) disk { return newFolder(t) },
+	"azure":  func(t *testing.T) disk { return azuriteDisk{azuritetest.New(t)} },
+	"s3":     func(t *testing.T) disk { return newS3Disk(t) },
+}
+
+// stored is a disk on which tables are written in one form.
+type stored struct {
+	disk
+	config Config
+	write  func(t testing.TB, d disk, name string, table segmenttest.Table)
+	source *Source
+}
+
+func (p *stored) Put(t *testing.T, name string, table segmenttest.Table) {
+	t.Helper()
+	p.write(t, p.disk, name, table)
+}
+
+func (p *stored) Source() segment.Source { return p.source }
+
+func csvOf(t testing.TB, table segmenttest.Table) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	if table.Fields != nil {
+		require.NoError(t, w.Write(table.Fields))
+	}
+	require.NoError(t, w.WriteAll(table.Rows))
+	return b.Bytes()
+}
+
+func packed(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(data)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+// orderedGroup has its columns in the order given; by itself a group sorts them.
+type orderedGroup struct {
+	parquet.Group
+
+	names []string
+}
+
+func (g orderedGroup) Fields() []parquet.Field {
+	fields := g.Group.Fields()
+	slices.SortFunc(fields, func(a, b parquet.Field) int {
+		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
+	})
+	return fields
+}
+
+// parquetOf writes optional text columns, in several row groups and pages.
+func parquetOf(t testing.TB, table segmenttest.Table) []byte {
+	t.Helper()
+	group := parquet.Group{}
+	for _, name := range table.Fields {
+		group[name] = parquet.Optional(parquet.String())
+	}
+	schema := parquet.NewSchema("people", orderedGroup{group, table.Fields})
+	var b bytes.Buffer
+	w := parquet.NewWriter(&b, schema, parquet.Compression(&parquet.Snappy), parquet.PageBufferSize(4<<10), parquet.MaxRowsPerRowGroup(7_000))
+	for _, values := range table.Rows {
+		row := make(parquet.Row, len(values))
+		for i, value := range values {
+			if value == "" {
+				row[i] = parquet.NullValue().Level(0, 0, i)
+			} else {
+				row[i] = parquet.ByteArrayValue([]byte(value)).Level(0, 1, i)
+			}
+		}
+		_, err := w.WriteRows([]parquet.Row{row})
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+// exportWriter writes tables as Customer Insights exports them, in three files
+// whose numbers are not in the order of their names.
+type exportWriter struct {
+	extension string
+	settings  map[string]any
+	encode    func(t testing.TB, rows segmenttest.Table) []byte
+	entities  map[string]any
+}
+
+const testRun = "2026/11/25/0615"
+
+func (e *exportWriter) write(t testing.TB, d disk, name string, table segmenttest.Table) {
+	t.Helper()
+	var locations []string
+	for i, number := range []int{8, 9, 10} {
+		from, to := i*len(table.Rows)/3, (i+1)*len(table.Rows)/3
+		part := fmt.Sprintf("%s/%s/%s_%d%s", name, testRun, name, number, e.extension)
+		d.put(t, part, e.encode(t, segmenttest.Table{Rows: table.Rows[from:to]}))
+		locations = append(locations, part)
+	}
+	for number := 1; number <= 7; number++ { // empty ones, so that the numbers begin with 1
+		part := fmt.Sprintf("%s/%s/%s_%d%s", name, testRun, name, number, e.extension)
+		d.put(t, part, e.encode(t, segmenttest.Table{}))
+		locations = append(locations, part)
+	}
+	e.model(t, d, name, table.Fields, locations)
+}
+
+// model writes the model.json with the table in it.
+func (e *exportWriter) model(t testing.TB, d disk, name string, fields, locations []string) {
+	t.Helper()
+	attributes := []map[string]string{}
+	for _, f := range fields {
+		attributes = append(attributes, map[string]string{"name": f, "dataType": "string"})
+	}
+	partitions := []map[string]any{}
+	for _, l := range locations {
+		p := map[string]any{"name": path.Base(l), "location": "https://account.blob.core.windows.net/container/CustomerInsights_1/export/" + strings.ReplaceAll(l, " ", "%20")}
+		if e.settings != nil {
+			p["fileFormatSettings"] = e.settings
+		}
+		partitions = append(partitions, p)
+	}
+	if e.entities == nil {
+		e.entities = map[string]any{}
+	}
+	e.entities[name] = map[string]any{"$type": "LocalEntity", "name": name, "attributes": attributes, "partitions": partitions}
+	data, err := json.Marshal(map[string]any{"name": "export", "version": "1.0", "entities": slices.Collect(maps.Values(e.entities))})
+	require.NoError(t, err)
+	d.put(t, modelName, data)
+}
+
+func headless(t testing.TB, table segmenttest.Table) []byte { return csvOf(t, table) }
+
+// forms are the ways in which a table can be stored.
+func forms() map[string]func(d disk) *stored {
+	return map[string]func(d disk) *stored{
+		"csv": func(d disk) *stored {
+			return &stored{disk: d, write: func(t testing.TB, d disk, name string, table segmenttest.Table) {
+				d.put(t, name+".csv", csvOf(t, table))
+			}}
+		},
+		"gzip": func(d disk) *stored {
+			return &stored{disk: d, write: func(t testing.TB, d disk, name string, table segmenttest.Table) {
+				d.put(t, name+".csv.gz", packed(t, csvOf(t, table)))
+			}}
+		},
+		"parquet": func(d disk) *stored {
+			return &stored{disk: d, write: func(t testing.TB, d disk, name string, table segmenttest.Table) {
+				d.put(t, name+".parquet", parquetOf(t, table))
+			}}
+		},
+		"customer insights": func(d disk) *stored {
+			e := &exportWriter{extension: ".csv", encode: headless}
+			return &stored{disk: d, write: e.write}
+		},
+		"customer insights, gzip": func(d disk) *stored {
+			e := &exportWriter{extension: ".csv.gz", encode: func(t testing.TB, rows segmenttest.Table) []byte { return packed(t, csvOf(t, rows)) }}
+			return &stored{disk: d, write: e.write}
+		},
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for on, disk := range disks {
+		for form, place := range forms() {
+			t.Run(on+", "+form, func(t *testing.T) {
+				segmenttest.Run(t, func(t *testing.T) segmenttest.Place {
+					p := place(disk(t))
+					p.source = p.read(t, p.config)
+					return p
+				}, segmenttest.Options{})
+			})
+		}
+	}
+}
