@@ -90,6 +90,7 @@ const (
 	HaltPark HaltKind = "park" // an operator must mend something
 	HaltSkip HaltKind = "skip" // this run is not to be
 	HaltFail HaltKind = "fail" // nobody can mend it for this run
+	HaltStop HaltKind = "stop" // somebody wants nothing sent any more
 )
 
 // Halt is why an activity stopped short of its end. It is no error: nothing

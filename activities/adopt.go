@@ -89,7 +89,7 @@ func (t *taker) over() bool { return t.hold.stopping() || time.Now().After(t.unt
 
 func (t *taker) take(ctx context.Context) (*Halt, error) {
 	if !t.checked() {
-		api, _, halt, err := t.target(ctx, t.job.Export.Connection)
+		api, _, halt, err := t.target(ctx, t.job.Export.Connection, t.job.RunID)
 		if halt != nil || err != nil {
 			return halt, err
 		}

@@ -18,7 +18,11 @@ func (a *Activities) withinBudget(api omnisend.API, c catalogue.Connection) omni
 	if c.CallsPerMinute == 0 {
 		return api
 	}
-	return omnisend.Limit(api, &gate{
+	return omnisend.Limit(api, a.gate(c))
+}
+
+func (a *Activities) gate(c catalogue.Connection) *gate {
+	return &gate{
 		budget:   a.Store,
 		brand:    c.Budget(),
 		limit:    store.Limit{Calls: c.Limit()},
@@ -26,7 +30,7 @@ func (a *Activities) withinBudget(api omnisend.API, c catalogue.Connection) omni
 		name:     c.Name,
 		patience: a.Tuning.Patience,
 		log:      a.Log,
-	})
+	}
 }
 
 // gate is the budget of one brand in the store.

@@ -10,6 +10,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/store"
 )
 
 // connectionHandlers are the commands about connections.
@@ -18,6 +19,10 @@ var connectionHandlers = map[string]handler{
 	command.ConnectionList:   without((*Activities).connectionList),
 	command.ConnectionShow:   with((*Activities).connectionShow),
 	command.ConnectionEdit:   with((*Activities).connectionEdit),
+	command.ConnectionTest:   with((*Activities).connectionTest),
+	command.ConnectionShare:  with((*Activities).connectionShare),
+	command.ConnectionStop:   with((*Activities).connectionStop),
+	command.ConnectionStart:  with((*Activities).connectionStart),
 	command.ConnectionRotate: with((*Activities).connectionRotate),
 	command.ConnectionRemove: with((*Activities).connectionRemove),
 }
@@ -36,15 +41,9 @@ func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.C
 		return nil, err
 	}
 	conn := catalogue.Connection{Meta: m, Type: catalogue.TypeOmnisend, Shared: catalogue.SharedAdmins, Endpoint: a.Endpoint, Share: defaultShare,
-		CallsPerMinute: omnisend.CallsPerMinute, MaxContacts: defaultMaxContacts,
-		Consent: &catalogue.Consent{By: c.Name, At: m.CreatedAt, Version: catalogue.TransferStatementVersion, Wording: catalogue.TransferStatement}}
-	if args.Share != nil {
-		conn.Share = *args.Share
-	}
-	if args.CallsPerMinute != nil {
-		conn.CallsPerMinute = *args.CallsPerMinute
-	}
-	if err := conn.Check(); err != nil {
+		CallsPerMinute: omnisend.CallsPerMinute, MaxContacts: defaultMaxContacts}
+	conn.Agree(c.Name, m.CreatedAt)
+	if err := settle(&conn, args.ConnectionSettings); err != nil {
 		return nil, err
 	}
 	key, err := a.secretKey(c)
@@ -58,7 +57,28 @@ func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.C
 	if err != nil {
 		return nil, err
 	}
-	return &conn, a.create(ctx, c, &conn, sealed)
+	return &command.ConnectionAnswer{Connection: conn}, a.create(ctx, c, &conn, sealed)
+}
+
+// settle changes what is said of a connection.
+func settle(conn *catalogue.Connection, s command.ConnectionSettings) error {
+	if s.Shared != nil {
+		shared, err := catalogue.ParseSharing(string(*s.Shared))
+		if err != nil {
+			return err
+		}
+		conn.Shared = shared
+	}
+	if s.Share != nil {
+		conn.Share = *s.Share
+	}
+	if s.CallsPerMinute != nil {
+		conn.CallsPerMinute = *s.CallsPerMinute
+	}
+	if s.MaxContacts != nil {
+		conn.MaxContacts = *s.MaxContacts
+	}
+	return conn.Check()
 }
 
 // secretKey opens the API key that came with a command.
@@ -79,35 +99,78 @@ func (a *Activities) secretKey(c caller) (string, error) {
 }
 
 // bindBrand asks Omnisend whose key it is and binds the connection to that
-// brand. A key that may not read its brand needs it stated.
+// brand. A key that may not read its brand needs it stated. Where the brand is
+// known the requests draw on its budget; the one that finds it out is booked
+// there afterwards.
 func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, key, stated string) error {
 	api, err := a.OpenAPI(conn.Endpoint, key)
 	if err != nil {
 		return refuse(command.ErrUsage, "%v", err)
 	}
+	known := *conn
+	if known.BrandID == "" {
+		known.BrandID = stated
+	}
+	if known.BrandID != "" {
+		api = a.withinBudget(api, known)
+	}
 	brand, err := api.CurrentBrand(ctx)
+	if err == nil && known.BrandID == "" {
+		known.BrandID = brand.ID
+		if err := a.bookCall(ctx, known); err != nil {
+			return err
+		}
+	}
 	e, isAPI := errors.AsType[*omnisend.Error](err)
 	switch {
 	case err == nil:
 		if stated != "" && stated != brand.ID {
 			return refuse(command.ErrUsage, "--brand %s: the key belongs to brand %s (%s)", stated, brand.ID, brand.Name)
 		}
-		conn.BrandID, conn.BrandName = brand.ID, brand.Name
+		conn.BrandID, conn.BrandName, conn.BrandStated = brand.ID, brand.Name, false
 		return nil
 	case isAPI && e.Status == 403 && stated == "":
 		return refuse(command.ErrUsage, "the key may not read which brand it belongs to; give it the permission in Omnisend, or say the brand's id with --brand")
 	case isAPI && e.Status == 403:
 		if _, err := api.ListBatches(ctx, omnisend.ListQuery{Limit: 1}); err != nil {
-			return refuse(command.ErrFailed, "the key may not read contacts: %v; give it the Contacts permission in Omnisend (Store settings > API keys)", err)
+			return notAnswered(err, conn.Endpoint)
 		}
 		conn.BrandID, conn.BrandStated = stated, true
 		return nil
-	case isAPI && e.Status == 401:
-		return refuse(command.ErrFailed, "Omnisend does not accept this API key at %s", conn.Endpoint)
 	case isAPI:
-		return refuse(command.ErrFailed, "Omnisend could not be asked about the key at %s: %v", conn.Endpoint, err)
+		return notAnswered(err, conn.Endpoint)
 	}
 	return err
+}
+
+// notAnswered says for a command why Omnisend could not be asked.
+func notAnswered(err error, endpoint string) error {
+	e, ok := errors.AsType[*omnisend.Error](err)
+	switch {
+	case !ok:
+		return err
+	case e.Class == omnisend.Wait:
+		return refuse(command.ErrConflict, "the calls that the brand may take are used up for now; try again in %d seconds", int(max(e.RetryAfter.Seconds(), 1)))
+	case e.Status == 401:
+		return refuse(command.ErrFailed, "Omnisend does not accept this API key at %s", endpoint)
+	case e.Status == 403:
+		return refuse(command.ErrFailed, "the key may not read contacts: %v; give it the Contacts permission in Omnisend (Store settings > API keys)", err)
+	}
+	return refuse(command.ErrFailed, "Omnisend could not be asked about the key at %s: %v", endpoint, err)
+}
+
+// bookCall counts a call that was made before it was known whose budget it
+// belongs to.
+func (a *Activities) bookCall(ctx context.Context, conn catalogue.Connection) error {
+	if conn.CallsPerMinute == 0 {
+		return nil
+	}
+	g := a.gate(conn)
+	grant, err := a.Store.TakeSlot(ctx, g.brand, g.limit)
+	if err != nil || grant.Slot == 0 {
+		return err // full without it
+	}
+	return a.Store.FreeSlot(ctx, g.brand, grant.Slot)
 }
 
 // connectionList lists all connections for administrators, and the names and
@@ -128,10 +191,59 @@ func (a *Activities) connectionList(ctx context.Context, c caller) (any, error) 
 
 func (a *Activities) connectionShow(ctx context.Context, c caller, args command.Named) (any, error) {
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
-	if c.Role < access.Admin {
-		conn = conn.Outline()
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	if c.Role < access.Admin {
+		return command.ConnectionAnswer{Connection: conn.Outline()}, nil
+	}
+	return a.connectionAnswer(ctx, conn)
+}
+
+// connectionAnswer shows a connection with who uses it.
+func (a *Activities) connectionAnswer(ctx context.Context, conn catalogue.Connection) (*command.ConnectionAnswer, error) {
+	answer := &command.ConnectionAnswer{Connection: conn}
+	var err error
+	if answer.Exports, err = a.usersOf(ctx, conn.Name); err != nil {
+		return nil, err
+	}
+	open, err := a.openRunsOf(ctx, answer.Exports)
+	for _, r := range open {
+		answer.Running = append(answer.Running, r.ID)
+	}
+	return answer, err
+}
+
+// usersOf lists the exports that use a connection.
+func (a *Activities) usersOf(ctx context.Context, connection string) ([]string, error) {
+	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
+	var users []string
+	for _, e := range exports {
+		if e.Connection == connection {
+			users = append(users, e.Name)
+		}
+	}
+	return users, err
+}
+
+// openRunsOf lists the runs and plans of exports that have not ended.
+func (a *Activities) openRunsOf(ctx context.Context, exports []string) ([]store.Run, error) {
+	if err := a.ReapTerminated(ctx); err != nil {
+		return nil, err
+	}
+	var open []store.Run
+	for _, name := range exports {
+		for _, plan := range []bool{false, true} {
+			r, err := a.openRun(ctx, name, plan)
+			if err != nil {
+				return nil, err
+			}
+			if r != nil {
+				open = append(open, *r)
+			}
+		}
+	}
+	return open, nil
 }
 
 func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.ConnectionEditArgs) (any, error) {
@@ -139,16 +251,41 @@ func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.
 	if err != nil {
 		return nil, err
 	}
-	if args.Share != nil {
-		conn.Share = *args.Share
-	}
-	if args.CallsPerMinute != nil {
-		conn.CallsPerMinute = *args.CallsPerMinute
-	}
-	if err := conn.Check(); err != nil {
+	if err := ofVersion(args.Version, conn.Meta, catalogue.KindConnection); err != nil {
 		return nil, err
 	}
-	return &conn, a.replace(ctx, c, o, &conn, nil)
+	if err := settle(&conn, args.ConnectionSettings); err != nil {
+		return nil, err
+	}
+	switch {
+	case args.Agree && args.Withdraw:
+		return nil, refuse(command.ErrUsage, "agree or withdraw, not both")
+	case args.Withdraw:
+		return a.withdraw(ctx, c, conn, o, args.Running)
+	case args.Agree:
+		conn.Agree(c.Name, c.request.IssuedAt.UTC())
+	}
+	if args.Rename != "" && args.Rename != conn.Name {
+		return a.renameConnection(ctx, c, conn, o, args.Rename)
+	}
+	if err := a.replace(ctx, c, o, &conn, nil); err != nil {
+		return nil, err
+	}
+	return a.connectionAnswer(ctx, conn)
+}
+
+// ofVersion refuses a change that was made from another version than the one
+// that is there: somebody else has changed it meanwhile.
+func ofVersion(made int64, m catalogue.Meta, kind catalogue.Kind) error {
+	if made == 0 || made == m.Version {
+		return nil
+	}
+	return refuse(command.ErrConflict, "the %s %q has version %d now, and the change was made from version %d: it was changed by %s at %s; look at it (starter %s show %q) and make the change again",
+		kind, m.Name, m.Version, made, m.UpdatedBy, m.UpdatedAt.Format("2006-01-02 15:04:05 MST"), kind, m.Name)
+}
+
+func (a *Activities) connectionShare(ctx context.Context, c caller, args command.ConnectionShareArgs) (any, error) {
+	return a.connectionEdit(ctx, c, command.ConnectionEditArgs{Name: args.Name, ConnectionSettings: command.ConnectionSettings{Shared: &args.With}})
 }
 
 // connectionRotate replaces the API key by another one of the same brand.
@@ -176,26 +313,34 @@ func (a *Activities) connectionRotate(ctx context.Context, c caller, args comman
 	if err != nil {
 		return nil, err
 	}
-	return &bound, a.replace(ctx, c, o, &bound, sealed)
+	return &command.ConnectionAnswer{Connection: bound}, a.replace(ctx, c, o, &bound, sealed)
 }
 
-func (a *Activities) connectionRemove(ctx context.Context, c caller, args command.Named) (any, error) {
-	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
+// connectionTest asks Omnisend whether the key works, as a run's first step
+// does, and what it may. That it may write contacts only a write can show.
+func (a *Activities) connectionTest(ctx context.Context, _ caller, args command.Named) (any, error) {
+	if _, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name); err != nil {
+		return nil, err
+	}
+	api, conn, halt, err := a.open(ctx, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
-	if err != nil {
-		return nil, err
+	if halt != nil {
+		return nil, refuse(command.ErrFailed, "%s; %s", halt.Reason, halt.Action)
 	}
-	var users []string
-	for _, e := range exports {
-		if e.Connection == conn.Name {
-			users = append(users, e.Name)
-		}
+	if halt, err = a.checkBrand(ctx, api, conn); halt == nil && err == nil {
+		_, err = api.ListBatches(ctx, omnisend.ListQuery{Limit: 1})
 	}
-	if len(users) > 0 {
-		return nil, refuse(command.ErrConflict, "the connection %q is used by %d exports: %s; remove them first", conn.Name, len(users), strings.Join(users, ", "))
+	switch {
+	case err != nil:
+		return nil, notAnswered(err, conn.Endpoint)
+	case halt != nil && halt.Kind == HaltWait:
+		return nil, refuse(command.ErrConflict, "%s; try again in a while", halt.Reason)
+	case halt != nil:
+		return nil, refuse(command.ErrFailed, "%s; %s", halt.Reason, halt.Action)
 	}
-	return conn, a.remove(ctx, c, &conn)
+	_, err = api.ListSegments(ctx, "")
+	return command.ConnectionTested{Name: conn.Name, BrandID: conn.BrandID, BrandName: conn.BrandName,
+		ReadBrand: !conn.BrandStated, Segments: err == nil}, nil
 }

@@ -5,25 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
-	"github.com/segment-export/segment-export/internal/segment"
-	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // exportHandlers are the commands about exports.
 var exportHandlers = map[string]handler{
-	command.ExportAdd:    with((*Activities).exportAdd),
-	command.ExportList:   without((*Activities).exportList),
-	command.ExportShow:   with((*Activities).exportShow),
-	command.ExportEdit:   with((*Activities).exportEdit),
-	command.ExportRemove: with((*Activities).exportRemove),
-	command.ExportReset:  with((*Activities).exportReset),
+	command.ExportAdd:       with((*Activities).exportAdd),
+	command.ExportList:      without((*Activities).exportList),
+	command.ExportShow:      with((*Activities).exportShow),
+	command.ExportEdit:      with((*Activities).exportEdit),
+	command.ExportDuplicate: with((*Activities).exportDuplicate),
+	command.ExportAttach:    with((*Activities).exportAttach),
+	command.ExportDetach:    with((*Activities).exportDetach),
+	command.ExportRemove:    with((*Activities).exportRemove),
+	command.ExportReset:     with((*Activities).exportReset),
 }
 
 func (a *Activities) exportAdd(ctx context.Context, c caller, args command.ExportAddArgs) (any, error) {
@@ -31,51 +31,44 @@ func (a *Activities) exportAdd(ctx context.Context, c caller, args command.Expor
 	if err != nil {
 		return nil, err
 	}
-	e := catalogue.Export{Meta: m, Connection: args.Connection, Source: args.Source, ID: args.ID,
-		Mapping: args.Mapping, Consent: args.Consent, Leavers: args.Leavers, FullEvery: args.FullEvery}
-	if e.Leavers == "" {
-		e.Leavers = catalogue.LeaversUnmark
-	}
-	for _, name := range args.Segments {
-		marker, ok := args.Markers[name]
-		if !ok {
-			marker = contact.MarkerProperty(name)
-		}
-		e.Segments = append(e.Segments, catalogue.ExportedSegment{Segment: name, Marker: marker})
-	}
-	for name := range args.Markers {
-		if !slices.Contains(args.Segments, name) {
-			return nil, refuse(command.ErrUsage, "--marker names the segment %q, which the export does not have", name)
-		}
-	}
-	if err := e.Check(); err != nil {
+	e := catalogue.Export{Meta: m, ExportSpec: args.ExportSpec}
+	return a.addExport(ctx, c, e, args.CreateSegment)
+}
+
+// addExport checks and stores a new export.
+func (a *Activities) addExport(ctx context.Context, c caller, e catalogue.Export, createSegment bool) (*command.ExportAnswer, error) {
+	// Before anything is claimed in its name: there may be another one of it.
+	there, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, e.Name)
+	switch {
+	case err == nil && !there.CreatedAt.Equal(e.CreatedAt):
+		return nil, refuse(command.ErrExists, "there is an export %q already; see: starter export show %q", e.Name, e.Name)
+	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return nil, err
 	}
-	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
-	if err != nil {
-		return nil, err
-	}
-	src, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, e.Source)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.checkMapping(ctx, e, src); err != nil {
-		return nil, err
-	}
-	if err := a.claimMarkers(ctx, conn.BrandID, e); err != nil {
+	if err := a.settleExport(ctx, &e); err != nil {
 		return nil, err
 	}
 	if err := a.create(ctx, c, &e, nil); err != nil {
 		return nil, err
 	}
-	return command.ExportAnswer{Export: e, Notes: exportNotes(e)}, nil
+	segments, made, err := a.createSegments(ctx, e, createSegment)
+	if err != nil {
+		return nil, err
+	}
+	notes := append(segments, exportNotes(e, made)...)
+	return &command.ExportAnswer{Export: e, Permissions: command.MayEdit, Notes: notes}, nil
 }
 
-// exportNotes says what an administrator should know about a new export.
-func exportNotes(e catalogue.Export) []string {
+// exportNotes says what an administrator should know about an export that is
+// new or has been changed; made are the markers that Omnisend has a segment of.
+func exportNotes(e catalogue.Export, made []string) []string {
 	var notes []string
 	for _, s := range e.Segments {
-		notes = append(notes, fmt.Sprintf("members of %s get the custom property %s = true at Omnisend; make a segment there with the rule: custom property %s is true", s.Segment, s.Marker, s.Marker))
+		rule := ""
+		if !slices.Contains(made, s.Marker) {
+			rule = "; make a segment there with the rule: custom property " + s.Marker + " is true"
+		}
+		notes = append(notes, fmt.Sprintf("members of %s get the custom property %s = true at Omnisend%s", s.Segment, s.Marker, rule))
 	}
 	switch {
 	case e.Mapping[contact.ConsentFlag] == "":
@@ -83,76 +76,52 @@ func exportNotes(e catalogue.Export) []string {
 	case e.Mapping[contact.ConsentDate] == "":
 		notes = append(notes, "no consent date is mapped: consent without a date never subscribes anybody")
 	}
-	return append(notes, "nothing runs by itself: start it with: starter run "+e.Name)
+	if e.Mapping[contact.Phone] != "" && e.Mapping[contact.SMSConsentDate] == "" {
+		notes = append(notes, "no sms-consent-date is mapped: only numbers of people who opted out of being texted are sent")
+	}
+	if e.Connection == "" {
+		return append(notes, fmt.Sprintf("it has no connection and is inactive; give it one: starter export attach %q --connection NAME", e.Name))
+	}
+	return append(notes, "saving does not run it; run it with: starter run "+e.Name)
 }
 
-// checkMapping holds the mapping against the segments' fields, and names what
-// is missing with the nearest field that exists.
-func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s catalogue.Source) error {
-	mapper, err := contact.NewMapper(e.Mapping, e.Consent, time.Now())
-	if err != nil {
-		return refuse(command.ErrUsage, "%v", err)
-	}
-	src, err := a.OpenSource(s)
-	if err != nil {
-		return refuse(command.ErrUsage, "source %q: %v", s.Name, err)
-	}
-	for _, seg := range e.Segments {
-		info, err := src.Describe(ctx, seg.Segment)
-		if errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrEmpty) || errors.Is(err, segment.ErrMalformed) {
-			return refuse(command.ErrUsage, "source %q: %v", s.Name, err)
-		}
-		if err != nil {
-			return err
-		}
-		for _, field := range fieldsOf(e, mapper) {
-			if slices.Contains(info.Fields, field) {
-				continue
-			}
-			hint := ""
-			if near := spelling.Nearest(field, info.Fields); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			}
-			return refuse(command.ErrUsage, "segment %q of source %q has no field %q%s It has: %s", seg.Segment, s.Name, field, hint, strings.Join(info.Fields, ", "))
-		}
-	}
-	return nil
-}
-
-// claimMarkers makes the export the owner of its markers at the brand.
-func (a *Activities) claimMarkers(ctx context.Context, brand string, e catalogue.Export) error {
-	var properties []string
-	for _, s := range e.Segments {
-		properties = append(properties, s.Marker)
-	}
-	err := a.Store.ClaimMarkers(ctx, brand, e.Name, properties)
-	taken, ok := errors.AsType[*store.MarkerTakenError](err)
-	if !ok {
-		return err
-	}
-	for _, s := range e.Segments {
-		if s.Marker == taken.Property {
-			return refuse(command.ErrExists, "the marker %s belongs to the export %q on this brand; choose another: --marker %q=%s_%s",
-				taken.Property, taken.Export, s.Segment, s.Marker, contact.MarkerProperty(e.Name)[len("segment_"):])
-		}
-	}
-	return err
-}
-
-func (a *Activities) exportList(ctx context.Context, _ caller) (any, error) {
+func (a *Activities) exportList(ctx context.Context, c caller) (any, error) {
 	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]command.ExportAnswer, 0, len(exports))
+	answers := make([]*command.ExportAnswer, 0, len(exports))
 	for _, e := range exports {
-		last, err := a.lastRun(ctx, e.Name)
+		answer, err := a.exportAnswer(ctx, c, e)
 		if err != nil {
 			return nil, err
 		}
-		answers = append(answers, command.ExportAnswer{Export: e, LastRun: last})
+		answers = append(answers, answer)
 	}
 	return answers, nil
+}
+
+func (a *Activities) exportShow(ctx context.Context, c caller, args command.Named) (any, error) {
+	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
+	if err != nil {
+		return nil, err
+	}
+	return a.exportAnswer(ctx, c, e)
+}
+
+// exportAnswer shows an export with its last run, and what the caller may do
+// with it.
+func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Export) (*command.ExportAnswer, error) {
+	counts, err := a.counting(ctx, &e)
+	if err != nil {
+		return nil, err
+	}
+	answer := &command.ExportAnswer{Export: e, Permissions: command.MayView}
+	if access.May(c.Principal, counts) {
+		answer.Permissions = command.MayEdit
+	}
+	answer.LastRun, err = a.lastRun(ctx, e.Name)
+	return answer, err
 }
 
 // lastRun returns an export's newest run; nil when it has none.
@@ -162,31 +131,4 @@ func (a *Activities) lastRun(ctx context.Context, export string) (*command.RunAn
 		return nil, err
 	}
 	return runAnswer(runs[0])
-}
-
-func (a *Activities) exportShow(ctx context.Context, _ caller, args command.Named) (any, error) {
-	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
-	if err != nil {
-		return nil, err
-	}
-	last, err := a.lastRun(ctx, e.Name)
-	return command.ExportAnswer{Export: e, LastRun: last}, err
-}
-
-// exportEdit changes what the command names.
-func (a *Activities) exportEdit(ctx context.Context, c caller, args command.ExportEditArgs) (any, error) {
-	e, o, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
-	if err != nil {
-		return nil, err
-	}
-	if args.FullEvery != nil {
-		e.FullEvery = *args.FullEvery
-	}
-	if err := e.Check(); err != nil {
-		return nil, err
-	}
-	if err := a.replace(ctx, c, o, &e, nil); err != nil {
-		return nil, err
-	}
-	return command.ExportAnswer{Export: e}, nil
 }

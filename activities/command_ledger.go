@@ -140,19 +140,14 @@ func (a *Activities) exportRemove(ctx context.Context, c caller, args command.Ex
 // removeExport removes an export with its ledger and its claim on markers, for
 // a command that was allowed to.
 func (a *Activities) removeExport(ctx context.Context, e catalogue.Export, forCommand string) error {
-	conn, _, err := object[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	// Its own record of the account: it may be detached, and the connection gone.
+	if err := a.Store.ClaimMarkers(ctx, e.Brand, e.Name, nil); err != nil {
 		return err
-	}
-	if err == nil {
-		if err := a.Store.ClaimMarkers(ctx, conn.BrandID, e.Name, nil); err != nil {
-			return err
-		}
 	}
 	if err := a.dropLedger(ctx, e.Name); err != nil {
 		return err
 	}
-	err = a.Store.DeleteObject(ctx, string(catalogue.KindExport), e.Name, forCommand)
+	err := a.Store.DeleteObject(ctx, string(catalogue.KindExport), e.Name, forCommand)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // an earlier attempt did it
 	}

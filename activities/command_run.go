@@ -119,6 +119,9 @@ func (a *Activities) begin(ctx context.Context, c caller, export string, request
 	if err != nil {
 		return nil, err
 	}
+	if e.Connection == "" {
+		return nil, refuse(command.ErrConflict, "the export %q has no connection and is inactive; give it one: starter export attach %q --connection NAME", e.Name, e.Name)
+	}
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
 	if err != nil {
 		return nil, err

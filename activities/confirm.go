@@ -104,7 +104,7 @@ func (a *Activities) sweeperOver(ctx context.Context, runID string, h hold, conn
 		return nil, nil, err
 	}
 	var halt *Halt
-	s.api, _, halt, err = a.target(ctx, s.job.Export.Connection)
+	s.api, _, halt, err = a.open(ctx, s.job.Export.Connection)
 	return s, halt, err
 }
 

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/segment-export/segment-export/internal/command"
@@ -40,6 +41,9 @@ func (a *Activities) Finish(ctx context.Context, in FinishInput) (*run.Report, e
 		if err != nil {
 			return err
 		}
+		if err := a.sayWhyStopped(ctx, in.RunID, r); err != nil {
+			return err
+		}
 		r.Phase, r.EndedAt = run.PhaseEnded, &now
 		r.EndPhases(now)
 		r.DropUndecided()
@@ -75,6 +79,19 @@ func (a *Activities) recordEnd(ctx context.Context, runID string, r *run.Report)
 		"read", r.Read, "contacts", r.Contacts, "delivered", r.Delivered, "unchanged", r.Unchanged, "refused", r.Refused,
 		"pending", r.Pending, "unsent", r.Unsent, "calls", r.Calls)
 	return nil
+}
+
+// sayWhyStopped gives a canceled run the reason that went with the cancel.
+func (a *Activities) sayWhyStopped(ctx context.Context, runID string, r *run.Report) error {
+	if r.Status != run.Canceled || r.Reason != "" {
+		return nil
+	}
+	control, err := a.Control(ctx, RunInput{RunID: runID})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // begun by hand, and refused
+	}
+	r.Reason = control.Stopped
+	return err
 }
 
 // settleReport books verdicts and brings the report's numbers to their end.

@@ -67,9 +67,22 @@ func keyContext(c catalogue.Connection) string {
 	return "connection/" + c.Name + "/" + c.Endpoint + "/key"
 }
 
-// target opens a connection: a client of its endpoint with its key, within the
+// target opens a connection for a run that is to send over it. It is asked
+// anew for each batch, so that a stopped connection, or an agreement withdrawn,
+// ends a run that is going on; verdicts go on being collected (see open).
+func (a *Activities) target(ctx context.Context, name, runID string) (omnisend.API, catalogue.Connection, *Halt, error) {
+	api, c, halt, err := a.open(ctx, name)
+	if halt == nil && err == nil {
+		if reason, action := c.Barred(runID); reason != "" {
+			halt = &Halt{Kind: HaltStop, Reason: reason, Action: action}
+		}
+	}
+	return api, c, halt, err
+}
+
+// open opens a connection: a client of its endpoint with its key, within the
 // budget of its brand, that makes reads again when a passing fault breaks them.
-func (a *Activities) target(ctx context.Context, name string) (omnisend.API, catalogue.Connection, *Halt, error) {
+func (a *Activities) open(ctx context.Context, name string) (omnisend.API, catalogue.Connection, *Halt, error) {
 	c, o, err := object[catalogue.Connection](ctx, a, catalogue.KindConnection, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, c, &Halt{Kind: HaltFail, Reason: fmt.Sprintf("the connection %q does not exist any more", name),
@@ -77,10 +90,6 @@ func (a *Activities) target(ctx context.Context, name string) (omnisend.API, cat
 	}
 	if err != nil {
 		return nil, c, nil, err
-	}
-	if c.Consent == nil {
-		return nil, c, &Halt{Kind: HaltSkip, Reason: fmt.Sprintf("nobody has agreed to the transfer of personal data over the connection %q", name),
-			Action: "an administrator can agree to it with the connection"}, nil
 	}
 	key, err := a.Keyring.Open(o.Sealed, keyContext(c))
 	if err != nil {

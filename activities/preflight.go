@@ -92,7 +92,14 @@ func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, err
 			return gone(err)
 		}
 	}
-	api, c, halt, err := a.target(ctx, j.Export.Connection)
+	if j.Export.Connection == "" {
+		return &Halt{Kind: HaltSkip, Reason: fmt.Sprintf("the export %q has no connection and is inactive", r.Export),
+			Action: fmt.Sprintf("give it one: starter export attach %q --connection NAME", r.Export)}, nil
+	}
+	api, c, halt, err := a.target(ctx, j.Export.Connection, r.ID)
+	if halt != nil && halt.Kind == HaltStop {
+		halt.Kind = HaltSkip // nothing was begun
+	}
 	if halt != nil || err != nil {
 		return halt, err
 	}

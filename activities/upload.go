@@ -93,7 +93,7 @@ func (a *Activities) uploader(ctx context.Context, in UploadInput, h hold) (*upl
 		return u, nil, nil
 	}
 	var halt *Halt
-	u.api, _, halt, err = a.target(ctx, u.job.Export.Connection)
+	u.api, _, halt, err = a.target(ctx, u.job.Export.Connection, in.RunID)
 	return u, halt, err
 }
 

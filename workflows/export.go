@@ -98,8 +98,11 @@ type ending struct {
 
 func halted(h *activities.Halt) ending {
 	status := run.Failed
-	if h.Kind == activities.HaltSkip {
+	switch h.Kind {
+	case activities.HaltSkip:
 		status = run.Skipped
+	case activities.HaltStop:
+		status = run.Canceled
 	}
 	return ending{status: status, halt: h}
 }

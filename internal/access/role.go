@@ -95,6 +95,7 @@ var required = map[string]Role{
 	"connection edit":       Admin,
 	"connection test":       Admin,
 	"connection stop":       Admin,
+	"connection start":      Admin,
 	"connection rotate-key": Admin,
 	"connection share":      Admin,
 	"connection remove":     Admin,

@@ -47,16 +47,19 @@ type Consent struct {
 // Connection is one Omnisend account. Its API key is sealed and stored apart.
 type Connection struct {
 	Meta
-	Type           string   `json:"kind,omitempty"`         // omnisend
-	Shared         Sharing  `json:"shared,omitempty"`       // who besides administrators may use it
-	Endpoint       string   `json:"endpoint"`               // base URL the key was checked against
-	BrandID        string   `json:"brand_id"`               // the account the connection is bound to
-	BrandName      string   `json:"brand_name"`             // empty when the key may not read it
-	BrandStated    bool     `json:"brand_stated,omitempty"` // told by an administrator: the key may not read its own brand
-	Consent        *Consent `json:"consent,omitempty"`
-	Share          float64  `json:"share"`            // of the calls a minute that exports may use, above 0 to 1
-	CallsPerMinute int      `json:"calls_per_minute"` // the brand's limit; 0: none, only against loopback
-	MaxContacts    int      `json:"max_contacts"`
+	Type        string   `json:"kind,omitempty"`         // omnisend
+	Shared      Sharing  `json:"shared,omitempty"`       // who besides administrators may use it
+	Endpoint    string   `json:"endpoint"`               // base URL the key was checked against
+	BrandID     string   `json:"brand_id"`               // the account the connection is bound to
+	BrandName   string   `json:"brand_name"`             // empty when the key may not read it
+	BrandStated bool     `json:"brand_stated,omitempty"` // told by an administrator: the key may not read its own brand
+	Consent     *Consent `json:"consent,omitempty"`
+	// Withdrawn is there when an agreement was taken back and none given since.
+	Withdrawn      *Withdrawal `json:"withdrawn,omitempty"`
+	Stopped        *Stop       `json:"stopped,omitempty"` // by an administrator; nothing is sent
+	Share          float64     `json:"share"`             // of the calls a minute that exports may use, above 0 to 1
+	CallsPerMinute int         `json:"calls_per_minute"`  // the brand's limit; 0: none, only against loopback
+	MaxContacts    int         `json:"max_contacts"`
 }
 
 // TypeOmnisend is the kind of all connections.
@@ -82,23 +85,54 @@ const (
 // Export is what is carried from where to where.
 type Export struct {
 	Meta
-	Connection string              `json:"connection"`
+	ExportSpec
+
+	// Brand is the account whose markers the export owns; it stays when the
+	// export is detached.
+	Brand string `json:"brand,omitempty"`
+}
+
+// ExportSpec is what people decide about an export.
+type ExportSpec struct {
+	Connection string              `json:"connection,omitempty"` // empty: the export is inactive
 	Source     string              `json:"source"`
 	Segments   []ExportedSegment   `json:"segments"`
-	ID         string              `json:"id"` // the field with the stable customer id
+	ID         string              `json:"id,omitempty"` // the field with the stable customer id
 	Mapping    contact.Mapping     `json:"mapping"`
 	Consent    contact.ConsentRule `json:"consent_rule,omitzero"`
-	Leavers    LeaverPolicy        `json:"leavers"`
+	Leavers    LeaverPolicy        `json:"leavers,omitempty"`
 	FullEvery  int                 `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
 	Guards     map[Guard]Threshold `json:"guards,omitempty"`     // thresholds that differ from the defaults
 	RunAs      string              `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
+}
+
+// Normalise fills in what may be left out: markers made of the segments'
+// names, and what happens to leavers.
+func (s *ExportSpec) Normalise() {
+	for i := range s.Segments {
+		if s.Segments[i].Marker == "" {
+			s.Segments[i].Marker = contact.MarkerProperty(s.Segments[i].Segment)
+		}
+	}
+	if s.Leavers == "" {
+		s.Leavers = LeaversUnmark
+	}
+}
+
+// Markers are the custom properties that mark the export's segments.
+func (s *ExportSpec) Markers() []string {
+	markers := make([]string, len(s.Segments))
+	for i := range s.Segments {
+		markers[i] = s.Segments[i].Marker
+	}
+	return markers
 }
 
 // ExportedSegment is a segment of an export and the custom property that marks
 // its members at Omnisend.
 type ExportedSegment struct {
 	Segment string `json:"segment"`
-	Marker  string `json:"marker"`
+	Marker  string `json:"marker,omitempty"`
 }
 
 // Guard is the name of a check that parks a run before its first call.

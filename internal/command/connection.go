@@ -8,32 +8,103 @@ const (
 	ConnectionList   = "connection list"
 	ConnectionShow   = "connection show"
 	ConnectionEdit   = "connection edit"
+	ConnectionTest   = "connection test"
+	ConnectionShare  = "connection share"
+	ConnectionStop   = "connection stop"
+	ConnectionStart  = "connection start"
 	ConnectionRotate = "connection rotate-key"
 	ConnectionRemove = "connection remove"
 )
 
+// ConnectionSettings are what can be said when a connection is added and
+// changed later; what is nil is left as it is, or as is usual.
+type ConnectionSettings struct {
+	Shared         *catalogue.Sharing `json:"shared,omitempty"`
+	Share          *float64           `json:"share,omitempty"`
+	CallsPerMinute *int               `json:"calls_per_minute,omitempty"`
+	MaxContacts    *int               `json:"max_contacts,omitempty"`
+}
+
 // ConnectionAddArgs are the arguments of connection add; the key travels sealed.
 type ConnectionAddArgs struct {
-	Name           string   `json:"name"`
-	Brand          string   `json:"brand,omitempty"` // stated, for a key that may not read it
-	Agree          bool     `json:"agree"`
-	Share          *float64 `json:"share,omitempty"`
-	CallsPerMinute *int     `json:"calls_per_minute,omitempty"`
+	ConnectionSettings
+
+	Name  string `json:"name"`
+	Brand string `json:"brand,omitempty"` // stated, for a key that may not read it
+	Agree bool   `json:"agree"`
 }
 
 // About names nothing that is there yet.
 func (ConnectionAddArgs) About(string) []Subject { return nil }
 
-// ConnectionEditArgs changes what is not nil.
+// What becomes of runs that are going on when the agreement is withdrawn.
+const (
+	RunningCancel = "cancel"
+	RunningFinish = "finish"
+)
+
+// ConnectionEditArgs changes what is said.
 type ConnectionEditArgs struct {
-	Name           string   `json:"name"`
-	Share          *float64 `json:"share,omitempty"`
-	CallsPerMinute *int     `json:"calls_per_minute,omitempty"`
+	ConnectionSettings
+
+	Name     string `json:"name"`
+	Version  int64  `json:"version,omitempty"` // of which it was made; 0: whatever it is now
+	Rename   string `json:"rename,omitempty"`
+	Agree    bool   `json:"agree,omitempty"`
+	Withdraw bool   `json:"withdraw,omitempty"`
+	Running  string `json:"running,omitempty"` // with Withdraw, when runs are going on
 }
 
 // About names the connection.
 func (a ConnectionEditArgs) About(string) []Subject {
 	return []Subject{{catalogue.KindConnection, a.Name}}
+}
+
+// ConnectionShareArgs are the arguments of connection share.
+type ConnectionShareArgs struct {
+	Name string            `json:"name"`
+	With catalogue.Sharing `json:"with"`
+}
+
+// About names the connection.
+func (a ConnectionShareArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindConnection, a.Name}}
+}
+
+// What becomes of the exports that use a connection that is removed.
+const (
+	ExportsDetach = "detach"
+	ExportsRemove = "remove"
+)
+
+// ConnectionRemoveArgs are the arguments of connection remove.
+type ConnectionRemoveArgs struct {
+	Name    string `json:"name"`
+	Exports string `json:"exports,omitempty"` // empty: there must be none
+}
+
+// About names the connection.
+func (a ConnectionRemoveArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindConnection, a.Name}}
+}
+
+// ConnectionAnswer shows a connection and who uses it.
+type ConnectionAnswer struct {
+	catalogue.Connection
+
+	Exports  []string `json:"exports,omitempty"`  // that use it
+	Running  []string `json:"running,omitempty"`  // ids of runs that are going on
+	Canceled []string `json:"canceled,omitempty"` // ids of runs that the command canceled
+	Notes    []string `json:"notes,omitempty"`
+}
+
+// ConnectionTested is what a test of a connection found out.
+type ConnectionTested struct {
+	Name      string `json:"name"`
+	BrandID   string `json:"brand_id"`
+	BrandName string `json:"brand_name,omitempty"`
+	ReadBrand bool   `json:"read_brand"` // the key may read which brand it belongs to
+	Segments  bool   `json:"segments"`   // the key may read the account's segments
 }
 
 // ConnectionSecret is the sealed part of connection add and rotate-key.

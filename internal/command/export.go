@@ -4,42 +4,28 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/contact"
 )
 
 // The names of the commands about exports.
 const (
-	ExportAdd    = "export add"
-	ExportList   = "export list"
-	ExportShow   = "export show"
-	ExportEdit   = "export edit"
-	ExportRemove = "export remove"
-	ExportReset  = "export reset-ledger"
+	ExportAdd       = "export add"
+	ExportList      = "export list"
+	ExportShow      = "export show"
+	ExportEdit      = "export edit"
+	ExportDuplicate = "export duplicate"
+	ExportAttach    = "export attach"
+	ExportDetach    = "export detach"
+	ExportRemove    = "export remove"
+	ExportReset     = "export reset-ledger"
 )
 
-// ExportAddArgs are the arguments of export add.
+// ExportAddArgs are the arguments of export add. A segment without marker gets
+// one made of its name.
 type ExportAddArgs struct {
-	Name       string                 `json:"name"`
-	Connection string                 `json:"connection"`
-	Source     string                 `json:"source"`
-	Segments   []string               `json:"segments"`
-	Markers    map[string]string      `json:"markers,omitempty"` // by segment, where the derived one does not suit
-	ID         string                 `json:"id,omitempty"`
-	Mapping    contact.Mapping        `json:"mapping"`
-	Consent    contact.ConsentRule    `json:"consent_rule,omitzero"`
-	Leavers    catalogue.LeaverPolicy `json:"leavers,omitempty"`
-	FullEvery  int                    `json:"full_every,omitempty"` // days
-}
+	catalogue.ExportSpec
 
-// ExportEditArgs changes what is not nil.
-type ExportEditArgs struct {
-	Name      string `json:"name"`
-	FullEvery *int   `json:"full_every,omitempty"`
-}
-
-// About names the export.
-func (a ExportEditArgs) About(string) []Subject {
-	return []Subject{{catalogue.KindExport, a.Name}}
+	Name          string `json:"name"`
+	CreateSegment bool   `json:"create_segment,omitempty"` // at Omnisend, on each marker
 }
 
 // What becomes of the markers of an export that is removed.
@@ -85,13 +71,64 @@ type ExportResetAnswer struct {
 }
 
 // About names the connection and the source that it uses.
-func (a ExportAddArgs) About(string) []Subject {
-	return []Subject{{catalogue.KindConnection, a.Connection}, {catalogue.KindSource, a.Source}}
+func (a ExportAddArgs) About(string) []Subject { return used(a.ExportSpec) }
+
+// used names what an export uses.
+func used(s catalogue.ExportSpec) []Subject {
+	about := []Subject{{catalogue.KindSource, s.Source}}
+	if s.Connection != "" {
+		about = append(about, Subject{catalogue.KindConnection, s.Connection})
+	}
+	return about
 }
+
+// ExportEditArgs are the arguments of export edit: all that the export is to be.
+type ExportEditArgs struct {
+	catalogue.ExportSpec
+
+	Name          string `json:"name"`
+	Version       int64  `json:"version"` // of which it was made; 0: whatever it is now
+	CreateSegment bool   `json:"create_segment,omitempty"`
+}
+
+// About names the export, and what it is to use.
+func (a ExportEditArgs) About(string) []Subject {
+	return append(used(a.ExportSpec), Subject{catalogue.KindExport, a.Name})
+}
+
+// ExportDuplicateArgs are the arguments of export duplicate.
+type ExportDuplicateArgs struct {
+	Name    string            `json:"name"`
+	As      string            `json:"as"`
+	Markers map[string]string `json:"markers,omitempty"` // by segment, where the derived one does not suit
+}
+
+// About names the export that is duplicated.
+func (a ExportDuplicateArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindExport, a.Name}}
+}
+
+// ExportAttachArgs are the arguments of export attach.
+type ExportAttachArgs struct {
+	Name       string `json:"name"`
+	Connection string `json:"connection"`
+}
+
+// About names the export and the connection.
+func (a ExportAttachArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindExport, a.Name}, {catalogue.KindConnection, a.Connection}}
+}
+
+// What somebody may do with an export, as it is shown.
+const (
+	MayEdit = "edit and run"
+	MayView = "view"
+)
 
 // ExportAnswer shows an export and its last run.
 type ExportAnswer struct {
 	catalogue.Export
-	LastRun *RunAnswer `json:"last_run,omitempty"`
-	Notes   []string   `json:"notes,omitempty"`
+	LastRun     *RunAnswer `json:"last_run,omitempty"`
+	Permissions string     `json:"permissions,omitempty"` // of whoever asks
+	Notes       []string   `json:"notes,omitempty"`
 }

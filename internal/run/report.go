@@ -248,4 +248,7 @@ type Control struct {
 	Paused   bool                       `json:"paused"`
 	Resumes  int                        `json:"resumes"`  // how often somebody said resume
 	Approved map[catalogue.Guard]string `json:"approved"` // who approved
+	// Stopped is why the run was canceled, where that was not by a command about
+	// the run itself.
+	Stopped string `json:"stopped,omitempty"`
 }

@@ -38,6 +38,7 @@ type Store interface {
 	Budget
 	Leases
 	Audit
+	Renaming
 	// Now returns the store's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// Ping tells whether the store can be reached and has this program's schema.

@@ -37,17 +37,29 @@ func TestRequests(t *testing.T) {
 		{"connection|show|Spring shop", "connection show", `{"name":"Spring shop"}`, "connection show Spring shop"},
 		{"connection|edit|Spring shop|--share|0.5", "connection edit", `{"name":"Spring shop","share":0.5}`, "connection edit Spring shop"},
 		{"connection|edit|--calls-per-minute|0|Spring shop", "connection edit", `{"name":"Spring shop","calls_per_minute":0}`, "connection edit Spring shop"},
+		{"connection|edit|Spring shop|--name|Shop|--who-can-use|admins|--max-contacts|5|--version|3", "connection edit",
+			`{"name":"Spring shop","rename":"Shop","shared":"admins","max_contacts":5,"version":3}`, "connection edit Spring shop"},
+		{"connection|edit|Spring shop|--agree", "connection edit", `{"name":"Spring shop","agree":true}`, "connection edit Spring shop"},
+		{"connection|edit|Spring shop|--withdraw-consent|--running|finish", "connection edit", `{"name":"Spring shop","withdraw":true,"running":"finish"}`, "connection edit Spring shop"},
+		{"connection|share|Spring shop|--with|admins-and-contributors", "connection share", `{"name":"Spring shop","with":"admins-and-contributors"}`, "connection share Spring shop"},
+		{"connection|test|Spring shop", "connection test", `{"name":"Spring shop"}`, "connection test Spring shop"},
+		{"connection|stop|Spring shop", "connection stop", `{"name":"Spring shop"}`, "connection stop Spring shop"},
+		{"connection|start|Spring shop", "connection start", `{"name":"Spring shop"}`, "connection start Spring shop"},
 		{"connection|remove|Spring shop", "connection remove", `{"name":"Spring shop"}`, "connection remove Spring shop"},
+		{"connection|remove|Spring shop|--detach|--yes", "connection remove", `{"name":"Spring shop","exports":"detach"}`, "connection remove Spring shop"},
+		{"connection|remove|Spring shop|--remove-exports|-y", "connection remove", `{"name":"Spring shop","exports":"remove"}`, "connection remove Spring shop"},
+		{"export|attach|spring|--connection|c", "export attach", `{"name":"spring","connection":"c"}`, "export attach spring"},
+		{"export|detach|spring", "export detach", `{"name":"spring"}`, "export detach spring"},
+		{"export|duplicate|spring|--as|summer|--marker|a=b=c", "export duplicate", `{"name":"spring","as":"summer","markers":{"a=b":"c"}}`, "export duplicate spring"},
 		{"export|add|spring|--connection|Spring shop|--source|crm|--segment|a,b|--segment|c|--id|Id|--map|email=E=Mail|--map|consent=C" +
 			"|--marker|a,b=m_1|--consent-value|ja|--opt-out-value|nein|--leavers|keep", "export add",
-			`{"name":"spring","connection":"Spring shop","source":"crm","segments":["a,b","c"],"markers":{"a,b":"m_1"},"id":"Id",
+			`{"name":"spring","connection":"Spring shop","source":"crm","segments":[{"segment":"a,b","marker":"m_1"},{"segment":"c"}],"id":"Id",
 			"mapping":{"email":"E=Mail","consent":"C"},"consent_rule":{"consent":["ja"],"opt_out":["nein"]},"leavers":"keep"}`, "export add spring"},
 		{"export|list", "export list", ``, "export list"},
 		{"export|show|spring", "export show", `{"name":"spring"}`, "export show spring"},
 		{"export|remove|spring", "export remove", `{"name":"spring"}`, "export remove spring"},
 		{"export|add|spring|--connection|c|--source|s|--segment|g|--map|email=E|--full-every|30", "export add",
-			`{"name":"spring","connection":"c","source":"s","segments":["g"],"mapping":{"email":"E"},"full_every":30}`, "export add spring"},
-		{"export|edit|spring|--full-every|0", "export edit", `{"name":"spring","full_every":0}`, "export edit spring"},
+			`{"name":"spring","connection":"c","source":"s","segments":[{"segment":"g"}],"mapping":{"email":"E"},"full_every":30}`, "export add spring"},
 		{"export|edit|spring|--reset-ledger", "export reset-ledger", `{"name":"spring"}`, "export reset-ledger spring"},
 		{"export|remove|spring|--markers|keep", "export remove", `{"name":"spring","markers":"keep"}`, "export remove spring"},
 		{"run|spring|--limit|10|--detach", "run", `{"export":"spring","limit":10}`, "run spring"},
@@ -121,6 +133,18 @@ func TestUsage(t *testing.T) {
 		{"export|edit|spring", "nothing is to be changed"},
 		{"export|edit|spring|--reset-ledger|--full-every|3", "given alone"},
 		{"export|remove|spring|--markers|burn", "neither keep nor clear"},
+		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--marker|h=m", "which the export does not have"},
+		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--guard|shrunk=2", "not GUARD=PART"},
+		{"export|edit|x", "nothing is to be changed"},
+		{"export|edit|x|--reset-ledger|--id|I", "given alone"},
+		{"export|duplicate|x", "--as is missing"},
+		{"export|attach|x", "--connection is missing"},
+		{"export|list|--sort|lastrun", `did you mean "last-run"`},
+		{"connection|edit|x|--running|cancel", "nothing to change"},
+		{"connection|edit|x|--agree|--running|cancel", "goes with --withdraw-consent"},
+		{"connection|share|x", "--with is missing"},
+		{"connection|remove|x|--detach|--remove-exports", "not both"},
+		{"connection|remove|x|--detach", "give --yes"},
 		{"runs|approve|x", "--guard is missing"},
 		{"runs|approve|--guard|shrunk", "RUN|EXPORT is missing"},
 		{"runs|approve|x|--guard|shrink", "none of first-run"},
@@ -222,7 +246,7 @@ func TestOutputKeepsNamesAndOrder(t *testing.T) {
 	b.answers(raw, raw)
 	require.Equal(t, 0, b.run("source", "show", "crm", "-o", "json"))
 	require.Equal(t, string(raw)+"\n", b.out.String(), "as it came, fields of a newer worker included")
-	require.Equal(t, 0, b.run("source", "show", "crm", "-o", "yaml"))
+	require.Equal(t, 0, b.run("whoami", "-o", "yaml"))
 	require.True(t, strings.HasPrefix(b.out.String(), "name: crm\nversion: 12\nkind: files\npath: \"true\"\n"), b.out.String())
 	var back any
 	require.NoError(t, yaml.Unmarshal(b.out.Bytes(), &back))
@@ -259,8 +283,9 @@ bad              0  cannot be read: line 3: `+"\uFFFD]0;quote\uFFFD never closed
 func TestExportNotesAreShown(t *testing.T) {
 	b := newBench(t)
 	b.answers(command.ExportAnswer{
-		Export: catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, Segments: []catalogue.ExportedSegment{{Segment: "buyers", Marker: "segment_buyers"}},
-			Mapping: contact.Mapping{contact.Email: "E-Mail"}, Guards: map[catalogue.Guard]catalogue.Threshold{catalogue.GuardShrunk: 0.5}},
+		Export: catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, ExportSpec: catalogue.ExportSpec{
+			Segments: []catalogue.ExportedSegment{{Segment: "buyers", Marker: "segment_buyers"}},
+			Mapping:  contact.Mapping{contact.Email: "E-Mail"}, Guards: map[catalogue.Guard]catalogue.Threshold{catalogue.GuardShrunk: 0.5}}},
 		Notes: []string{"make a segment there"},
 	})
 	require.Equal(t, 0, b.run("export", "add", "spring", "--connection", "c", "--source", "s", "--segment", "buyers", "--map", "email=E-Mail"))

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -10,10 +12,12 @@ import (
 	"github.com/segment-export/segment-export/internal/command"
 )
 
-func budgetFlags() []cli.Flag {
+func settingFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.StringFlag{Name: "who-can-use", Usage: "`WHO` may make exports on it: admins, or admins-and-contributors", DefaultText: "admins"},
 		&cli.Float64Flag{Name: "share", Usage: "`PART` of the brand's calls a minute that exports may use, above 0 to 1", DefaultText: "0.75"},
 		&cli.IntFlag{Name: "calls-per-minute", Usage: "the brand's limit in calls a minute (`N`); 0, no limit, only for an endpoint on the worker's machine", DefaultText: "400"},
+		&cli.IntFlag{Name: "max-contacts", Usage: "the most contacts (`N`) that one export may have, after the contract with Omnisend", DefaultText: "1,000,000"},
 	}
 }
 
@@ -33,7 +37,7 @@ func (s *session) connectionCommands() *cli.Command {
 				keyFlag(),
 				&cli.StringFlag{Name: "brand", Usage: "`ID` of the brand, for a key that may not read its own brand"},
 				&cli.BoolFlag{Name: "agree", Usage: "agree to the transfer of personal data to Omnisend", DisableDefaultText: true},
-			}, budgetFlags()...),
+			}, settingFlags()...),
 			do: s.connectionAdd,
 		}),
 		s.leaf("connection", leaf{
@@ -43,14 +47,52 @@ func (s *session) connectionCommands() *cli.Command {
 		s.leaf("connection", leaf{
 			name: "show", args: "NAME", usage: "a connection", example: "starter connection show \"Spring shop\"",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.ConnectionShow, command.Named{Name: c.Args().First()}, connectionPage)
+				return showObject(c, s, catalogue.KindConnection, connectionPage)
 			},
 		}),
 		s.leaf("connection", leaf{
-			name: "edit", args: "NAME", usage: "change a connection's budget",
-			example: "starter connection edit \"Spring shop\" --share 0.5",
-			flags:   budgetFlags(),
-			do:      s.connectionEdit,
+			name: "edit", args: "NAME", usage: "change a connection's name, settings or consent",
+			detail: "Renaming takes along the exports that use it. --agree puts an agreement to the transfer of personal data\n" +
+				"on record, --withdraw-consent takes it back: no run begins any more, and those that are going on are\n" +
+				"canceled or may finish (--running).",
+			example: "starter connection edit \"Spring shop\" --share 0.5\nstarter connection edit \"Spring shop\" --withdraw-consent --running cancel",
+			flags: append([]cli.Flag{
+				&cli.StringFlag{Name: "name", Usage: "new `NAME`"},
+				&cli.BoolFlag{Name: "agree", Usage: "agree to the transfer of personal data to Omnisend", DisableDefaultText: true},
+				&cli.BoolFlag{Name: "withdraw-consent", Usage: "take the agreement back", DisableDefaultText: true},
+				&cli.StringFlag{Name: "running", Usage: "what becomes of runs that are going on: cancel or finish (`WHAT`)"},
+				versionFlag(),
+			}, settingFlags()...),
+			do: s.connectionEdit,
+		}),
+		s.leaf("connection", leaf{
+			name: "test", args: "NAME", usage: "ask Omnisend whether the key works and what it may",
+			example: "starter connection test \"Spring shop\"",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.ConnectionTest, command.Named{Name: c.Args().First()}, testedPage)
+			},
+		}),
+		s.leaf("connection", leaf{
+			name: "share", args: "NAME", usage: "say who may make exports on a connection",
+			detail:  "Contributors see of a connection only its name and kind.",
+			example: "starter connection share \"Spring shop\" --with admins-and-contributors",
+			flags:   []cli.Flag{&cli.StringFlag{Name: "with", Usage: "`WHO`: admins, or admins-and-contributors"}},
+			do:      s.connectionShare,
+		}),
+		s.leaf("connection", leaf{
+			name: "stop", args: "NAME", usage: "cancel what is going on over a connection, and bar it",
+			detail:  "Calls in flight are finished and their verdicts collected. Everything is kept; start lifts it.",
+			example: "starter connection stop \"Spring shop\"",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.ConnectionStop, command.Named{Name: c.Args().First()}, connectionPage)
+			},
+		}),
+		s.leaf("connection", leaf{
+			name: "start", args: "NAME", usage: "let a connection that was stopped be used again",
+			example: "starter connection start \"Spring shop\"",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.ConnectionStart, command.Named{Name: c.Args().First()}, connectionPage)
+			},
 		}),
 		s.leaf("connection", leaf{
 			name: "rotate-key", args: "NAME", usage: "replace the API key by another one of the same brand",
@@ -60,33 +102,47 @@ func (s *session) connectionCommands() *cli.Command {
 			do:      s.connectionRotate,
 		}),
 		s.leaf("connection", leaf{
-			name: "remove", args: "NAME", usage: "remove a connection that no export uses",
-			example: "starter connection remove \"Spring shop\"",
-			do: func(c *cli.Context) error {
-				return show(c, s, command.ConnectionRemove, command.Named{Name: c.Args().First()}, func(p *page, a catalogue.Connection) {
-					p.line("Removed the connection %s", a.Name)
-				})
+			name: "remove", args: "NAME", usage: "remove a connection and its key",
+			detail:  "While exports use it, it is refused, unless they are to be detached (inactive until attached to another one)\nor removed too.",
+			example: "starter connection remove \"Spring shop\" --detach",
+			flags: []cli.Flag{
+				&cli.BoolFlag{Name: "detach", Usage: "keep the exports that use it, without a connection", DisableDefaultText: true},
+				&cli.BoolFlag{Name: "remove-exports", Usage: "remove the exports that use it, and what is remembered about their contacts", DisableDefaultText: true},
+				yesFlag("do not ask"),
 			},
+			do: s.connectionRemove,
 		}),
 	)
 }
 
-// budget reads the options of the budget; nil is not said.
-func budget(c *cli.Context) (*float64, *int) {
-	var share *float64
-	var calls *int
+func yesFlag(usage string) cli.Flag {
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: usage, DisableDefaultText: true}
+}
+
+func versionFlag() cli.Flag {
+	return &cli.Int64Flag{Name: "version", Usage: "refuse when it is not version `N` any more", DefaultText: "the version when it was read"}
+}
+
+// settings reads the options of a connection; what is not said is nil.
+func settings(c *cli.Context) command.ConnectionSettings {
+	var s command.ConnectionSettings
+	if c.IsSet("who-can-use") {
+		s.Shared = new(catalogue.Sharing(c.String("who-can-use")))
+	}
 	if c.IsSet("share") {
-		share = new(c.Float64("share"))
+		s.Share = new(c.Float64("share"))
 	}
 	if c.IsSet("calls-per-minute") {
-		calls = new(c.Int("calls-per-minute"))
+		s.CallsPerMinute = new(c.Int("calls-per-minute"))
 	}
-	return share, calls
+	if c.IsSet("max-contacts") {
+		s.MaxContacts = new(c.Int("max-contacts"))
+	}
+	return s
 }
 
 func (s *session) connectionAdd(c *cli.Context) error {
-	args := command.ConnectionAddArgs{Name: c.Args().First(), Brand: c.String("brand")}
-	args.Share, args.CallsPerMinute = budget(c)
+	args := command.ConnectionAddArgs{Name: c.Args().First(), Brand: c.String("brand"), ConnectionSettings: settings(c)}
 	if !c.Bool("agree") && !s.o.InTerminal {
 		return usage("a connection transfers personal data to Omnisend, and somebody has to agree to it: read the statement and give --agree.\n\n%s", catalogue.TransferStatement)
 	}
@@ -94,13 +150,8 @@ func (s *session) connectionAdd(c *cli.Context) error {
 		return err
 	}
 	if args.Agree = c.Bool("agree"); !args.Agree {
-		s.say("%s\n", catalogue.TransferStatement)
-		agreed, err := s.ask(c.Context, "Do you agree?")
-		if err != nil {
+		if err := s.askConsent(c.Context, "the connection was not made"); err != nil {
 			return err
-		}
-		if !agreed {
-			return usage("not agreed: the connection was not made")
 		}
 		args.Agree = true
 	}
@@ -109,20 +160,64 @@ func (s *session) connectionAdd(c *cli.Context) error {
 		return err
 	}
 	do := order{name: command.ConnectionAdd, args: args, object: args.Name, secret: command.ConnectionSecret{Key: key}}
-	return carryOut(c, s, do, func(p *page, a catalogue.Connection) {
+	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
 		p.line("Added:")
 		connectionPage(p, a)
 	})
 }
 
-func (s *session) connectionEdit(c *cli.Context) error {
-	args := command.ConnectionEditArgs{Name: c.Args().First()}
-	args.Share, args.CallsPerMinute = budget(c)
-	if args.Share == nil && args.CallsPerMinute == nil {
-		return usage("nothing to change: give --share or --calls-per-minute")
+// askConsent shows the statement and asks on the terminal; anything but yes is
+// a failure that says what was not done.
+func (s *session) askConsent(ctx context.Context, otherwise string) error {
+	s.say("%s\n", catalogue.TransferStatement)
+	agreed, err := s.ask(ctx, "Do you agree?")
+	if err == nil && !agreed {
+		err = usage("not agreed: %s", otherwise)
 	}
-	do := order{name: command.ConnectionEdit, args: args, object: args.Name}
-	return carryOut(c, s, do, connectionPage)
+	return err
+}
+
+func (s *session) connectionEdit(c *cli.Context) error {
+	args := command.ConnectionEditArgs{Name: c.Args().First(), Rename: c.String("name"), ConnectionSettings: settings(c),
+		Agree: c.Bool("agree"), Withdraw: c.Bool("withdraw-consent"), Running: c.String("running"), Version: c.Int64("version")}
+	switch {
+	case args == (command.ConnectionEditArgs{Name: args.Name, Version: args.Version, Running: args.Running}):
+		return usage("nothing to change: give --name, --who-can-use, --share, --calls-per-minute, --max-contacts, --agree or --withdraw-consent")
+	case args.Running != "" && !args.Withdraw:
+		return usage("--running goes with --withdraw-consent")
+	}
+	if args.Withdraw && args.Running == "" && s.o.InTerminal {
+		running, err := s.askRunning(c.Context, args.Name)
+		if err != nil {
+			return err
+		}
+		args.Running = running
+	}
+	return carryOut(c, s, order{name: command.ConnectionEdit, args: args, object: args.Name}, connectionPage)
+}
+
+// askRunning asks what becomes of runs that are going on, if any are.
+func (s *session) askRunning(ctx context.Context, name string) (string, error) {
+	a, err := answer[command.ConnectionAnswer](ctx, s, order{name: command.ConnectionShow, args: command.Named{Name: name}, object: name})
+	if err != nil || len(a.Running) == 0 {
+		return "", err
+	}
+	cancel, err := s.ask(ctx, plural(len(a.Running), "run is", "runs are")+" going on. Cancel? (No lets them finish.)")
+	if err != nil {
+		return "", err
+	}
+	if cancel {
+		return command.RunningCancel, nil
+	}
+	return command.RunningFinish, nil
+}
+
+func (s *session) connectionShare(c *cli.Context) error {
+	if err := required(c, "with"); err != nil {
+		return err
+	}
+	args := command.ConnectionShareArgs{Name: c.Args().First(), With: catalogue.Sharing(c.String("with"))}
+	return carryOut(c, s, order{name: command.ConnectionShare, args: args, object: args.Name}, connectionPage)
 }
 
 func (s *session) connectionRotate(c *cli.Context) error {
@@ -135,8 +230,44 @@ func (s *session) connectionRotate(c *cli.Context) error {
 	}
 	args := command.Named{Name: c.Args().First()}
 	do := order{name: command.ConnectionRotate, args: args, object: args.Name, secret: command.ConnectionSecret{Key: key}}
-	return carryOut(c, s, do, func(p *page, a catalogue.Connection) {
+	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
 		p.line("The connection %s uses the new key from now on; parked runs go on with: starter runs resume", a.Name)
+	})
+}
+
+func (s *session) connectionRemove(c *cli.Context) error {
+	args := command.ConnectionRemoveArgs{Name: c.Args().First()}
+	what := "detached"
+	switch {
+	case c.Bool("detach") && c.Bool("remove-exports"):
+		return usage("--detach or --remove-exports, not both")
+	case c.Bool("detach"):
+		args.Exports = command.ExportsDetach
+	case c.Bool("remove-exports"):
+		args.Exports, what = command.ExportsRemove, "removed, with what is remembered about their contacts"
+	}
+	if args.Exports != "" && !c.Bool("yes") {
+		if !s.o.InTerminal {
+			return usage("it is asked before exports are %s: give --yes, or call it on a terminal", what)
+		}
+		a, err := answer[command.ConnectionAnswer](c.Context, s, order{name: command.ConnectionShow, args: command.Named{Name: args.Name}, object: args.Name})
+		if err != nil {
+			return err
+		}
+		yes, err := s.ask(c.Context, fmt.Sprintf("Remove the connection %s? %s (%s) will be %s.", a.Name, plural(len(a.Exports), "export", "exports"), strings.Join(a.Exports, ", "), what))
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return usage("nothing was removed")
+		}
+	}
+	return carryOut(c, s, order{name: command.ConnectionRemove, args: args, object: args.Name}, func(p *page, a command.ConnectionAnswer) {
+		p.line("Removed the connection %s", a.Name)
+		if len(a.Exports) > 0 {
+			p.line("%s: %s", strings.ToUpper(what[:1])+what[1:], strings.Join(a.Exports, ", "))
+		}
+		notes(p, a.Notes)
 	})
 }
 
@@ -147,19 +278,62 @@ func connectionTable(p *page, all []catalogue.Connection) {
 	}
 	var rows [][]any
 	for _, a := range all {
-		rows = append(rows, []any{a.Name, brand(a), limit(a), p.time(a.UpdatedAt), a.UpdatedBy})
+		rows = append(rows, []any{a.Name, a.Type, brand(a), a.Shared, usable(a), p.time(a.CreatedAt), p.time(a.UpdatedAt), a.UpdatedBy})
 	}
-	p.table([]string{"name", "brand", "budget", "updated", "by"}, rows)
+	p.table([]string{"name", "kind", "brand", "who can use", "state", "created", "updated", "by"}, rows)
 }
 
-func connectionPage(p *page, a catalogue.Connection) {
+// usable says in a word or two whether a connection can be used.
+func usable(a catalogue.Connection) string {
+	switch {
+	case a.BrandID == "":
+		return "" // its outline
+	case a.Stopped != nil:
+		return "stopped"
+	case a.Consent == nil && a.Withdrawn != nil:
+		return "consent withdrawn"
+	case a.Consent == nil:
+		return "no consent"
+	}
+	return "in use"
+}
+
+func connectionPage(p *page, a command.ConnectionAnswer) {
+	if a.BrandID == "" { // all that those see who do not hold it
+		p.fields("name", a.Name, "kind", a.Type)
+		return
+	}
 	consent := "nobody has agreed to the transfer of personal data"
+	withdrawn, stopped := "", ""
 	if a.Consent != nil {
 		consent = fmt.Sprintf("%s (statement %s)", by(p, a.Consent.At, a.Consent.By), a.Consent.Version)
 	}
-	p.fields("name", a.Name, "brand", brand(a), "endpoint", a.Endpoint, "budget", limit(a),
-		"max contacts", count(a.MaxContacts), "agreed", consent,
-		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy))
+	if a.Withdrawn != nil {
+		withdrawn = by(p, a.Withdrawn.At, a.Withdrawn.By)
+	}
+	if a.Stopped != nil {
+		stopped = by(p, a.Stopped.At, a.Stopped.By)
+	}
+	p.fields("name", a.Name, "kind", a.Type, "brand", brand(a.Connection), "endpoint", a.Endpoint, "who can use", a.Shared.String(), "budget", limit(a.Connection),
+		"max contacts", count(a.MaxContacts), "agreed", consent, "consent withdrawn", withdrawn, "stopped", stopped,
+		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", fmt.Sprint(a.Version),
+		"exports", strings.Join(a.Exports, ", "), "going on", strings.Join(a.Running, ", "), "canceled", strings.Join(a.Canceled, ", "))
+	notes(p, a.Notes)
+}
+
+func testedPage(p *page, a command.ConnectionTested) {
+	name := a.BrandID
+	if a.BrandName != "" {
+		name = fmt.Sprintf("%s (%s)", a.BrandName, a.BrandID)
+	}
+	p.line("The key of the connection %s works: brand %s", a.Name, name)
+	if !a.ReadBrand {
+		p.line("- the key may not read which brand it belongs to; that was stated")
+	}
+	if !a.Segments {
+		p.line("- the key may not read segments: --create-segment needs that permission")
+	}
+	p.line("- that the key may write contacts only a run shows")
 }
 
 func brand(a catalogue.Connection) string {

@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,34 +17,62 @@ func (s *session) exportCommands() *cli.Command {
 		s.leaf("export", leaf{
 			name: "add", args: "NAME", usage: "define an export",
 			detail: "The attributes that fields can be mapped to: " + attributes() + ".\n" +
-				"The e-mail is required. Without a mapped consent and its date nobody is subscribed.",
+				"The e-mail is required. Without a mapped consent and its date nobody is subscribed; a phone number goes only\n" +
+				"with its own consent (sms-consent, sms-consent-date). Adding does not run it, unless --run is given.",
 			example: "starter export add spring --connection \"Spring shop\" --source crm --segment spring_buyers --id CustomerId \\\n" +
-				"   --map email=Email --map first-name=FirstName --map consent=EmailConsent --map consent-date=ConsentDate",
-			flags: []cli.Flag{
-				&cli.StringFlag{Name: "connection", Usage: "`NAME` of the connection to send through"},
-				&cli.StringFlag{Name: "source", Usage: "`NAME` of the source to read from"},
-				&cli.StringSliceFlag{Name: "segment", Usage: "`SEGMENT` of the source; may be given several times"},
-				&cli.StringFlag{Name: "id", Usage: "`FIELD` with the customer's id"},
-				&cli.StringSliceFlag{Name: "map", Usage: "`ATTRIBUTE=FIELD`: which field fills an attribute; may be given several times"},
-				&cli.StringSliceFlag{Name: "marker", Usage: "`SEGMENT=PROPERTY`: the custom property that marks members, where the derived one does not suit"},
-				&cli.StringSliceFlag{Name: "consent-value", Usage: "`VALUE` of the consent field that is consent, in place of true, 1, yes, subscribed; may be given several times"},
-				&cli.StringSliceFlag{Name: "opt-out-value", Usage: "`VALUE` of the consent field that is an opt-out, in place of unsubscribed, opted-out; may be given several times"},
-				&cli.StringFlag{Name: "leavers", Usage: "what happens to contacts that left: unmark or keep (`POLICY`)", DefaultText: "unmark"},
-				&cli.IntFlag{Name: "full-every", Usage: "send all contacts, changed or not, every `DAYS`: the account changes on its own side too", DefaultText: "never"},
-			},
-			do: s.exportAdd,
+				"   --map email=Email --map first-name=FirstName --map consent=EmailConsent --map consent-date=ConsentDate \\\n" +
+				"   --map property:loyalty_points:number=Points",
+			flags: append(exportFlags(), savingFlags()...),
+			do:    s.exportAdd,
 		}),
 		s.leaf("export", leaf{
-			name: "list", usage: "all exports with their last runs", example: "starter export list",
-			do: func(c *cli.Context) error { return show(c, s, command.ExportList, nil, exportTable) },
+			name: "list", usage: "all exports with their last runs",
+			example: "starter export list --sort last-run",
+			flags:   []cli.Flag{&cli.StringFlag{Name: "sort", Usage: "`COLUMN` to sort by: " + strings.Join(sortColumns(), ", ") + "; with a minus in front, the other way", DefaultText: "name"}},
+			do:      s.exportList,
 		}),
 		s.leaf("export", leaf{
 			name: "show", args: "NAME", usage: "an export with its last run", example: "starter export show spring",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.ExportShow, command.Named{Name: c.Args().First()}, exportPage)
+				return showObject(c, s, catalogue.KindExport, exportPage)
 			},
 		}),
-		s.editExportCommand(),
+		s.leaf("export", leaf{
+			name: "edit", args: "NAME", usage: "change an export",
+			detail: "What is given is changed, the rest stays: --map changes or adds an attribute, --segment adds a segment,\n" +
+				"--consent-value and --opt-out-value replace the values that were there. When somebody else has changed the\n" +
+				"export since it was read, nothing is changed. A run that is going on goes on as it began.\n" +
+				"With --reset-ledger what Omnisend has confirmed is forgotten: the next run is like the first one. Do that when the\n" +
+				"account was emptied, or before an audience that carries the markers already is taken over: starter run NAME --adopt.",
+			example: "starter export edit spring --map city=Town --unmap state --marker spring_buyers=spring_2027",
+			flags: append(editFlags(),
+				&cli.BoolFlag{Name: "reset-ledger", Usage: "forget what was confirmed of its contacts; given alone", DisableDefaultText: true},
+				versionFlag()),
+			do: s.exportEdit,
+		}),
+		s.leaf("export", leaf{
+			name: "duplicate", args: "NAME", usage: "make an export like another one",
+			detail:  "The markers are new ones, made of the segments' names and the new name: a custom property has one owner.",
+			example: "starter export duplicate spring --as summer --marker spring_buyers=summer_buyers",
+			flags: []cli.Flag{
+				&cli.StringFlag{Name: "as", Usage: "`NAME` of the new export"},
+				markerFlag(),
+			},
+			do: s.exportDuplicate,
+		}),
+		s.leaf("export", leaf{
+			name: "attach", args: "NAME", usage: "give an export a connection",
+			example: "starter export attach spring --connection \"Spring shop\"",
+			flags:   []cli.Flag{&cli.StringFlag{Name: "connection", Usage: "`NAME` of the connection to send through"}},
+			do:      s.exportAttach,
+		}),
+		s.leaf("export", leaf{
+			name: "detach", args: "NAME", usage: "make an export inactive until it is attached to a connection",
+			example: "starter export detach spring",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.ExportDetach, command.Named{Name: c.Args().First()}, exportPage)
+			},
+		}),
 		s.removeExportCommand(),
 	)
 }
@@ -57,62 +85,95 @@ func attributes() string {
 	return strings.Join(names, ", ") + ",\nand property:NAME or property:NAME:TYPE for a custom property (text, number, boolean, date, list)"
 }
 
+// savingFlags say what is done beside saving.
+func savingFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "create-segment", Usage: "make a segment at Omnisend on each marker", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "run", Usage: "save and run", DisableDefaultText: true},
+	}
+}
+
 func (s *session) exportAdd(c *cli.Context) error {
 	if err := required(c, "connection", "source", "segment", "map"); err != nil {
 		return err
 	}
-	args := command.ExportAddArgs{
-		Name: c.Args().First(), Connection: c.String("connection"), Source: c.String("source"),
-		Segments: c.StringSlice("segment"), ID: c.String("id"), Mapping: contact.Mapping{},
-		Consent: contact.ConsentRule{Consent: c.StringSlice("consent-value"), OptOut: c.StringSlice("opt-out-value")},
-		Leavers: catalogue.LeaverPolicy(c.String("leavers")), FullEvery: c.Int("full-every"),
+	args := command.ExportAddArgs{Name: c.Args().First(), CreateSegment: c.Bool("create-segment")}
+	if err := change(c, &args.ExportSpec); err != nil {
+		return err
 	}
-	for _, m := range c.StringSlice("map") {
-		name, field, ok := strings.Cut(m, "=")
-		attribute := contact.Attribute(name)
-		switch _, twice := args.Mapping[attribute]; {
-		case !ok || name == "" || field == "":
-			return usage("--map %q is not ATTRIBUTE=FIELD", m)
-		case twice:
-			return usage("--map: the attribute %q is mapped twice", name)
-		}
-		args.Mapping[attribute] = field
+	raw, err := s.call(c.Context, order{name: command.ExportAdd, args: args, object: args.Name})
+	if err != nil {
+		return err
 	}
-	for _, m := range c.StringSlice("marker") {
-		// The last equals sign: a property has none, a segment's name may.
-		i := strings.LastIndex(m, "=")
-		if i <= 0 || i == len(m)-1 {
-			return usage("--marker %q is not SEGMENT=PROPERTY", m)
-		}
-		if args.Markers == nil {
-			args.Markers = map[string]string{}
-		}
-		if _, twice := args.Markers[m[:i]]; twice {
-			return usage("--marker: the segment %q has two markers", m[:i])
-		}
-		args.Markers[m[:i]] = m[i+1:]
+	return s.saved(c, raw, "Added:")
+}
+
+// saved shows an export that was saved, or runs it; then it is the run that is
+// answered, and the export is told on the side.
+func (s *session) saved(c *cli.Context, raw json.RawMessage, what string) error {
+	var a command.ExportAnswer
+	if err := decode(raw, &a); err != nil {
+		return err
 	}
-	do := order{name: command.ExportAdd, args: args, object: args.Name}
-	return carryOut(c, s, do, func(p *page, a command.ExportAnswer) {
+	if !c.Bool("run") {
+		return s.print(raw, func(p *page) {
+			p.line("%s", what)
+			exportPage(p, a)
+		})
+	}
+	s.say("%s %s, version %d", strings.TrimSuffix(what, ":"), a.Name, a.Version)
+	return s.runExport(c)
+}
+
+func (s *session) exportEdit(c *cli.Context) error {
+	name := c.Args().First()
+	switch edits, resets := given(c, editFlags()), c.Bool("reset-ledger"); {
+	case !edits && !resets:
+		return usage("nothing is to be changed; see: starter export edit --help")
+	case edits && resets:
+		return usage("--reset-ledger is given alone: it is no setting, and cannot be taken back")
+	case resets:
+		return show(c, s, command.ExportReset, command.Named{Name: name}, resetPage)
+	}
+	now, err := answer[command.ExportAnswer](c.Context, s, order{name: command.ExportShow, args: command.Named{Name: name}, object: name})
+	if err != nil {
+		return err
+	}
+	args := command.ExportEditArgs{Name: name, Version: now.Version, ExportSpec: now.ExportSpec, CreateSegment: c.Bool("create-segment")}
+	if c.IsSet("version") {
+		args.Version = c.Int64("version")
+	}
+	if err := change(c, &args.ExportSpec); err != nil {
+		return err
+	}
+	raw, err := s.call(c.Context, order{name: command.ExportEdit, args: args, object: name})
+	if err != nil {
+		return err
+	}
+	return s.saved(c, raw, "Saved:")
+}
+
+func (s *session) exportDuplicate(c *cli.Context) error {
+	if err := required(c, "as"); err != nil {
+		return err
+	}
+	markers, err := markers(c)
+	if err != nil {
+		return err
+	}
+	args := command.ExportDuplicateArgs{Name: c.Args().First(), As: c.String("as"), Markers: markers}
+	return carryOut(c, s, order{name: command.ExportDuplicate, args: args, object: args.Name}, func(p *page, a command.ExportAnswer) {
 		p.line("Added:")
 		exportPage(p, a)
 	})
 }
 
-func exportTable(p *page, all []command.ExportAnswer) {
-	if len(all) == 0 {
-		p.line("No exports yet; add one with: starter export add NAME …")
-		return
+func (s *session) exportAttach(c *cli.Context) error {
+	if err := required(c, "connection"); err != nil {
+		return err
 	}
-	var rows [][]any
-	for _, a := range all {
-		var names []string
-		for _, seg := range a.Segments {
-			names = append(names, seg.Segment)
-		}
-		rows = append(rows, []any{a.Name, or(a.Connection, "No connection"), a.Source, strings.Join(names, ", "), lastRun(p, a.LastRun), a.UpdatedBy})
-	}
-	p.table([]string{"name", "connection", "source", "segments", "last run", "updated by"}, rows)
+	args := command.ExportAttachArgs{Name: c.Args().First(), Connection: c.String("connection")}
+	return carryOut(c, s, order{name: command.ExportAttach, args: args, object: args.Name}, exportPage)
 }
 
 func lastRun(p *page, r *command.RunAnswer) string {
@@ -126,50 +187,8 @@ func lastRun(p *page, r *command.RunAnswer) string {
 	return fmt.Sprintf("%s, %s", r.Status, p.time(at))
 }
 
-func exportPage(p *page, a command.ExportAnswer) {
-	p.fields("name", a.Name, "connection", or(a.Connection, "No connection"), "source", a.Source, "id", a.ID,
-		"leavers", string(a.Leavers), "full run", fullEvery(a.FullEvery), "consent values", strings.Join(a.Consent.Consent, ", "), "opt-out values", strings.Join(a.Consent.OptOut, ", "),
-		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "last run", lastRun(p, a.LastRun))
-	p.line("")
-	var rows [][]any
-	for _, seg := range a.Segments {
-		rows = append(rows, []any{seg.Segment, seg.Marker})
-	}
-	p.table([]string{"segment", "marker"}, rows)
-	p.line("")
-	rows = nil
-	for _, attribute := range a.Mapping.Sorted() {
-		rows = append(rows, []any{attribute, a.Mapping[attribute]})
-	}
-	p.table([]string{"attribute", "field"}, rows)
-	for _, g := range sortedGuards(a.Export) {
-		p.line("guard %s asks above %g %%", g, 100*float64(a.Guards[g]))
-	}
-	if len(a.Notes) > 0 {
-		p.line("")
-		notes(p, a.Notes)
-	}
-}
-
-// fullEvery says how often all contacts are sent; empty for never.
-func fullEvery(days int) string {
-	if days == 0 {
-		return ""
-	}
-	return "every " + plural(days, "day", "days")
-}
-
-func sortedGuards(e catalogue.Export) []catalogue.Guard {
-	var names []catalogue.Guard
-	for g := range e.Guards {
-		names = append(names, g)
-	}
-	slices.Sort(names)
-	return names
-}
-
-func notes(p *page, all []string) {
-	for _, n := range all {
-		p.line("- %s", n)
-	}
+func resetPage(p *page, a command.ExportResetAnswer) {
+	p.line("The ledger of %s is reset: it held %s, %s of them refused", a.Name,
+		plural(a.Held.Contacts, "contact", "contacts"), count(a.Held.Refused))
+	notes(p, a.Notes)
 }

@@ -29,7 +29,7 @@ func (s *session) sourceCommands() *cli.Command {
 			name: "show", args: "NAME", usage: "a source with its segments and their fields",
 			example: "starter source show crm",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.SourceShow, command.Named{Name: c.Args().First()}, sourcePage)
+				return showObject(c, s, catalogue.KindSource, sourcePage)
 			},
 		}),
 		s.leaf("source", leaf{

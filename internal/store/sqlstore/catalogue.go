@@ -50,27 +50,29 @@ func (s *Store) CreateObject(ctx context.Context, o store.Object) error {
 
 // UpdateObject replaces an object that nobody has changed meanwhile.
 func (s *Store) UpdateObject(ctx context.Context, o store.Object) error {
-	return s.update(ctx, "changing the "+o.Kind+" "+o.Name, func(t tx) error {
-		before, err := t.bodyBefore(ctx, o)
-		if err != nil {
-			return err
-		}
-		n, err := t.exec(ctx, updateObject, o.Kind, o.Name, o.Version, nullableText(o.Body), nullable(o.Sealed))
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			return t.keepChange(ctx, o, before)
-		}
-		var version int64
-		switch err := t.row(ctx, objectVersion, o.Kind, o.Name).Scan(&version); {
-		case errors.Is(err, sql.ErrNoRows):
-			return store.ErrNotFound
-		case err != nil:
-			return err
-		}
-		return store.ErrConflict
-	})
+	return s.update(ctx, "changing the "+o.Kind+" "+o.Name, func(t tx) error { return t.replaceObject(ctx, o) })
+}
+
+func (t tx) replaceObject(ctx context.Context, o store.Object) error {
+	before, err := t.bodyBefore(ctx, o)
+	if err != nil {
+		return err
+	}
+	n, err := t.exec(ctx, updateObject, o.Kind, o.Name, o.Version, nullableText(o.Body), nullable(o.Sealed))
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		return t.keepChange(ctx, o, before)
+	}
+	var version int64
+	switch err := t.row(ctx, objectVersion, o.Kind, o.Name).Scan(&version); {
+	case errors.Is(err, sql.ErrNoRows):
+		return store.ErrNotFound
+	case err != nil:
+		return err
+	}
+	return store.ErrConflict
 }
 
 // Object returns one object.

@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) store.Store) {
 		{"Base", baseTests},
 		{"Catalogue", catalogueTests},
 		{"Markers", markerTests},
+		{"Names", renameTests},
 		{"Runs", runTests},
 		{"Spool", spoolTests},
 		{"Calls", callTests},

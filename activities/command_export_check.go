@@ -1,0 +1,155 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/spelling"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// settleExport checks an export that is new or was changed, against itself and
+// against what it uses, and makes it the owner of its markers.
+func (a *Activities) settleExport(ctx context.Context, e *catalogue.Export) error {
+	e.Normalise()
+	if err := e.Check(); err != nil {
+		return err
+	}
+	src, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, e.Source)
+	if err != nil {
+		return err
+	}
+	if err := a.checkMapping(ctx, *e, src); err != nil {
+		return err
+	}
+	if e.Connection == "" {
+		return nil // its markers are claimed when it is attached
+	}
+	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
+	if err != nil {
+		return err
+	}
+	markers, err := a.markersOf(ctx, *e, conn)
+	if err != nil {
+		return err
+	}
+	if err := a.checkProperties(ctx, *e, conn, markers); err != nil {
+		return err
+	}
+	if e.Brand != "" && e.Brand != conn.BrandID {
+		if err := a.Store.ClaimMarkers(ctx, e.Brand, e.Name, nil); err != nil {
+			return err
+		}
+	}
+	e.Brand = conn.BrandID
+	return a.claimMarkers(ctx, *e, markers)
+}
+
+// markersOf lists the custom properties that the export owns: its markers, and
+// those it has had, which contacts may still carry. What it remembers belongs
+// to one account, so that it cannot go over to another.
+func (a *Activities) markersOf(ctx context.Context, e catalogue.Export, conn catalogue.Connection) ([]string, error) {
+	markers := e.Markers()
+	n, _, err := a.note(ctx, e.Name)
+	if n == nil || err != nil {
+		return markers, err
+	}
+	if n.Endpoint != conn.Endpoint || n.Brand != conn.BrandID {
+		return nil, refuse(command.ErrConflict, "the export %q has sent to brand %s, and the connection %q is brand %s; make another export for it: starter export duplicate %q --as NAME",
+			e.Name, n.Brand, conn.Name, conn.BrandID, e.Name)
+	}
+	for _, m := range n.Markers {
+		if !slices.Contains(markers, m) {
+			markers = append(markers, m)
+		}
+	}
+	return markers, nil
+}
+
+// checkProperties keeps mapped custom properties and markers of a brand apart:
+// a marker that is also written as a value would be neither.
+func (a *Activities) checkProperties(ctx context.Context, e catalogue.Export, conn catalogue.Connection, markers []string) error {
+	mine := e.Mapping.Properties()
+	for _, p := range mine {
+		if slices.Contains(markers, p) {
+			return refuse(command.ErrConflict, "the custom property %s is mapped, and is or was a marker of this export; map the field to another name", p)
+		}
+	}
+	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
+	if err != nil {
+		return err
+	}
+	for _, other := range exports {
+		if other.Name == e.Name || other.Brand != conn.BrandID {
+			continue
+		}
+		for _, p := range mine {
+			if slices.Contains(other.Markers(), p) {
+				return refuse(command.ErrExists, "the custom property %s is mapped, and is a marker of the export %q on this brand; map the field to another name", p, other.Name)
+			}
+		}
+		for _, s := range e.Segments {
+			if slices.Contains(other.Mapping.Properties(), s.Marker) {
+				return refuse(command.ErrExists, "the marker %s is a custom property that the export %q fills with a field; choose another: --marker %q=NAME", s.Marker, other.Name, s.Segment)
+			}
+		}
+	}
+	return nil
+}
+
+// checkMapping holds the mapping against the segments' fields, and names what
+// is missing with the nearest field that exists.
+func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s catalogue.Source) error {
+	mapper, err := contact.NewMapper(e.Mapping, e.Consent, time.Now())
+	if err != nil {
+		return refuse(command.ErrUsage, "%v", err)
+	}
+	src, err := a.OpenSource(s)
+	if err != nil {
+		return refuse(command.ErrUsage, "source %q: %v", s.Name, err)
+	}
+	for _, seg := range e.Segments {
+		info, err := src.Describe(ctx, seg.Segment)
+		if errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrEmpty) || errors.Is(err, segment.ErrMalformed) {
+			return refuse(command.ErrUsage, "source %q: %v", s.Name, err)
+		}
+		if err != nil {
+			return err
+		}
+		for _, field := range fieldsOf(e, mapper) {
+			if slices.Contains(info.Fields, field) {
+				continue
+			}
+			hint := "."
+			if near := spelling.Nearest(field, info.Fields); near != "" {
+				hint = fmt.Sprintf("; did you mean %q?", near)
+			}
+			return refuse(command.ErrUsage, "segment %q of source %q has no field %q%s It has: %s", seg.Segment, s.Name, field, hint, strings.Join(info.Fields, ", "))
+		}
+	}
+	return nil
+}
+
+// claimMarkers makes the export the owner of markers at its brand.
+func (a *Activities) claimMarkers(ctx context.Context, e catalogue.Export, markers []string) error {
+	err := a.Store.ClaimMarkers(ctx, e.Brand, e.Name, markers)
+	taken, ok := errors.AsType[*store.MarkerTakenError](err)
+	if !ok {
+		return err
+	}
+	for _, s := range e.Segments {
+		if s.Marker == taken.Property {
+			return refuse(command.ErrExists, "the marker %s belongs to the export %q on this brand; choose another: --marker %q=%s",
+				taken.Property, taken.Export, s.Segment, contact.MarkerProperty(s.Segment+" "+e.Name))
+		}
+	}
+	return err
+}

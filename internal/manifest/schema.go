@@ -1,0 +1,95 @@
+package manifest
+
+import (
+	"encoding/json"
+	"reflect"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+)
+
+// enums are the values of types that have only a few.
+var enums = map[reflect.Type][]string{
+	reflect.TypeFor[catalogue.LeaverPolicy](): {string(catalogue.LeaversUnmark), string(catalogue.LeaversKeep)},
+}
+
+// descriptions are what an editor says of a field.
+var descriptions = map[string]string{
+	"source/kind":      "kind of the source",
+	"source/path":      "directory with the files, below the worker's files root",
+	"connection/share": "part of the brand's calls a minute that exports may use, above 0 to 1",
+
+	"connection/brand_id":         "id of the Omnisend brand that the connection is bound to",
+	"connection/calls_per_minute": "the brand's limit in calls a minute",
+	"connection/max_contacts":     "the most contacts of one export, after the contract with Omnisend",
+
+	"export/connection":   "name of the connection to send through; left out, the export is inactive",
+	"export/source":       "name of the source to read from",
+	"export/segments":     "segments of the source, and the custom property that marks the members of each; left out, it is made of the name",
+	"export/id":           "field with the customer's id",
+	"export/mapping":      "which field fills which attribute: email, first-name, ..., property:NAME, property:NAME:TYPE",
+	"export/consent_rule": "values of the consent field that are consent and opt-out, where they are not the usual ones",
+	"export/leavers":      "what happens to contacts that left",
+	"export/guards":       "thresholds, from 0 to 1, that differ from the usual ones",
+}
+
+// Schema is the JSON Schema of one document, for editors.
+func Schema() ([]byte, error) {
+	var choices []any
+	for _, kind := range Kinds {
+		spec := objectSchema(specFields(kind), string(kind)+"/")
+		choices = append(choices, map[string]any{
+			"type": "object", "required": []string{"kind", "name", "spec"}, "additionalProperties": false,
+			"properties": map[string]any{
+				"kind": map[string]any{"const": kind},
+				"name": map[string]any{"type": "string", "minLength": 1, "maxLength": 100},
+				"spec": spec,
+			},
+		})
+	}
+	out, err := json.MarshalIndent(map[string]any{
+		"$schema": "https://json-schema.org/draft/2020-12/schema",
+		"title":   "Configuration of Segment Export for Omnisend: one document",
+		"oneOf":   choices,
+	}, "", "  ")
+	return append(out, '\n'), err
+}
+
+func objectSchema(fields []field, path string) map[string]any {
+	properties := map[string]any{}
+	for _, f := range fields {
+		s := typeSchema(f.kind)
+		if text := descriptions[path+f.name]; text != "" {
+			s["description"] = text
+		}
+		properties[f.name] = s
+	}
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+func typeSchema(t reflect.Type) map[string]any {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if values := enums[t]; len(values) > 0 {
+		return map[string]any{"type": "string", "enum": values}
+	}
+	if t == reflect.TypeFor[time.Time]() {
+		return map[string]any{"type": "string", "format": "date-time"}
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		return objectSchema(fieldsOf(t, nil), "")
+	case reflect.Slice:
+		return map[string]any{"type": "array", "items": typeSchema(t.Elem())}
+	case reflect.Map:
+		return map[string]any{"type": "object", "additionalProperties": typeSchema(t.Elem())}
+	case reflect.Bool:
+		return map[string]any{"type": "boolean"}
+	case reflect.Int, reflect.Int64:
+		return map[string]any{"type": "integer"}
+	case reflect.Float64:
+		return map[string]any{"type": "number"}
+	}
+	return map[string]any{"type": []string{"string", "number", "boolean"}}
+}
