@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+)
+
+// prometheus runs Debian's Prometheus over one target, with the project's
+// rules, and returns its URL.
+func (s *shop) prometheus(target string) string {
+	s.t.Helper()
+	rules, err := os.ReadFile("../prometheus/alerts.yml")
+	require.NoError(s.t, err)
+	require.NoError(s.t, os.WriteFile(s.path("alerts.yml"), rules, 0o600))
+	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [alerts.yml]\n"+
+		"scrape_configs:\n  - job_name: segment-export\n    static_configs: [{targets: [%q]}]\n", strings.TrimPrefix(target, "http://"))
+	require.NoError(s.t, os.WriteFile(s.path("prometheus.yml"), []byte(config), 0o600))
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	require.NoError(s.t, err)
+	address := listener.Addr().String()
+	require.NoError(s.t, listener.Close())
+	c := exec.CommandContext(s.t.Context(), "prometheus", "--config.file="+s.path("prometheus.yml"), "--storage.tsdb.path="+s.path("tsdb"),
+		"--web.listen-address="+address, "--log.level=error")
+	c.Stderr = os.Stderr
+	require.NoError(s.t, c.Start())
+	s.t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	})
+	return "http://" + address
+}
+
+// query asks Prometheus and returns how many series answer.
+func (s *shop) query(prometheus, expr string) (int, string) {
+	s.t.Helper()
+	code, body := s.get(prometheus + "/api/v1/query?query=" + url.QueryEscape(expr))
+	var answer struct {
+		Status string `json:"status"`
+		Data   struct {
+			Result []struct {
+				Metric map[string]string `json:"metric"`
+				Value  [2]any            `json:"value"`
+			} `json:"result"`
+		} `json:"data"`
+	}
+	require.NoError(s.t, json.Unmarshal([]byte(body), &answer), "%s: %s", expr, body)
+	require.Equal(s.t, 200, code, "%s: %s", expr, body)
+	require.Equal(s.t, "success", answer.Status)
+	return len(answer.Data.Result), fmt.Sprint(answer.Data.Result)
+}
+
+// panels returns the queries of the dashboard by panel, with Grafana's
+// variables filled in as it would.
+func panels(t *testing.T) map[string][]string {
+	t.Helper()
+	raw, err := os.ReadFile("../grafana/dashboard.json")
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			Title   string `json:"title"`
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &dashboard))
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$export", ".*", "$job", ".*")
+	all := map[string][]string{}
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			all[p.Title] = append(all[p.Title], fill.Replace(target.Expr))
+		}
+	}
+	return all
+}
+
+// Every panel of the dashboard shows data of a real run that a real Prometheus
+// has scraped, those about schedules apart where there is none; and no alert
+// fires that should not.
+func TestDashboardShowsARealRun(t *testing.T) {
+	s := newShop(t, 3000, sandbox.Options{Seed: 5, BatchDelay: 300 * time.Millisecond})
+	target := s.openObserved()
+	prometheus := s.prometheus(target)
+	s.define("--share", "1")
+	s.eventually("Prometheus scrapes", func() bool {
+		if c, err := net.Dial("tcp", strings.TrimPrefix(prometheus, "http://")); err != nil { //nolint:noctx // of a test
+			return false
+		} else if c.Close() != nil {
+			return false
+		}
+		n, _ := s.query(prometheus, "segment_export_state_up == 1")
+		return n == 1
+	})
+	s.run("--yes")
+	all := panels(t)
+	require.Greater(t, len(all), 15)
+	for title, queries := range all {
+		for _, expr := range queries {
+			if strings.Contains(expr, "segment_export_schedule_") {
+				n, _ := s.query(prometheus, expr)
+				require.Zero(t, n, "there are no schedules here")
+				continue
+			}
+			s.eventually("the panel "+title+" shows something: "+expr, func() bool {
+				n, _ := s.query(prometheus, expr)
+				return n > 0
+			})
+			n, values := s.query(prometheus, expr)
+			t.Logf("%s: %d series %.300s", title, n, values)
+		}
+	}
+	n, firing := s.query(prometheus, `ALERTS{alertstate="firing",alertname!="SegmentExportManyRejects"}`)
+	require.Zero(t, n, firing)
+}
