@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -93,12 +94,11 @@ func TestDashboardShowsARealRun(t *testing.T) {
 	target := s.openObserved()
 	prometheus := s.prometheus(target)
 	s.define("--share", "1")
+	s.eventually("Prometheus is ready", func() bool {
+		r, err := http.Get(prometheus + "/-/ready") //nolint:noctx // of a test, on this machine
+		return err == nil && r.Body.Close() == nil && r.StatusCode == http.StatusOK
+	})
 	s.eventually("Prometheus scrapes", func() bool {
-		if c, err := net.Dial("tcp", strings.TrimPrefix(prometheus, "http://")); err != nil { //nolint:noctx // of a test
-			return false
-		} else if c.Close() != nil {
-			return false
-		}
 		n, _ := s.query(prometheus, "segment_export_state_up == 1")
 		return n == 1
 	})

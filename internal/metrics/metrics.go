@@ -70,6 +70,7 @@ func (w *Work) Ended(export, status string, buckets map[string]int) {
 // Slot notes a slot of a connection's budget, and how long it was waited for.
 func (w *Work) Slot(connection string, waited time.Duration) {
 	w.slots.WithLabelValues(connection).Inc()
+	w.pauses.WithLabelValues(connection) // there from the start, so that the first one is an increase
 	w.Waited(connection, waited)
 }
 
