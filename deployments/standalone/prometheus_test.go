@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +123,24 @@ func TestDashboardShowsARealRun(t *testing.T) {
 	}
 	n, firing := s.query(prometheus, `ALERTS{alertstate="firing",alertname!="SegmentExportManyRejects"}`)
 	require.Zero(t, n, firing)
+}
+
+// Each alert rule fires, and clears, where the cases say so.
+func TestAlertRulesFireAndClear(t *testing.T) {
+	output, err := exec.CommandContext(t.Context(), "promtool", "test", "rules", "../prometheus/alerts_test.yml").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	rules, err := os.ReadFile("../prometheus/alerts.yml")
+	require.NoError(t, err)
+	cases, err := os.ReadFile("../prometheus/alerts_test.yml")
+	require.NoError(t, err)
+	names := regexp.MustCompile(`(?m)^      - alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1)
+	require.Greater(t, len(names), 10)
+	for _, name := range names {
+		_, block, found := strings.Cut(string(cases), "  - name: "+name[1]+"\n")
+		require.True(t, found, "%s has no case", name[1])
+		block, _, _ = strings.Cut(block, "  - name: ")
+		fires, clears := strings.LastIndex(block, "exp_alerts: [{"), strings.LastIndex(block, "exp_alerts: []")
+		require.Positive(t, fires, "%s never fires", name[1])
+		require.Greater(t, clears, fires, "%s never clears", name[1])
+	}
 }
