@@ -165,6 +165,9 @@ func (t *taker) book(ctx context.Context) error {
 			return err
 		}
 		f := &folding{Activities: t.Activities, export: t.job.Export.Name, note: adopted}
+		if f.without, err = t.forgottenNow(ctx); err != nil {
+			return err
+		}
 		for next := t.state.Booked; next < t.in.Batches; {
 			items, err := t.batch(ctx, t.in.RunID, firstBatch(phaseUploads, 0)+next)
 			if err != nil {

@@ -88,6 +88,7 @@ type collector struct {
 	mapper *contact.Mapper
 	digest *contact.Digester
 	src    segment.Source
+	gone   forgotten
 	email  int // the place of the e-mail's field among those that are read
 	state  collectState
 
@@ -121,6 +122,9 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 		return nil, err
 	}
 	c.email = slices.Index(c.mapper.Fields(), c.job.Export.Mapping[contact.Email])
+	if c.gone, err = a.forgottenNow(ctx); err != nil {
+		return nil, err
+	}
 	c.src, err = a.OpenSource(c.job.Source)
 	return c, err
 }
@@ -181,6 +185,10 @@ func (c *collector) add(row segment.Row) {
 		}
 		c.state.LeftOut[string(why)]++
 	}
+	if c.gone.has(p.Email) {
+		c.reject(row, string(reasonForgotten))
+		return
+	}
 	address := c.digest.Address(p.Email)
 	shard := contact.Shard(address)
 	c.shards[shard] = spool.AppendRecord(c.shards[shard], spool.Record{
@@ -197,7 +205,8 @@ func (c *collector) reject(row segment.Row, reason string) {
 	}
 	c.state.Kept++
 	reject := command.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: reason}
-	if n := len(row.Values); n > 0 && row.Problem == "" {
+	// Whose row it is must not be kept again of somebody who is forgotten.
+	if n := len(row.Values); n > 0 && row.Problem == "" && reason != string(reasonForgotten) {
 		reject.Email = strings.Clone(row.Values[c.email])
 		if c.job.Export.ID != "" {
 			reject.ID = strings.Clone(row.Values[n-1])

@@ -24,6 +24,7 @@ import (
 type caller struct {
 	access.Principal
 	request *command.Request
+	object  *string // what the audit names, when the arguments do not
 }
 
 // refusal is a command's failure of a class that the starter knows.
@@ -74,7 +75,7 @@ func without(do func(a *Activities, ctx context.Context, c caller) (any, error))
 }
 
 // handlers are all commands; each group stands in the file that carries it out.
-var handlers = merged(identityHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers, statusHandlers)
+var handlers = merged(identityHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers, personHandlers, statusHandlers)
 
 func merged(groups ...map[string]handler) map[string]handler {
 	all := map[string]handler{}
@@ -94,7 +95,7 @@ var identityHandlers = map[string]handler{
 // the caller may give it, and enters it in the audit. An attempt that is
 // repeated carries the same command out again, which the handlers bear.
 func (a *Activities) Command(ctx context.Context, request command.Request) (*command.Response, error) {
-	c := caller{request: &request}
+	c := caller{request: &request, object: new(string)}
 	answer, err := a.carryOut(ctx, &c)
 	if err := a.enter(ctx, c, err); err != nil {
 		return nil, err
@@ -152,9 +153,10 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 		return nil
 	}
 	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done"}
+	entry.Object = *c.object
 	var about struct{ Name, Export, Run string }
 	if json.Unmarshal(c.request.Args, &about) == nil {
-		entry.Object = cmp.Or(about.Name, about.Export, about.Run)
+		entry.Object = cmp.Or(*c.object, about.Name, about.Export, about.Run)
 	}
 	if c.Role > access.Nobody { // else anybody could have anything kept
 		entry.Detail = c.request.Args

@@ -1,11 +1,25 @@
 package activities
 
 import (
+	"context"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
 
+	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/spool"
+	"github.com/segment-export/segment-export/internal/store"
 )
+
+// personHandlers are the commands about one person.
+var personHandlers = map[string]handler{
+	command.Explain: without((*Activities).explain),
+	command.Forget:  with((*Activities).forget),
+}
 
 // sealedAddress opens the address that came with a command, in the form in which
 // it is sent.
@@ -20,7 +34,200 @@ func (a *Activities) sealedAddress(c caller) (string, error) {
 	}
 	email, ok := contact.NormaliseEmail(sent.Email)
 	if !ok {
-		return "", refuse(command.ErrUsage, "this is no e-mail address that would ever be sent")
+		return "", refuse(command.ErrUsage, "this is no e-mail address that would ever be sent: a row with it is invalid (email_invalid)")
 	}
 	return email, nil
+}
+
+// named puts a keyed digest of the address on record in its place, so that what
+// was done about one person can be found together.
+func (c caller) named(digest contact.Digest) { *c.object = "address " + hex.EncodeToString(digest[:8]) }
+
+// exports returns the names of all exports.
+func (a *Activities) exports(ctx context.Context) ([]string, error) {
+	objects, err := a.Store.Objects(ctx, string(catalogue.KindExport))
+	names := make([]string, 0, len(objects))
+	for _, o := range objects {
+		names = append(names, o.Name)
+	}
+	return names, err
+}
+
+// forget erases an address from everything that is kept, and keeps later runs
+// from carrying it. What Omnisend has stays there.
+func (a *Activities) forget(ctx context.Context, c caller, args command.ForgetArgs) (any, error) {
+	email, err := a.sealedAddress(c)
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.addressKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	digest := key.Address(email)
+	c.named(digest)
+	if args.AllowAgain {
+		was, err := a.Store.AllowAgain(ctx, digest[:])
+		if err == nil && !was {
+			err = refuse(command.ErrNotFound, "this address is not forgotten: nothing keeps it out of runs")
+		}
+		return sealedAnswer{command.ForgetAnswer{Allowed: true}}, err
+	}
+	// First, so that nothing learns it again while it is erased.
+	if err := a.Store.Forget(ctx, digest[:]); err != nil {
+		return nil, err
+	}
+	e := eraser{Activities: a, email: email}
+	if err := e.erase(ctx); err != nil {
+		return nil, err
+	}
+	e.answer.Notes = []string{"what Omnisend has of this address stays there: delete the contact in Omnisend too",
+		"the source still has it: its rows count as invalid, for the reason " + string(reasonForgotten)}
+	return sealedAnswer{e.answer}, nil
+}
+
+// explainRuns is how many runs of an export are searched for rejects.
+const explainRuns = 5
+
+// explain tells all that is known of an address, by export.
+func (a *Activities) explain(ctx context.Context, c caller) (any, error) {
+	email, err := a.sealedAddress(c)
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.addressKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.named(key.Address(email))
+	gone, err := a.forgottenNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer := command.ExplainAnswer{Forgotten: gone.has(email), Exports: []command.ExplainedExport{}}
+	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range exports {
+		err := a.mayHave(ctx, c, &e)
+		if r, refused := errors.AsType[*refusal](err); refused && r.class == command.ErrNotAllowed {
+			answer.Hidden++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		explained, err := a.explainIn(ctx, e, email)
+		if err != nil {
+			return nil, err
+		}
+		if answer.Forgotten {
+			explained.Next = "it is forgotten: no run carries it, until: starter forget ADDRESS --allow-again"
+		}
+		answer.Exports = append(answer.Exports, *explained)
+	}
+	return sealedAnswer{answer}, nil
+}
+
+// explainIn tells what one export knows of an address.
+func (a *Activities) explainIn(ctx context.Context, e catalogue.Export, email string) (*command.ExplainedExport, error) {
+	x := &command.ExplainedExport{Export: e.Name, Verdict: command.VerdictUnknown}
+	n, key, err := a.note(ctx, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	if n != nil {
+		x.LastRun, x.LastAt = n.LastRun, n.LastAt
+		entry, err := a.entry(ctx, e.Name, contact.NewDigester(key).Address(email))
+		if err != nil {
+			return nil, err
+		}
+		describe(x, entry, n)
+	}
+	if x.Rejects, err = a.rejectsOf(ctx, e.Name, email); err != nil {
+		return nil, err
+	}
+	x.Next = next(e, x)
+	return x, nil
+}
+
+// entry returns what an export's ledger holds of an address; nil for nothing.
+func (a *Activities) entry(ctx context.Context, export string, address contact.Digest) (*spool.Entry, error) {
+	data, err := a.ledgerData(ctx, export, contact.Shard(address))
+	if err != nil {
+		return nil, err
+	}
+	for e, err := range spool.Entries(data) {
+		if err != nil {
+			return nil, fmt.Errorf("ledger of %q: %w", export, err)
+		}
+		if e.Address == address {
+			return &e, nil
+		}
+	}
+	return nil, nil
+}
+
+// next says what a next run does with an address.
+func next(e catalogue.Export, x *command.ExplainedExport) string {
+	switch {
+	case x.Verdict == command.VerdictRefused:
+		return "it is sent again when its data changes, or with: starter runs retry-rejects " + e.Name
+	case x.Verdict != command.VerdictUnknown:
+		full := ""
+		if e.FullEvery > 0 {
+			full = fmt.Sprintf(", and with all others every %d days", e.FullEvery)
+		}
+		return "it is sent again when its data, its consent or its segments change" + full
+	case len(x.Rejects) > 0:
+		return "each run looks at its row anew: put it right at the source"
+	case x.LastRun == "":
+		return "the export has not completed a run yet: one that finds the address in a segment sends it"
+	}
+	return "it was in no segment when the last complete run read them: one that finds it there sends it"
+}
+
+// rejectsOf searches the newest runs of an export for rows of an address that
+// were not carried over.
+func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]command.ExplainedReject, error) {
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Limit: explainRuns})
+	if err != nil {
+		return nil, err
+	}
+	var found []command.ExplainedReject
+	for _, r := range runs {
+		for _, group := range []int{rejectsRead, rejectsRefused} {
+			blobs, err := a.Store.Blobs(ctx, r.ID, store.BlobReject, group)
+			if err != nil {
+				return nil, err
+			}
+			for _, b := range blobs {
+				rejects, err := a.rejects(r.ID, b)
+				if err != nil {
+					return nil, err
+				}
+				for _, reject := range rejects {
+					if sameAddress(reject.Email, email) {
+						found = append(found, command.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
+					}
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// describe puts a ledger's entry into words.
+func describe(x *command.ExplainedExport, entry *spool.Entry, n *ledgerNote) {
+	if entry == nil {
+		return
+	}
+	x.At, x.Markers, x.Verdict = time.Unix(entry.SentAt, 0).UTC(), n.names(entry.Segments), command.VerdictConfirmed
+	switch {
+	case entry.State == spool.Refused:
+		x.Verdict, x.Reason = command.VerdictRefused, entry.Reason
+	case entry.Reason == adopted:
+		x.Verdict = command.VerdictAdopted
+	}
 }

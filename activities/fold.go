@@ -46,8 +46,11 @@ func (a *Activities) fold(ctx context.Context, j job) error {
 
 func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call) error {
 	f := &folding{Activities: a, export: j.Export.Name}
-	var items []spool.BatchItem
 	var err error
+	if f.without, err = a.forgottenNow(ctx); err != nil {
+		return err
+	}
+	var items []spool.BatchItem
 	batch := -1
 	for _, c := range calls {
 		if c.Batch != batch {
@@ -79,6 +82,7 @@ type folding struct {
 	*Activities
 	export  string
 	note    string // kept with each confirmed entry as its reason; mostly empty
+	without forgotten
 	updates [contact.Shards][]update
 	count   int
 	origins []string
@@ -101,6 +105,9 @@ func (f *folding) add(c store.Call, items []spool.BatchItem) {
 	}
 	for i := c.First; i < c.First+c.Count; i++ {
 		item := items[i]
+		if item.Email == "" || f.without.has(item.Email) {
+			continue // it was forgotten meanwhile: the ledger must not learn it again
+		}
 		reason, undelivered := without[i]
 		if undelivered && (reason == "" || item.Kind == spool.Leaver) {
 			continue // what is known of it has not changed

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
 )
 
 // people is a segment of members with the numbers from to below to; those in
@@ -256,4 +259,81 @@ func TestForeignAudienceAndRemoval(t *testing.T) {
 	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), 300)
 	require.Contains(t, s.must("export", "list"), "No exports yet")
 	require.Zero(t, s.sandbox.Stats(omnisendtest.Brand).Resubscribed)
+}
+
+// Somebody is looked up and forgotten: nothing of them is kept, later runs
+// leave them out, and it can be taken back. The address stands nowhere in clear.
+func TestSomebodyIsLookedUpAndForgotten(t *testing.T) {
+	s := refreshed(t)
+	s.replace(append(people(0, 300), "c900,P5@example.com ,Twice\nc901,p7 at example.com,Bad\n"...))
+	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{PoisonItems: []string{"p6@example.com"}}))
+	s.noted(3, "run", "spring", "--yes")
+	explain := func(address string) command.ExplainAnswer {
+		var a command.ExplainAnswer
+		require.NoError(t, json.Unmarshal([]byte(s.must("explain", address, "--output", "json")), &a))
+		return a
+	}
+	x := explain("P5@Example.com").Exports[0]
+	require.Equal(t, command.VerdictConfirmed, x.Verdict)
+	require.Equal(t, []string{marker}, x.Markers)
+	require.Equal(t, s.show().RunID, x.LastRun)
+	x = explain("p6@example.com").Exports[0]
+	require.Equal(t, command.VerdictRefused, x.Verdict)
+	require.Len(t, x.Rejects, 1)
+	require.Contains(t, x.Next, "retry-rejects spring")
+	require.Equal(t, command.VerdictUnknown, explain("nobody@example.com").Exports[0].Verdict)
+
+	for _, address := range []string{"p5@example.com", "P6@example.com"} {
+		var forgot command.ForgetAnswer
+		require.NoError(t, json.Unmarshal([]byte(s.must("forget", address, "--output", "json")), &forgot))
+		require.Equal(t, []string{"spring"}, forgot.Ledgers)
+		require.Empty(t, forgot.OpenRuns)
+		a := explain(address)
+		require.True(t, a.Forgotten)
+		require.Equal(t, command.VerdictUnknown, a.Exports[0].Verdict)
+		require.Empty(t, a.Exports[0].Rejects)
+	}
+	require.NotContains(t, s.must("runs", "rejects", "spring"), "p6@example.com")
+	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{}))
+	r := s.noted(3, "run", "spring")
+	require.Equal(t, []int{298, 298, 0, 3, 4}, []int{r.Contacts, r.Unchanged, r.Leavers, r.Reasons["forgotten"], r.Invalid})
+	rejects := s.must("runs", "rejects", "spring", "--output", "json")
+	require.Equal(t, 3, strings.Count(rejects, `"forgotten"`))
+	require.NotContains(t, rejects, "p5@")
+	require.NotContains(t, rejects, "c900")
+
+	s.must("forget", "p5@example.com", "--allow-again")
+	code, _, _ := s.starter("forget", "p5@example.com", "--allow-again")
+	require.Equal(t, 1, code)
+	r = s.noted(3, "run", "spring")
+	require.Equal(t, []int{299, 1, 1}, []int{r.Contacts, r.New, r.Reasons["forgotten"]})
+
+	entries, err := s.store.AuditEntries(t.Context(), store.AuditFilter{})
+	require.NoError(t, err)
+	about := map[string]int{}
+	for _, e := range entries {
+		if e.Command == "explain" || e.Command == "forget" {
+			require.Regexp(t, "^address [0-9a-f]{16}$", e.Object)
+			about[e.Object]++
+		}
+	}
+	require.Len(t, about, 3)
+	s.nothingInClear("p5@example.com", "p6@example.com", "nobody@example.com")
+}
+
+// nothingInClear searches every file of the data directory.
+func (s *shop) nothingInClear(secrets ...string) {
+	s.t.Helper()
+	require.NoError(s.t, filepath.WalkDir(s.path("data"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.NoError(s.t, err)
+		lower := strings.ToLower(string(content))
+		for _, secret := range secrets {
+			require.NotContains(s.t, lower, secret, path)
+		}
+		return nil
+	}))
 }

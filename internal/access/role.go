@@ -86,7 +86,10 @@ var required = map[string]Role{
 	"runs retry-rejects":  Contributor,
 	// Their answers hold personal data.
 	"samples":      Contributor,
+	"explain":      Contributor,
 	"runs rejects": Contributor,
+
+	"forget": Admin, // erases, and overrides every export
 
 	"source add":            Admin,
 	"source edit":           Admin,

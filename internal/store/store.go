@@ -39,6 +39,8 @@ type Store interface {
 	Leases
 	Audit
 	Renaming
+	Forgotten
+	Retention
 	// Now returns the store's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// Ping tells whether the store can be reached and has this program's schema.
@@ -115,8 +117,16 @@ type RunFilter struct {
 	Export string
 	Status string
 	Plans  bool // plans too
+	Since  time.Time
 	Before time.Time
-	Limit  int // 0: 50
+	After  RunPlace // only what follows it in the list
+	Limit  int      // 0: 50
+}
+
+// RunPlace is a run's place in the list, which stays when the run is gone.
+type RunPlace struct {
+	CreatedAt time.Time
+	ID        string
 }
 
 // Runs keeps the record of every run.
@@ -185,7 +195,9 @@ type Spool interface {
 	// DropSpool removes the run's states, and its blobs of all kinds but those
 	// to keep.
 	DropSpool(ctx context.Context, run string, keep ...BlobKind) error
-	// ExpireSpool removes blobs of one kind stored before the given time, of all
+	// RunsWith returns the ids of the runs that have blobs of a kind, in no order.
+	RunsWith(ctx context.Context, kind BlobKind) ([]string, error)
+	// ExpireSpool removes blobs of one kind first stored before the given time, of all
 	// runs, and says how many.
 	ExpireSpool(ctx context.Context, kind BlobKind, before time.Time) (int, error)
 }

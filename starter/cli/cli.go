@@ -98,6 +98,8 @@ First steps:
 			s.planCommand(),
 			s.runCommand(),
 			s.runsCommands(),
+			s.explainCommand(),
+			s.forgetCommand(),
 			s.statusCommand(),
 			s.whoAmICommand(),
 		},

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/command"
 )
@@ -22,4 +25,109 @@ func (s *session) address(given string) (command.Address, error) {
 		return command.Address{}, usage("this is not one e-mail address")
 	}
 	return command.Address{Email: given}, nil
+}
+
+const addressDetail = "ADDRESS may be - to read it from standard input. It travels sealed and stands nowhere in clear, nor does the answer."
+
+func (s *session) explainCommand() *cli.Command {
+	return s.leaf("", leaf{
+		name: "explain", args: "ADDRESS", usage: "what is known of one person: in which exports, when sent, the verdict, why not, what comes next",
+		detail:  addressDetail,
+		example: "starter explain ann@example.com",
+		do: func(c *cli.Context) error {
+			address, err := s.address(c.Args().First())
+			if err != nil {
+				return err
+			}
+			return carryOut(c, s, order{name: command.Explain, secret: address, personal: true}, explained)
+		},
+	})
+}
+
+func explained(p *page, a command.ExplainAnswer) {
+	if a.Forgotten {
+		p.line("The address is forgotten: no run carries it")
+	}
+	if len(a.Exports) == 0 {
+		p.line("There is no export that you may use")
+	}
+	for _, e := range a.Exports {
+		at, verdict := p.time(e.At), e.Verdict
+		switch e.Verdict {
+		case command.VerdictUnknown:
+			verdict = "nothing is remembered of it"
+		case command.VerdictAdopted:
+			verdict = "taken over from Omnisend, never sent"
+		case command.VerdictRefused:
+			verdict = "refused by Omnisend: " + e.Reason
+		}
+		p.line("Export %s", e.Export)
+		p.fields("  verdict", verdict, "  sent", at, "  markers", strings.Join(e.Markers, ", "),
+			"  last complete run", strings.TrimSuffix(fmt.Sprintf("%s, %s", e.LastRun, p.time(e.LastAt)), ", "), "  next", e.Next)
+		for _, r := range e.Rejects {
+			p.line("  not carried over by run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
+		}
+		p.line("")
+	}
+	if a.Hidden > 0 {
+		p.line("%s besides that you may not use: an administrator sees all", plural(a.Hidden, "export is there", "exports are there"))
+	}
+}
+
+// where names the place of a reject and its reason.
+func where(r command.Reject) []string {
+	parts := []string{r.Reason}
+	if r.Segment != "" {
+		parts = append(parts, "segment "+r.Segment)
+	}
+	if r.Row > 0 {
+		parts = append(parts, "row "+row(r))
+	}
+	return append(parts, verdict(r))
+}
+
+func (s *session) forgetCommand() *cli.Command {
+	return s.leaf("", leaf{
+		name: "forget", args: "ADDRESS", usage: "erase one person from all that is kept, and keep them out of later runs",
+		detail: "Erases the address from ledgers, rejects, samples of plans, and contacts that wait for a verdict. Only a keyed digest\n" +
+			"stays, by which later runs leave the address out and count it as forgotten. What Omnisend and the source have of it\n" +
+			"stays there. " + addressDetail,
+		example: "starter forget ann@example.com\nstarter forget ann@example.com --allow-again",
+		flags: []cli.Flag{
+			&cli.BoolFlag{Name: "allow-again", Usage: "take it back: later runs may carry the address", DisableDefaultText: true},
+		},
+		do: s.forget,
+	})
+}
+
+func (s *session) forget(c *cli.Context) error {
+	address, err := s.address(c.Args().First())
+	if err != nil {
+		return err
+	}
+	raw, err := s.call(c.Context, order{name: command.Forget, args: command.ForgetArgs{AllowAgain: c.Bool("allow-again")},
+		secret: address, personal: true})
+	if err != nil {
+		return err
+	}
+	var a command.ForgetAnswer
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	err = s.print(raw, func(p *page) {
+		if a.Allowed {
+			p.line("Later runs may carry the address again")
+			return
+		}
+		p.line("Erased from the ledgers of: %s", or(strings.Join(a.Ledgers, ", "), "none"))
+		p.line("Erased besides: %s, %s, %s", plural(a.Rejects, "reject", "rejects"), plural(a.Samples, "sample", "samples"),
+			plural(a.Contacts, "waiting contact", "waiting contacts"))
+		notes(p, a.Notes)
+	})
+	if err != nil || len(a.OpenRuns) == 0 {
+		return err
+	}
+	s.say("not everything is erased yet: a run that goes on may have read the address before; give the command again when it has ended: %s",
+		strings.Join(a.OpenRuns, ", "))
+	return exitWith(exitFailed)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,4 +100,33 @@ func TestRejectsFileHoldsNoFormula(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "segment,row,id,email,reason,refused\nbuyers,7,'=cmd|'/c calc'!A1,'+a@example.com,email_invalid,false\n"+
 		"buyers,8,'-1,'@SUM(1),email_invalid,false\n", string(content))
+}
+
+func TestExplainAndForget(t *testing.T) {
+	at := time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
+	b := newBench(t)
+	b.answers(sealedAnswer{command.ExplainAnswer{Hidden: 1, Exports: []command.ExplainedExport{
+		{Export: "spring", Verdict: command.VerdictConfirmed, At: at, Markers: []string{"segment_buyers"}, LastRun: "run-1", LastAt: at, Next: "when it changes"},
+		{Export: "summer", Verdict: command.VerdictUnknown, Next: "each run looks anew", Rejects: []command.ExplainedReject{
+			{Run: "run-2", At: at, Reject: command.Reject{Segment: "buyers", Row: 7, Reason: "email_invalid"}}}},
+	}}})
+	require.Equal(t, 0, b.run("explain", "Ann@Example.com"), b.err.String())
+	require.Equal(t, "Ann@Example.com", b.addressOf(0).Email)
+	require.NotContains(t, string(encode(t, b.server.requests))+strings.Join(b.server.summaries, ""), "xample.com")
+	for _, want := range []string{"Export spring", "confirmed", "segment_buyers", "run-1, 2026-11-20 06:00:00 UTC", "when it changes",
+		"nothing is remembered", "not carried over by run run-2 (2026-11-20 06:00:00 UTC): email_invalid, segment buyers, row 7, not sent", "1 export is there besides that you may not use"} {
+		require.Contains(t, b.out.String(), want)
+	}
+
+	b = newBench(t)
+	b.answers(sealedAnswer{command.ForgetAnswer{Ledgers: []string{"spring"}, Rejects: 2}})
+	require.Equal(t, 0, b.run("forget", "ann@example.com"), b.err.String())
+	require.Contains(t, b.out.String(), "Erased from the ledgers of: spring\nErased besides: 2 rejects, 0 samples, 0 waiting contacts")
+	b.answers(sealedAnswer{command.ForgetAnswer{OpenRuns: []string{"run-9"}}})
+	require.Equal(t, 1, b.run("forget", "ann@example.com"))
+	require.Contains(t, b.err.String(), "when it has ended: run-9")
+	b.answers(sealedAnswer{command.ForgetAnswer{Allowed: true}})
+	require.Equal(t, 0, b.run("forget", "ann@example.com", "--allow-again"))
+	require.True(t, args[command.ForgetArgs](b, 2).AllowAgain)
+	require.Equal(t, 2, b.run("forget", "ann"))
 }

@@ -31,8 +31,9 @@ var (
 	// limited to the constant's type.
 	selectRuns = reading(`SELECT ` + runColumns + ` FROM runs
 		WHERE ($1 = '' OR export = $1) AND ($2 = '' OR status = $2) AND (plan = 0 OR CAST($3 AS BIGINT) = 1)
-		AND (CAST($4 AS BIGINT) = 0 OR created_at < $4)
-		ORDER BY created_at DESC, id DESC LIMIT $5`)
+		AND (CAST($4 AS BIGINT) = 0 OR created_at < $4) AND created_at >= CAST($5 AS BIGINT)
+		AND (CAST($6 AS BIGINT) = 0 OR created_at < $6 OR created_at = $6 AND id < $7)
+		ORDER BY created_at DESC, id DESC LIMIT $8`)
 )
 
 // CreateRun stores a run that has been allowed.
@@ -130,7 +131,8 @@ func (s *Store) ControlRun(ctx context.Context, id string, change func(json.RawM
 
 // ListRuns returns runs, newest first.
 func (s *Store) ListRuns(ctx context.Context, f store.RunFilter) ([]store.Run, error) {
-	found, err := list(ctx, s, selectRuns, scanRun, f.Export, f.Status, number(f.Plans), toMicros(f.Before), limited(f.Limit))
+	found, err := list(ctx, s, selectRuns, scanRun, f.Export, f.Status, number(f.Plans), toMicros(f.Before),
+		toMicros(f.Since), toMicros(f.After.CreatedAt), f.After.ID, limited(f.Limit))
 	if err != nil {
 		return nil, fmt.Errorf("listing runs: %w", err)
 	}

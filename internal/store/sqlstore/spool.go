@@ -17,13 +17,16 @@ var (
 	selectState = reading(`SELECT data FROM states WHERE run = $1 AND name = $2`)
 	deleteState = inTx(`DELETE FROM states WHERE run = $1`)
 
+	// A blob that is replaced keeps its time: what is personal in it grows no
+	// younger when something is taken out of it.
 	saveBlob = inTx(`INSERT INTO blobs (run, kind, grp, seq, stored_at, data) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (run, kind, grp, seq) DO UPDATE SET stored_at = excluded.stored_at, data = excluded.data`)
+		ON CONFLICT (run, kind, grp, seq) DO UPDATE SET data = excluded.data`)
 	selectBlobs = reading(`SELECT grp, seq, data FROM blobs WHERE run = $1 AND kind = $2 AND grp = $3 ORDER BY seq`)
 	selectBlob  = reading(`SELECT grp, seq, data FROM blobs WHERE run = $1 AND kind = $2 AND grp = $3 AND seq = $4`)
 	dropBlobs   = inTx(`DELETE FROM blobs WHERE run = $1 AND kind = $2`)
 	dropOthers  = inTx(`DELETE FROM blobs WHERE run = $1 AND kind NOT IN
 		(SELECT CAST(value->>'k' AS TEXT) FROM jsonb_array_elements(CAST($2 AS jsonb)))`)
+	runsWith    = reading(`SELECT DISTINCT run FROM blobs WHERE kind = $1`)
 	expireBlobs = inTx(`DELETE FROM blobs WHERE kind = $1 AND stored_at < $2`)
 )
 
@@ -129,6 +132,19 @@ func (s *Store) DropSpool(ctx context.Context, run string, keep ...store.BlobKin
 // ExpireSpool removes old blobs of one kind.
 func (s *Store) ExpireSpool(ctx context.Context, kind store.BlobKind, before time.Time) (int, error) {
 	return s.exec(ctx, "removing old "+string(kind)+" blobs", expireBlobs, string(kind), toMicros(before))
+}
+
+// RunsWith returns the runs that have blobs of a kind.
+func (s *Store) RunsWith(ctx context.Context, kind store.BlobKind) ([]string, error) {
+	runs, err := list(ctx, s, runsWith, func(row scanner) (string, error) {
+		var run string
+		err := row.Scan(&run)
+		return run, err
+	}, string(kind))
+	if err != nil {
+		return nil, fmt.Errorf("listing runs with %s blobs: %w", kind, err)
+	}
+	return runs, nil
 }
 
 // present is bytes as an argument where NULL has no place.

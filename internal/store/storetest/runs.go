@@ -155,6 +155,9 @@ var runTests = map[string]func(t *testing.T, f fixture){
 			{"of none", store.RunFilter{Export: "Summer"}, nil, 0},
 			{"by status", store.RunFilter{Status: "completed"}, []string{"r03", "r02"}, 2},
 			{"by both", store.RunFilter{Status: "completed", Export: "spring"}, []string{"r02"}, 1},
+			{"since a time", store.RunFilter{Since: start.Add(58 * time.Second), Plans: true}, []string{"r59", "r58", "r57"}, 3},
+			{"after a place", store.RunFilter{After: store.RunPlace{CreatedAt: start.Add(4 * time.Second), ID: "r03"}}, []string{"r02", "r01", "r00"}, 3},
+			{"after a place between", store.RunFilter{After: store.RunPlace{CreatedAt: start.Add(4 * time.Second), ID: "r99"}}, []string{"r03", "r02"}, 4},
 			{"before a time", store.RunFilter{Before: start.Add(4 * time.Second)}, []string{"r02", "r01", "r00"}, 3},
 		} {
 			runs, err := f.ListRuns(t.Context(), c.filter)

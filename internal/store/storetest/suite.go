@@ -66,6 +66,8 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) store.Store) {
 		{"Leases", leaseTests},
 		{"Turns", turnTests},
 		{"Audit", auditTests},
+		{"Forgotten", forgottenTests},
+		{"Retention", retentionTests},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for name, test := range part.tests {

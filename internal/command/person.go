@@ -1,0 +1,69 @@
+package command
+
+import (
+	"time"
+)
+
+// The names of the commands about one person. The address travels sealed, and
+// so does the answer.
+const (
+	Explain = "explain"
+	Forget  = "forget"
+)
+
+// ForgetArgs are the arguments of forget.
+type ForgetArgs struct {
+	AllowAgain bool `json:"allow_again,omitempty"` // take it back: later runs may carry the address
+}
+
+// About names nothing: who may forget anybody is an administrator.
+func (ForgetArgs) About(string) []Subject { return nil }
+
+// ExplainAnswer is all that is known of an address; it is sent sealed.
+type ExplainAnswer struct {
+	Forgotten bool              `json:"forgotten"`
+	Exports   []ExplainedExport `json:"exports"`
+	Hidden    int               `json:"hidden,omitempty"` // exports that the caller may not use
+}
+
+// The verdicts of an explained contact.
+const (
+	VerdictConfirmed = "confirmed"
+	VerdictAdopted   = "adopted" // taken over, never sent
+	VerdictRefused   = "refused"
+	VerdictUnknown   = "unknown" // never sent by this export, or nothing is remembered
+)
+
+// ExplainedExport is what one export knows of an address.
+type ExplainedExport struct {
+	Export  string    `json:"export"`
+	Verdict string    `json:"verdict"`
+	At      time.Time `json:"at,omitzero"`       // of the verdict's call
+	Markers []string  `json:"markers,omitempty"` // that it carries at Omnisend
+	Reason  string    `json:"reason,omitempty"`  // of a refusal
+	LastRun string    `json:"last_run,omitempty"`
+	LastAt  time.Time `json:"last_at,omitzero"` // when that one began to read
+	// Rejects are what recent runs did not carry over of this address.
+	Rejects []ExplainedReject `json:"rejects,omitempty"`
+	Next    string            `json:"next"` // what a next run does, in a sentence
+}
+
+// ExplainedReject is a row or contact of the address that a run left out.
+type ExplainedReject struct {
+	Run string    `json:"run"`
+	At  time.Time `json:"at"`
+	Reject
+}
+
+// ForgetAnswer tells what was erased; it is sent sealed.
+type ForgetAnswer struct {
+	Allowed  bool     `json:"allowed,omitempty"` // taken back: later runs may carry the address again
+	Ledgers  []string `json:"ledgers,omitempty"` // exports whose ledger knew it
+	Rejects  int      `json:"rejects"`           // kept rows that were erased
+	Samples  int      `json:"samples"`           // of plans
+	Contacts int      `json:"contacts"`          // in batches that wait for a verdict
+	// OpenRuns had read their segments perhaps before: what they hold goes when
+	// they end, and until then the erasure is not complete.
+	OpenRuns []string `json:"open_runs,omitempty"`
+	Notes    []string `json:"notes,omitempty"`
+}
