@@ -292,6 +292,9 @@ func (a *Activities) runsResume(ctx context.Context, c caller, args command.RunR
 		if err != nil {
 			return err
 		}
+		if s := run.Status(r.Status); s == run.Running && !control.Paused || s == run.Queued {
+			return refuse(command.ErrConflict, "run %s is %s: there is nothing to resume", r.ID, r.Status)
+		}
 		if run.Status(r.Status) == run.Parked && len(report.Guards) > 0 && report.Phase == run.PhaseDecide {
 			return refuse(command.ErrConflict, "run %s waits for an answer, not for resume: %s", r.ID, report.Action)
 		}

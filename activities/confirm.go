@@ -192,7 +192,7 @@ func (s *sweeper) ask(ctx context.Context, wanted map[string]store.Call) (*Halt,
 		}
 		b, err := s.api.Batch(ctx, id)
 		if err != nil && omnisend.ClassOf(err) == omnisend.Gone {
-			if err := s.lost(ctx, c, err); err != nil {
+			if err := s.lost(ctx, c); err != nil {
 				return nil, err
 			}
 			continue
@@ -219,23 +219,29 @@ const young = time.Hour
 
 // lost deals with a batch that Omnisend does not know (any more): an old one
 // has lost its verdict, so its contacts are sent again.
-func (s *sweeper) lost(ctx context.Context, c store.Call, cause error) error {
+func (s *sweeper) lost(ctx context.Context, c store.Call) error {
 	now, err := s.Store.Now(ctx)
 	if err != nil {
 		return err
 	}
 	if now.Sub(c.AnsweredAt) < young {
-		return cause
+		return nil // the next sweep asks again
 	}
 	items, err := s.batch(ctx, c.Run, c.Batch)
 	if err != nil {
 		return err
 	}
+	c.Count = min(c.Count, max(0, len(items)-c.First))
+	return s.store(ctx, c, noVerdict(c), items)
+}
+
+// noVerdict is the verdict of a call of which nothing can be learned any more.
+func noVerdict(c store.Call) store.Verdict {
 	var v store.Verdict
-	for i := c.First; i < min(c.First+c.Count, len(items)); i++ {
-		v.Moved = append(v.Moved, i)
+	for i := range c.Count {
+		v.Moved = append(v.Moved, c.First+i)
 	}
-	return s.store(ctx, c, v, items)
+	return v
 }
 
 // cleanVerdict is the verdict of a batch that ended without any error.
@@ -254,7 +260,7 @@ func (s *sweeper) settle(ctx context.Context, c store.Call, b omnisend.Batch) (*
 	}
 	full, err := s.api.BatchItems(ctx, b.ID)
 	if err != nil && omnisend.ClassOf(err) == omnisend.Gone {
-		return nil, s.lost(ctx, c, err)
+		return nil, s.lost(ctx, c)
 	}
 	if err != nil {
 		return haltOf(err, s.job.Export.Connection)

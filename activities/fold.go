@@ -91,7 +91,8 @@ type folding struct {
 // update is one contact's verdict: its new entry, or that its marker is gone.
 type update struct {
 	spool.Entry
-	gone bool
+	gone   bool
+	unsure bool // no verdict came: the account has the old content or this
 }
 
 // add takes in the verdict of one call.
@@ -109,12 +110,17 @@ func (f *folding) add(c store.Call, items []spool.BatchItem) {
 			continue // it was forgotten meanwhile: the ledger must not learn it again
 		}
 		reason, undelivered := without[i]
-		if undelivered && (reason == "" || item.Kind == spool.Leaver) {
-			continue // what is known of it has not changed
+		if undelivered && item.Kind == spool.Leaver {
+			continue // its entry stays, so that it is sent again
 		}
 		u := update{gone: item.Kind == spool.Leaver, Entry: spool.Entry{Address: item.Address, Content: item.Content,
 			Email: item.Email, Segments: item.Segments, State: spool.Confirmed, SentAt: c.AnsweredAt.Unix(), Reason: f.note}}
-		if undelivered {
+		switch {
+		case undelivered && reason == "":
+			// It may have taken effect or not. Unless a later call has a verdict, the
+			// next run sends it, whatever the source has by then.
+			u.unsure, u.Content = true, contact.ContentDigest{}
+		case undelivered:
 			u.State, u.Reason = spool.Refused, reason
 		}
 		shard := contact.Shard(item.Address)
@@ -148,7 +154,7 @@ func (f *folding) merge(ctx context.Context, shard int, updates []update) error 
 	if err != nil {
 		return err
 	}
-	refused := map[contact.Digest]*spool.Entry{}
+	undelivered := map[contact.Digest][]*update{}
 	var entries []spool.Entry
 	var removals []contact.Digest
 	for i := range updates {
@@ -157,17 +163,19 @@ func (f *folding) merge(ctx context.Context, shard int, updates []update) error 
 			removals = append(removals, u.Address)
 		case u.State == spool.Refused:
 			u.Segments = 0
-			refused[u.Address] = &u.Entry
+			undelivered[u.Address] = append(undelivered[u.Address], u)
+		case u.unsure:
+			undelivered[u.Address] = append(undelivered[u.Address], u)
 		}
 	}
-	if len(refused) > 0 {
-		// The account still has what was confirmed before the refusal.
+	if len(undelivered) > 0 {
+		// The account still has the markers that were confirmed before.
 		for e, err := range spool.Entries(old) {
 			if err != nil {
 				return fmt.Errorf("ledger of %q, shard %d: %w", f.export, shard, err)
 			}
-			if u, ok := refused[e.Address]; ok {
-				u.Segments = e.Segments
+			for _, u := range undelivered[e.Address] {
+				u.Segments |= e.Segments
 			}
 		}
 	}

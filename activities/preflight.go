@@ -50,6 +50,9 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 	for _, s := range j.segments() {
 		result.Report.Segments = append(result.Report.Segments, run.SegmentCount{Segment: s.Segment, Marker: s.Marker})
 	}
+	if err := a.recordBegun(ctx, r, result.Report); err != nil {
+		return nil, err
+	}
 	if result.Halt != nil {
 		return result, nil
 	}
@@ -79,6 +82,16 @@ func (a *Activities) takeUp(ctx context.Context, in PreflightInput) (store.Run, 
 		return r, errNotBegun()
 	}
 	return r, err
+}
+
+// recordBegun shows a run that has just been taken up as running.
+func (a *Activities) recordBegun(ctx context.Context, r store.Run, report *run.Report) error {
+	if r.Status != string(run.Queued) {
+		return nil
+	}
+	begun := *report
+	begun.Status, begun.Phase = run.Running, run.PhasePreflight
+	return a.Record(ctx, RecordInput{RunID: r.ID, Report: &begun})
 }
 
 // check fills the job in and says what stands in its way.

@@ -100,8 +100,8 @@ func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
 	return nil, s.Store.DropSpool(ctx, s.job.RunID, store.BlobReject, store.BlobSamples)
 }
 
-// findIntended looks for calls of an ended run whose answer was lost. What the
-// list does not show took no effect.
+// findIntended looks for calls of an ended run whose answer was lost. One that
+// the list does not show has no verdict any more, and its contacts are unsure.
 func (s *sweeper) findIntended(ctx context.Context) error {
 	calls, err := s.Store.Unsettled(ctx, s.job.Brand, s.job.RunID, maxSweep)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *sweeper) findIntended(ctx context.Context) error {
 			return err
 		}
 		if id == "" {
-			err = s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallVoid}})
+			err = s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallSettled, Verdict: noVerdict(c)}})
 		} else {
 			c.BatchID = id
 			err = s.Store.IntendCalls(ctx, s.hold.lease, &c)

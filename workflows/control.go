@@ -97,6 +97,10 @@ func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool
 		}
 		return e.pause(work)
 	case activities.HaltPark:
+		if err := e.look(work); err != nil {
+			return e.ended(err), false
+		}
+		e.state.Resumes = e.control.Resumes // what was said before it parked was not meant for this
 		if err := e.setStatus(work, run.Parked, h); err != nil {
 			return e.ended(err), false
 		}

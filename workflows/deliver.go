@@ -70,8 +70,8 @@ func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
 	if err := l.look(work); err != nil {
 		return ending{}, false, err
 	}
-	if l.parked != nil && l.control.Resumes > l.state.Resumes {
-		l.parked = nil
+	if l.control.Resumes > l.state.Resumes {
+		l.parked = nil // said before it parked, it would not have been meant for this
 		l.state.Resumes = l.control.Resumes
 	}
 	held := l.control.Paused || l.parked != nil

@@ -42,6 +42,8 @@ type State struct {
 	Delivery   Delivery    `json:"delivery"`
 	Passed     bool        `json:"passed"` // the guards
 	HasTurn    bool        `json:"has_turn"`
+	// Reconciling: verdicts of earlier runs are still being waited for.
+	Reconciling bool `json:"reconciling,omitempty"`
 }
 
 // exporter is one execution of SegmentExport.
@@ -110,7 +112,7 @@ func halted(h *activities.Halt) ending {
 // steps runs what is left to do.
 func (e *exporter) steps(ctx, work workflow.Context) ending {
 	for _, step := range []func(ctx, work workflow.Context) (ending, bool){
-		e.preflight, e.collect, e.decide, e.guards, e.adopt, e.takeTurn, e.deliver,
+		e.preflight, e.reconcileOn, e.collect, e.decide, e.guards, e.adopt, e.takeTurn, e.deliver,
 	} {
 		end, ok := step(ctx, work)
 		if !ok {
@@ -161,12 +163,21 @@ func (e *exporter) preflight(_, work workflow.Context) (ending, bool) {
 	return e.reconcile(work)
 }
 
+// reconcileOn goes on with what an earlier execution was waiting for.
+func (e *exporter) reconcileOn(_, work workflow.Context) (ending, bool) {
+	if !e.state.Reconciling {
+		return ending{}, true
+	}
+	return e.reconcile(work)
+}
+
 // reconcile waits until no call of an earlier run on this brand is without a
 // verdict.
 func (e *exporter) reconcile(work workflow.Context) (ending, bool) {
 	if e.state.Report.Plan {
 		return ending{}, true
 	}
+	e.state.Reconciling = true
 	for try := 0; ; try++ {
 		var result activities.SweepResult
 		err := workflow.ExecuteActivity(long(work, "verdicts of earlier runs"), acts.Reconcile,
@@ -175,7 +186,11 @@ func (e *exporter) reconcile(work workflow.Context) (ending, bool) {
 			return e.ended(err), false
 		}
 		if result.Halt == nil && result.Totals.Unsettled == 0 {
+			e.state.Reconciling = false
 			return ending{}, true
+		}
+		if e.longHistory(work) {
+			return ending{again: true}, false
 		}
 		halt := result.Halt
 		if halt == nil {
