@@ -333,10 +333,11 @@ type Budget interface {
 	// PauseBrand lets nobody take a slot for that long: Omnisend answered 429. A
 	// wait of 0 is one that Omnisend did not name: 2 s, doubled with each 429 in a
 	// row up to 60 s. A pause is never made shorter, and a 429 told during one is
-	// part of it. The limit that TakeSlot grants is lowered too: to what our own
-	// window held when that was not full, since then others spend the same budget
-	// (by half at most, never under 5 %), else by 5 %; it recovers by 5 % of the
-	// connection's limit every 10 s.
+	// part of it. The limit that TakeSlot grants is lowered too:
+	// by 5 % for a lone 429; when others evidently spend the same budget, since the
+	// next 429 comes within a minute and after 4 answers at most, to what our own
+	// window held if that was not full (by half at most, never under 5 % of the
+	// connection's limit). It recovers by 5 % of the limit every 10 s.
 	PauseBrand(ctx context.Context, brand string, wait time.Duration, limit Limit) error
 	// BudgetState tells how a brand's budget stands.
 	BudgetState(ctx context.Context, brand string, limit Limit) (BudgetState, error)

@@ -29,6 +29,10 @@ const (
 	firstBackoff     = 2 * second
 	longestBackoff   = 60 * second
 	answersOfSuccess = burst // more answers than this since a pause, and the backoff starts anew
+	// answersOfOthers is how few requests are answered between two refusals when
+	// others spend the same budget: whatever frees is gone at once. More say that
+	// the refusal before was a lone one.
+	answersOfOthers = 4
 )
 
 // window is what the store remembers of a brand's budget beside its slots. It
@@ -111,6 +115,7 @@ func (w *window) pause(now, wait, limit, inWindow, answers int64) {
 		w.pausedUntil = max(w.pausedUntil, now+wait)
 		return
 	}
+	again := w.pausedUntil > 0 && now-w.pausedUntil < windowSpan && answers <= answersOfOthers
 	if wait <= 0 {
 		if w.backoff == 0 || answers > answersOfSuccess || now-w.pausedUntil > windowSpan {
 			w.backoff = firstBackoff
@@ -122,13 +127,13 @@ func (w *window) pause(now, wait, limit, inWindow, answers int64) {
 	w.pausedUntil = now + wait
 
 	calls, _ := w.effective(now, limit)
-	lowered := inWindow
-	if inWindow*100 >= calls*fullPercent {
-		lowered = calls * fullPercent / 100
+	lowered := calls * fullPercent / 100
+	if again && inWindow*100 < calls*fullPercent {
+		// At most halved at once: early in a run, when the window holds little, it
+		// says little about what others take.
+		lowered = max(inWindow, calls/2)
 	}
-	// At most halved at once: a single 429 early in a run, when the window holds
-	// little, says little about what others take.
-	w.lowered = max(lowered, calls/2, limit/lowestPart, 1)
+	w.lowered = max(lowered, limit/lowestPart, 1)
 	w.loweredAt = now
 
 	// Afterwards it begins with one slot at its pace: others were there first.

@@ -186,6 +186,26 @@ var budgetTests = map[string]func(t *testing.T, f fixture){
 			require.LessOrEqual(t, far.peak(), c.calls)
 		}
 	},
+	"a lone refusal costs little": func(t *testing.T, f fixture) {
+		for range 40 {
+			f.free(t, "b", f.takeOne(t, "b", 300))
+		}
+		require.NoError(t, f.PauseBrand(t.Context(), "b", time.Second, store.Limit{Calls: 300}))
+		require.Equal(t, 285, f.state(t, "b", 300).Effective)
+		f.clock.Advance(10 * time.Second)
+		require.Equal(t, 300, f.state(t, "b", 300).Effective)
+	},
+	"others spend the same budget, and stop": func(t *testing.T, f fixture) {
+		const calls, far = 300, 400 // ours, and what the far side takes of all together
+		others := func(passed time.Duration) bool { return passed > 2*window && passed < 6*window }
+		s := &shared{limit: far, others: others, perSecond: 5} // 300 a minute
+		s.simulate(t, f, "b", calls, 10*window)
+		free := far - 300
+		require.InDelta(t, 300, s.accepted(window, 2*window), 15, "alone, the share is used")
+		require.GreaterOrEqual(t, s.accepted(3*window, 6*window), 3*free*6/10, "most of what others leave is used")
+		require.LessOrEqual(t, s.refused(3*window, 6*window), 3*free/4, "it does not ask in vain all the time")
+		require.GreaterOrEqual(t, s.accepted(9*window, 10*window), 285, "it recovers when they stop")
+	},
 	"the limit is used": func(t *testing.T, f fixture) {
 		for _, calls := range []int{20, 300} {
 			const minutes = 6
@@ -272,4 +292,74 @@ func (e *events) Pop() any {
 	last := (*e)[len(*e)-1]
 	*e = (*e)[:len(*e)-1]
 	return last
+}
+
+// shared plays the far side's window that others spend too, by the clock: each
+// request is answered at once, with 429 while the window is full.
+type shared struct {
+	limit     int
+	others    func(passed time.Duration) bool // whether they are at work
+	perSecond int                             // requests of theirs
+	window    []time.Time                     // accepted, of all
+	ours      []answered
+	start     time.Time
+}
+
+type answered struct {
+	after time.Duration // since the start
+	ok    bool
+}
+
+func (s *shared) take(now time.Time) bool {
+	for len(s.window) > 0 && now.Sub(s.window[0]) >= window {
+		s.window = s.window[1:]
+	}
+	if len(s.window) >= s.limit {
+		return false
+	}
+	s.window = append(s.window, now)
+	return true
+}
+
+func (s *shared) simulate(t *testing.T, f fixture, brand string, calls int, length time.Duration) {
+	t.Helper()
+	s.start = f.clock.Now()
+	next := s.start // when the others ask next
+	for f.clock.Now().Sub(s.start) < length {
+		for !next.After(f.clock.Now()) {
+			if s.others(next.Sub(s.start)) {
+				s.take(next)
+			}
+			next = next.Add(time.Second / time.Duration(s.perSecond))
+		}
+		grant := f.take(t, brand, calls)
+		if grant.Slot == 0 {
+			f.clock.Advance(min(grant.Wait, max(next.Sub(f.clock.Now()), time.Microsecond)))
+			continue
+		}
+		now := f.clock.Now()
+		ok := s.take(now)
+		f.free(t, brand, grant.Slot)
+		s.ours = append(s.ours, answered{now.Sub(s.start), ok})
+		if !ok {
+			wait := s.window[0].Add(window).Sub(now).Round(time.Second) + time.Second
+			require.NoError(t, f.PauseBrand(t.Context(), brand, wait, store.Limit{Calls: calls}))
+		}
+	}
+}
+
+// accepted counts our requests that were taken in a span of the time.
+func (s *shared) accepted(from, to time.Duration) int { return s.count(from, to, true) }
+
+// refused counts those that met a 429.
+func (s *shared) refused(from, to time.Duration) int { return s.count(from, to, false) }
+
+func (s *shared) count(from, to time.Duration, ok bool) int {
+	n := 0
+	for _, a := range s.ours {
+		if a.ok == ok && a.after >= from && a.after < to {
+			n++
+		}
+	}
+	return n
 }

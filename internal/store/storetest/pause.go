@@ -15,6 +15,13 @@ func (f fixture) pause(t *testing.T, wait time.Duration, calls int) store.Budget
 	return f.state(t, "b", calls)
 }
 
+// pauseTwice tells two refusals with nothing answered between them.
+func (f fixture) pauseTwice(t *testing.T, calls int) store.BudgetState {
+	t.Helper()
+	f.clock.Advance(f.pause(t, time.Second, calls).Paused)
+	return f.pause(t, time.Second, calls)
+}
+
 var pauseTests = map[string]func(t *testing.T, f fixture){
 	"nobody takes a slot meanwhile": func(t *testing.T, f fixture) {
 		require.Equal(t, 30*time.Second, f.pause(t, 30*time.Second, 300).Paused)
@@ -53,19 +60,20 @@ var pauseTests = map[string]func(t *testing.T, f fixture){
 		for range 200 {
 			f.free(t, "b", f.takeOne(t, "b", 300))
 		}
-		state := f.pause(t, time.Second, 300)
+		state := f.pauseTwice(t, 300)
 		require.Equal(t, store.BudgetState{InWindow: 200, Effective: 200, Paused: time.Second}, state)
 		require.Equal(t, state, f.pause(t, time.Second, 300), "told again by a request on its way")
 	},
 	"it is halved at most, and recovers": func(t *testing.T, f fixture) {
 		f.free(t, "b", f.takeOne(t, "b", 300))
-		require.Equal(t, 150, f.pause(t, time.Second, 300).Effective)
+		half := 285 / 2
+		require.Equal(t, half, f.pauseTwice(t, 300).Effective)
 		f.clock.Advance(10*time.Second - 1)
-		require.Equal(t, 150, f.state(t, "b", 300).Effective)
+		require.Equal(t, half, f.state(t, "b", 300).Effective)
 		f.clock.Advance(1)
-		require.Equal(t, 165, f.state(t, "b", 300).Effective)
+		require.Equal(t, half+15, f.state(t, "b", 300).Effective)
 		f.clock.Advance(80 * time.Second)
-		require.Equal(t, 285, f.state(t, "b", 300).Effective)
+		require.Equal(t, half+135, f.state(t, "b", 300).Effective)
 		f.clock.Advance(time.Hour)
 		require.Equal(t, 300, f.state(t, "b", 300).Effective)
 		require.Equal(t, 100, f.state(t, "b", 100).Effective, "never above what is asked")
@@ -93,8 +101,8 @@ var pauseTests = map[string]func(t *testing.T, f fixture){
 			f.free(t, "b", f.takeOne(t, "b", 60))
 		}
 		f.clock.Advance(2 * window)
-		state := f.pause(t, time.Second, 60)
-		require.Equal(t, 30, state.Effective)
+		state := f.pauseTwice(t, 60)
+		require.Equal(t, 28, state.Effective)
 		f.clock.Advance(state.Paused)
 		start := f.clock.Now()
 		taken := 0
