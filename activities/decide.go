@@ -56,9 +56,12 @@ func (a *Activities) Decide(ctx context.Context, in DecideInput) (*DecideResult,
 			return err
 		}
 		until := time.Now().Add(a.Tuning.Slice)
-		for !d.state.Done && !h.stopping() && time.Now().Before(until) {
+		for !d.state.Done && !h.stopping() {
 			if err := d.shard(ctx); err != nil {
 				return err
+			}
+			if time.Now().After(until) {
+				break
 			}
 		}
 		result = &DecideResult{Done: d.state.Done, Shards: d.state.NextShard, Uploads: d.state.Uploads, Leavers: d.state.Leavers}
