@@ -64,9 +64,9 @@ func newSteps(t *testing.T, o sandbox.Options) *steps {
 	require.NoError(t, err)
 	s.put(catalogue.KindConnection, "shop", conn, sealed)
 	s.put(catalogue.KindSource, "crm", catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: "files", Path: "."}, nil)
-	s.export = catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, Connection: "shop", Source: "crm", ID: "Id",
+	s.export = catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, Brand: omnisendtest.Brand, ExportSpec: catalogue.ExportSpec{Connection: "shop", Source: "crm", ID: "Id",
 		Segments: []catalogue.ExportedSegment{{Segment: "buyers", Marker: "segment_buyers"}}, Leavers: catalogue.LeaversUnmark,
-		Mapping: contact.Mapping{contact.Email: "Email", contact.FirstName: "Name"}}
+		Mapping: contact.Mapping{contact.Email: "Email", contact.FirstName: "Name"}}}
 	s.put(catalogue.KindExport, "spring", s.export, nil)
 	return s
 }
