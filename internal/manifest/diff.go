@@ -49,7 +49,8 @@ func compare(all *[]Difference, path string, a, b any) {
 		return
 	}
 	if am, bm, ok := both[map[string]any](a, b); ok {
-		names := maps.Clone(am)
+		names := map[string]any{}
+		maps.Copy(names, am)
 		maps.Copy(names, bm)
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			compare(all, strings.TrimPrefix(path+"."+name, "."), am[name], bm[name])

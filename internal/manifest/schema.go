@@ -10,13 +10,13 @@ import (
 
 // enums are the values of types that have only a few.
 var enums = map[reflect.Type][]string{
+	reflect.TypeFor[catalogue.Sharing]():      {string(catalogue.SharedAdmins), string(catalogue.SharedContributors)},
 	reflect.TypeFor[catalogue.LeaverPolicy](): {string(catalogue.LeaversUnmark), string(catalogue.LeaversKeep)},
 }
 
 // descriptions are what an editor says of a field.
 var descriptions = map[string]string{
 	"source/kind":      "kind of the source",
-	"source/path":      "directory with the files, below the worker's files root",
 	"connection/share": "part of the brand's calls a minute that exports may use, above 0 to 1",
 
 	"connection/brand_id":         "id of the Omnisend brand that the connection is bound to",

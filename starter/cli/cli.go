@@ -101,6 +101,8 @@ First steps:
 			s.explainCommand(),
 			s.forgetCommand(),
 			s.statusCommand(),
+			s.applyCommand(),
+			s.diffCommand(),
 			s.whoAmICommand(),
 		},
 	}

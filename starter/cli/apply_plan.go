@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/manifest"
+)
+
+// compare finds out what applying the documents comes to, in the order in which
+// it is done: what is named by others comes first.
+func (s *session) compare(ctx context.Context, docs []manifest.Document) (*planned, error) {
+	plan := &planned{Steps: []*step{}}
+	there := map[catalogue.Kind]map[string]json.RawMessage{}
+	for _, kind := range manifest.Kinds {
+		var err error
+		if there[kind], err = s.objects(ctx, kind); err != nil {
+			return nil, err
+		}
+	}
+	for _, kind := range manifest.Kinds {
+		for _, d := range docs {
+			if d.Kind != kind {
+				continue
+			}
+			st, err := newStep(d, there[kind][d.Name])
+			if err != nil {
+				return nil, err
+			}
+			if kind == catalogue.KindExport && st.problem == "" {
+				st.problem = unknownUse(d, docs, there)
+			}
+			if st.Action != actionNone {
+				plan.Changes++
+			}
+			plan.Steps = append(plan.Steps, st)
+		}
+	}
+	return plan, nil
+}
+
+// objects reads all objects of a kind, by name.
+func (s *session) objects(ctx context.Context, kind catalogue.Kind) (map[string]json.RawMessage, error) {
+	raw, err := s.call(ctx, order{name: string(kind) + " list"})
+	if err != nil {
+		return nil, err
+	}
+	var all []json.RawMessage
+	if err := decode(raw, &all); err != nil {
+		return nil, err
+	}
+	byName := map[string]json.RawMessage{}
+	for _, one := range all {
+		var m catalogue.Meta
+		if err := decode(one, &m); err != nil {
+			return nil, err
+		}
+		byName[m.Name] = one
+	}
+	return byName, nil
+}
+
+// newStep compares a document with the object that is there, if one is.
+func newStep(d manifest.Document, object json.RawMessage) (*step, error) {
+	st := &step{Kind: d.Kind, Name: d.Name, Action: actionAdd, doc: d}
+	var err error
+	if d.Kind == catalogue.KindExport {
+		var spec catalogue.ExportSpec
+		if err := json.Unmarshal(d.Spec, &spec); err != nil {
+			return nil, err
+		}
+		spec.Normalise()
+		raw, err := json.Marshal(spec)
+		if err != nil {
+			return nil, err
+		}
+		st.doc.Spec = raw
+	}
+	before := json.RawMessage("{}")
+	if object != nil {
+		st.Action = actionChange
+		var m catalogue.Meta
+		if err := decode(object, &m); err != nil {
+			return nil, err
+		}
+		st.version = m.Version
+		now, err := manifest.Of(d.Kind, object)
+		if err != nil {
+			return nil, err
+		}
+		before = now.Spec
+		if d.Kind != catalogue.KindExport {
+			if before, err = only(before, st.doc.Spec); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if st.Differences, err = manifest.Differences(before, st.doc.Spec); err != nil {
+		return nil, err
+	}
+	if object != nil && len(st.Differences) == 0 {
+		st.Action = actionNone
+	}
+	st.problem = st.impossible()
+	return st, nil
+}
+
+// only keeps of a spec what another one speaks of.
+func only(spec, like json.RawMessage) (json.RawMessage, error) {
+	var all, wanted map[string]json.RawMessage
+	if err := json.Unmarshal(spec, &all); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(like, &wanted); err != nil {
+		return nil, err
+	}
+	kept := map[string]json.RawMessage{}
+	for name, value := range all {
+		if _, ok := wanted[name]; ok {
+			kept[name] = value
+		}
+	}
+	return json.Marshal(kept)
+}
+
+// stored says in a spec that the secret is one that no file holds.
+const stored = `"stored"`
+
+// impossible says what of a step no command can do.
+func (st *step) impossible() string {
+	if st.Action == actionChange {
+		for _, d := range st.Differences {
+			switch d.Path {
+			case "kind":
+				return fmt.Sprintf("it is of the kind %s: make one of another name", d.Before)
+			case "brand_id":
+				return fmt.Sprintf("it is bound to brand %s: make a connection of its own for another brand", d.Before)
+			}
+		}
+	}
+	for _, d := range st.Differences {
+		if (d.Path == "credential" || d.Path == "api_key") && string(d.After) == stored {
+			return fmt.Sprintf("its secret is stored at the worker and in no file: give it with starter %s add or edit first, or name a reference (env:NAME, file:NAME)", st.Kind)
+		}
+	}
+	if st.Kind == catalogue.KindConnection && st.Action == actionAdd &&
+		!slices.ContainsFunc(st.Differences, func(d manifest.Difference) bool { return d.Path == "api_key" }) {
+		return fmt.Sprintf("it is new, and its API key is in no file: make it with starter connection add %q, or name a reference as its api_key (env:NAME, file:NAME)", st.Name)
+	}
+	return ""
+}
+
+// unknownUse says that an export names what is neither there nor in the file.
+func unknownUse(d manifest.Document, docs []manifest.Document, there map[catalogue.Kind]map[string]json.RawMessage) string {
+	var spec catalogue.ExportSpec
+	if json.Unmarshal(d.Spec, &spec) != nil {
+		return ""
+	}
+	for kind, name := range map[catalogue.Kind]string{catalogue.KindSource: spec.Source, catalogue.KindConnection: spec.Connection} {
+		_, exists := there[kind][name]
+		inFile := slices.ContainsFunc(docs, func(o manifest.Document) bool { return o.Kind == kind && o.Name == name })
+		if name != "" && !exists && !inFile {
+			return fmt.Sprintf("there is no %s %q, here or in the file", kind, name)
+		}
+	}
+	return ""
+}
+
+// order is the command of a step: its arguments are the spec's fields beside
+// the object's name.
+func (st *step) order(agree bool) (order, error) {
+	var args map[string]json.RawMessage
+	if err := json.Unmarshal(st.doc.Spec, &args); err != nil {
+		return order{}, err
+	}
+	set := func(name string, value any) {
+		raw, err := json.Marshal(value)
+		if err != nil {
+			panic(fmt.Sprintf("a %T is not JSON: %v", value, err))
+		}
+		args[name] = raw
+	}
+	set("name", st.Name)
+	for _, secret := range []string{"credential", "api_key"} {
+		if string(args[secret]) == stored {
+			delete(args, secret) // as it is
+		}
+	}
+	verb := "add"
+	if st.Action == actionChange {
+		verb = "edit"
+		set("version", st.version)
+	}
+	switch {
+	case st.Kind == catalogue.KindConnection && st.Action == actionAdd:
+		set("agree", agree)
+		if brand, ok := args["brand_id"]; ok {
+			args["brand"] = brand
+		}
+		delete(args, "brand_id")
+		delete(args, "kind")
+	case st.Kind != catalogue.KindExport && st.Action == actionChange:
+		delete(args, "brand_id")
+		delete(args, "kind")
+	}
+	return order{name: string(st.Kind) + " " + verb, args: args, object: st.Name}, nil
+}
