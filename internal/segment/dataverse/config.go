@@ -1,5 +1,3 @@
-// Package dataverse reads segments of Dynamics 365 Customer Insights - Data
-// through the Web API of the Dataverse environment that it writes them to.
 package dataverse
 
 import (

@@ -3,9 +3,18 @@ package dataverse
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
+
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/spelling"
 )
 
 // Clock tells the time and waits.
@@ -24,9 +33,13 @@ type Options struct {
 // Source is one environment of Customer Insights - Data.
 type Source struct {
 	config Config
-	login  *login
-	clock  Clock
+	client *client
 }
+
+var (
+	_ segment.Source = (*Source)(nil)
+	_ segment.Tester = (*Source)(nil)
+)
 
 // New returns the source of an environment. secret is the client secret, or
 // the certificate with its private key; nil where the login needs none. It
@@ -38,17 +51,230 @@ func New(c Config, secret []byte, o Options) (*Source, error) {
 	if o.Clock == nil {
 		o.Clock = realClock{}
 	}
-	client := http.Client{Transport: newTransport()}
+	caller := http.Client{Transport: newTransport()}
 	if o.HTTP != nil {
-		client = *o.HTTP
+		caller = *o.HTTP
 	}
 	// A redirect would carry the token to where it does not belong.
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	l, err := newLogin(c, secret, &client)
+	caller.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	l, err := newLogin(c, secret, &caller)
 	if err != nil {
 		return nil, err
 	}
-	return &Source{config: c, login: l, clock: o.Clock}, nil
+	return &Source{config: c, client: &client{origin: origin(c.URL), http: &caller, login: l, gate: gateOf(c), clock: o.Clock}}, nil
+}
+
+// tables are the definitions that a read needs.
+type tables struct{ members, profiles *table }
+
+func (s *Source) define(ctx context.Context) (*tables, error) {
+	profiles, err := s.client.define(ctx, profileTable)
+	if err != nil {
+		return nil, err
+	}
+	members, err := s.client.define(ctx, membershipTable)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(members.columns, segmentList) {
+		return nil, malformed("the table %s has no column %s", membershipTable, segmentList)
+	}
+	return &tables{members: members, profiles: profiles}, nil
+}
+
+// Segments lists the segments by the names of their output tables, with what
+// people call them, how many members they had and when they were refreshed.
+// Where the private table with all that is not to be read, it lists the names
+// that the first few thousand customers are members of, and no more.
+func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
+	all, ok, err := s.client.segmentsMetadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return s.seen(ctx)
+	}
+	var infos []segment.Info
+	for _, m := range all {
+		infos = append(infos, m.info())
+	}
+	return infos, nil
+}
+
+// seenPages is how many pages of memberships are looked through for names.
+const seenPages = 2
+
+// seen lists the segments that occur in the first memberships.
+func (s *Source) seen(ctx context.Context) ([]segment.Info, error) {
+	members, err := s.client.define(ctx, membershipTable)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	sc := &scan{client: s.client, table: members, columns: []string{customerID, segmentList}}
+	for range seenPages {
+		err := sc.next(ctx, func() {}, func(values []string, _ segment.Problem) error {
+			for _, name := range segmentNames(values[1]) {
+				names[name] = true
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if sc.ended {
+			break
+		}
+	}
+	var infos []segment.Info
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		infos = append(infos, segment.Info{Name: name})
+	}
+	return infos, nil
+}
+
+// Describe returns the columns of the table of profiles, which are the same for
+// all segments.
+func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error) {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
+		return segment.Info{}, err
+	}
+	t, err := s.define(ctx)
+	if err != nil {
+		return segment.Info{}, err
+	}
+	all, _, err := s.client.segmentsMetadata(ctx)
+	if err != nil {
+		return segment.Info{}, err
+	}
+	info := segment.Info{Name: name}
+	if i := slices.IndexFunc(all, func(m metadata) bool { return m.Name == name }); i >= 0 {
+		info = all[i].info()
+	} else if err := s.hasMembers(ctx, name, t); err != nil {
+		return segment.Info{}, err
+	}
+	info.Fields = t.profiles.fields()
+	return info, nil
+}
+
+// hasMembers is for a segment that the private table does not list: it exists
+// if somebody is in it.
+func (s *Source) hasMembers(ctx context.Context, name string, t *tables) error {
+	m := newMembers(s.client, t.members, name, "")
+	page, err := m.next(ctx)
+	for err == nil && len(page.rows) == 0 && !m.scan.ended {
+		page, err = m.next(ctx)
+	}
+	if err == nil && len(page.rows) == 0 {
+		err = s.notFound(ctx, name)
+	}
+	return err
+}
+
+// Open starts to read a segment, see segment.Source. It returns a
+// *segment.BusyError while Customer Insights is writing.
+func (s *Source) Open(ctx context.Context, name string, fields []string, after segment.Cursor) (segment.Reader, error) {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
+		return nil, err
+	}
+	var from position
+	if after != nil {
+		var ok bool
+		if from, ok = parseCursor(after, name); !ok {
+			return nil, fmt.Errorf("segment %q: %w", name, segment.ErrChanged)
+		}
+	}
+	t, err := s.define(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := missing(t.profiles, fields); err != nil {
+		return nil, err
+	}
+	st, err := s.look(ctx, name, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.busy(s.config.settle()); err != nil {
+		return nil, err
+	}
+	switch {
+	case after == nil:
+		if !st.known {
+			if err := s.hasMembers(ctx, name, t); err != nil {
+				return nil, err
+			}
+		}
+		from = position{stamp: st.stamp()}
+	case from.stamp != st.stamp() && s.config.onChange() == OnChangeReread:
+		return nil, fmt.Errorf("segment %q: %w", name, segment.ErrChanged)
+	}
+	return s.reader(ctx, name, t, fields, from), nil
+}
+
+// missing says which fields the table of profiles lacks.
+func missing(profiles *table, fields []string) error {
+	there := profiles.fields()
+	var missing []string
+	for _, field := range fields {
+		if !slices.Contains(there, field) {
+			missing = append(missing, field)
+		}
+	}
+	if len(missing) > 0 {
+		return &segment.MissingFieldsError{Place: profiles.name, Missing: missing, Fields: there}
+	}
+	return nil
+}
+
+// checkName refuses what cannot be the name of an output table.
+func checkName(name string) error {
+	if name == "" || len(name) > 400 || strings.ContainsFunc(name, func(r rune) bool {
+		return r != '_' && r != '-' && r != ' ' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return fmt.Errorf("%q cannot be the name of a segment: %w; it is the name of its output table in Customer Insights", name, segment.ErrNotFound)
+	}
+	return nil
+}
+
+// mostNamed is how many of the segments that do exist an error names.
+const mostNamed = 10
+
+// notFound says which segment was probably meant.
+func (s *Source) notFound(ctx context.Context, name string) error {
+	infos, err := s.Segments(ctx)
+	if err != nil {
+		return err
+	}
+	var names, titles []string
+	for _, info := range infos {
+		if info.Title == name && info.Title != "" {
+			return fmt.Errorf("%q is how a segment is shown: %w; give the name of its output table, %q", name, segment.ErrNotFound, info.Name)
+		}
+		names = append(names, info.Name)
+		titles = append(titles, info.Title)
+	}
+	hint := "there are none that this login can see"
+	if len(names) > 0 {
+		hint = "there is " + quotedList(names[:min(len(names), mostNamed)])
+		if more := len(names) - mostNamed; more > 0 {
+			hint += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	if near := spelling.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	} else if near := spelling.Nearest(name, titles); near != "" {
+		hint = fmt.Sprintf("did you mean %q, shown as %q? %s", names[slices.Index(titles, near)], near, hint)
+	}
+	return fmt.Errorf("Customer Insights at %s: %w with the output table %q that has members; %s", s.client.origin, segment.ErrNotFound, name, hint)
+}
+
+func quotedList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = fmt.Sprintf("%q", name)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // newTransport keeps as many connections as requests are made at once. It has
