@@ -35,6 +35,7 @@ type Tuning struct {
 	Slice     time.Duration // how long reading and deciding go on before they report; 5 s
 	LeaseTTL  time.Duration // 10 s
 	Patience  time.Duration // longest wait for budget inside an activity; 5 s
+	MaxEvents int           // length of history after which a run continues as new; the workflow's own 8,000
 }
 
 // Dependencies are what activities need of the world. All are required, unless

@@ -51,8 +51,9 @@ var (
 // exportInput is how a run's workflow is begun: workflows.ExportInput has more
 // fields, which the workflow itself fills in.
 type exportInput struct {
-	RunID  string `json:"run_id"`
-	Ticket []byte `json:"ticket"`
+	RunID     string `json:"run_id"`
+	Ticket    []byte `json:"ticket"`
+	MaxEvents int    `json:"max_events,omitempty"`
 }
 
 func (a *Activities) run(ctx context.Context, c caller, args command.RunArgs) (any, error) {
@@ -169,7 +170,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 		StaticSummary:                            fmt.Sprintf("%s %s over %s", what, e.Name, e.Connection),
 		TypedSearchAttributes: temporal.NewSearchAttributes(ExportNameAttribute.ValueSet(e.Name),
 			ConnectionAttribute.ValueSet(e.Connection), StatusAttribute.ValueSet(string(run.Running))),
-	}, ExportWorkflowType, exportInput{RunID: id, Ticket: ticket})
+	}, ExportWorkflowType, exportInput{RunID: id, Ticket: ticket, MaxEvents: a.Tuning.MaxEvents})
 	if _, running := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); running {
 		r, err := a.Store.Run(ctx, id)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/segment-export/segment-export/activities"
@@ -42,6 +43,22 @@ func TestRunArrivesThroughFaults(t *testing.T) {
 	require.Equal(t, e.Contacts, r.Unchanged)
 	require.Zero(t, r.Calls)
 	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_HISTORY"))
+}
+
+// A run whose history grows long continues as new, more than once, and loses
+// nothing on the way; the last part is on record for the replay tests.
+func TestRunContinuesAsNew(t *testing.T) {
+	s := newShop(t, 3000, sandbox.Options{BatchDelay: 50 * time.Millisecond, Seed: 4})
+	s.open(activities.Tuning{BatchSize: 100, MaxEvents: 60})
+	s.define("--calls-per-minute", "0")
+	code, r := s.run("--yes")
+	require.Equal(t, 3, code)
+	require.Equal(t, s.expected.Contacts, r.New)
+	s.arrivedAsMapped(nil)
+	parts, err := s.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: `WorkflowId = "export/spring"`})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(parts.GetExecutions()), 3)
+	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_CONTINUED"))
 }
 
 // record writes the history of the newest run to a file, for the replay tests
