@@ -221,22 +221,6 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 	return &command.RunAnswer{Report: report, WorkflowID: WorkflowID(r.Export, r.Plan), CreatedAt: r.CreatedAt}, nil
 }
 
-func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsListArgs) (any, error) {
-	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: args.Export, Status: args.Status, Before: args.Before, Limit: args.Limit})
-	if err != nil {
-		return nil, err
-	}
-	answers := make([]*command.RunAnswer, 0, len(runs))
-	for _, r := range runs {
-		answer, err := runAnswer(r)
-		if err != nil {
-			return nil, err
-		}
-		answers = append(answers, answer)
-	}
-	return answers, nil
-}
-
 // findRun finds the run that a command means: by id, by the beginning of one,
 // or the newest of an export; with nothing said, the newest of all.
 func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error) {
@@ -267,14 +251,6 @@ func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error)
 		return store.Run{}, refuse(command.ErrNotFound, "%d runs and no export match %q; see: starter runs list", len(found), ref)
 	}
 	return found[0], nil
-}
-
-func (a *Activities) runsShow(ctx context.Context, _ caller, args command.RunRef) (any, error) {
-	r, err := a.findRun(ctx, args.Run)
-	if err != nil {
-		return nil, err
-	}
-	return runAnswer(r)
 }
 
 func (a *Activities) runsPause(ctx context.Context, _ caller, args command.RunRef) (any, error) {

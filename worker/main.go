@@ -47,7 +47,7 @@ func app() *cli.App {
 		Commands: []*cli.Command{
 			{Name: "run", Usage: "poll for work until told to stop", Action: run,
 				Description: "Example:\n  worker run --data-dir /var/lib/segment-export --files-root /data/segments",
-				Flags: []cli.Flag{store,
+				Flags: append([]cli.Flag{store,
 					&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "keyring, identity, and the SQLite store"},
 					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
 					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
@@ -55,7 +55,7 @@ func app() *cli.App {
 						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464; without it they are not served"},
 					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 					&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
-				}},
+				}, service.RetentionFlags()...)},
 			{Name: "migrate", Usage: "bring the PostgreSQL store's schema up to date", Flags: []cli.Flag{store},
 				Description: "Example:\n  SEGMENT_EXPORT_STORE_URL=postgres://… worker migrate",
 				Action: func(c *cli.Context) error {
@@ -107,7 +107,11 @@ func run(c *cli.Context) error {
 	if err := service.CheckSearchAttributes(dial, temporal, options.Namespace); err != nil {
 		return err
 	}
-	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Postgres: c.String("store-url"),
+	retention, err := service.RetentionOf(c)
+	if err != nil {
+		return err
+	}
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, Postgres: c.String("store-url"),
 		FilesRoot: c.String("files-root"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry})
 	if err != nil {
 		return err

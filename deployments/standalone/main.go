@@ -57,7 +57,7 @@ func newApp() *cli.App {
 			"Examples:\n" +
 			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
 			"  standalone --data-dir /var/lib/segment-export --files-root /data/segments",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
 			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
 			&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
@@ -70,7 +70,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
-		},
+		}, service.RetentionFlags()...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return fmt.Errorf("takes no arguments, %q is one", c.Args().First())
@@ -113,6 +113,10 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
+	retention, err := service.RetentionOf(c)
+	if err != nil {
+		return err
+	}
 	url := c.String("omnisend-url")
 	if c.Bool("sandbox") {
 		at, stop, err := serveSandbox(c.Context, c.Int("sandbox-port"), logger)
@@ -140,7 +144,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		return fmt.Errorf("connect to the Temporal server: %w", err)
 	}
 	stops = append(stops, func() error { temporal.Close(); return nil })
-	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, FilesRoot: c.String("files-root"), OmnisendURL: url, Log: logger,
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, FilesRoot: c.String("files-root"), OmnisendURL: url, Log: logger,
 		Telemetry: telemetry})
 	if err != nil {
 		return err

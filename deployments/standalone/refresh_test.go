@@ -166,6 +166,17 @@ func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 	require.Equal(t, 297, s.marked(marker), "leavers lose exactly their marker")
 	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), 302)
 
+	var shown command.RunAnswer
+	require.NoError(t, json.Unmarshal([]byte(s.must("runs", "show", "spring", "--output", "json")), &shown))
+	require.Equal(t, []int{-2, 4, 5}, []int{shown.Difference.Numbers["read"], shown.Difference.Numbers["delivered"], shown.Difference.Numbers["leavers"]})
+	require.Equal(t, map[string]int{"spring_buyers": -3}, shown.Difference.Members)
+	var page command.RunsPage
+	require.NoError(t, json.Unmarshal([]byte(s.must("runs", "list", "--limit", "2", "--output", "json")), &page))
+	require.Equal(t, shown.RunID, page.Runs[0].RunID)
+	require.NoError(t, json.Unmarshal([]byte(s.must("runs", "list", "--limit", "2", "--page", page.Next, "--output", "json")), &page))
+	require.Len(t, page.Runs, 1)
+	require.Equal(t, 300, page.Runs[0].New, "the first run")
+
 	// A renamed marker is cleared in the contact that sets the new one.
 	s.change(func(e *catalogue.Export) { e.Segments[0].Marker = "buyers" })
 	text := s.must("plan", "spring")

@@ -50,12 +50,24 @@ type RunStarted struct {
 	WorkflowID string `json:"workflow_id"`
 }
 
-// RunsListArgs selects runs.
+// RunsListArgs selects a page of runs.
 type RunsListArgs struct {
 	Export string    `json:"export,omitempty"`
 	Status string    `json:"status,omitempty"`
+	Plans  bool      `json:"plans,omitempty"` // plans too
+	Since  time.Time `json:"since,omitzero"`
 	Before time.Time `json:"before,omitzero"`
-	Limit  int       `json:"limit,omitempty"`
+	Limit  int       `json:"limit,omitempty"` // at most RunsPerPage
+	Page   string    `json:"page,omitempty"`  // RunsPage.Next of the page before
+}
+
+// RunsPerPage is the most runs of one page: an answer must pass through Temporal.
+const RunsPerPage = 100
+
+// RunsPage is a page of runs, the newest first.
+type RunsPage struct {
+	Runs []*RunAnswer `json:"runs"`
+	Next string       `json:"next,omitempty"` // of the page that follows; empty after the last
 }
 
 // About names nothing: whoever may list runs may list all.
@@ -79,8 +91,19 @@ type RunsApproveArgs struct {
 // RunAnswer shows a run.
 type RunAnswer struct {
 	run.Report
-	WorkflowID string    `json:"workflow_id"`
-	CreatedAt  time.Time `json:"created_at"`
+	WorkflowID string         `json:"workflow_id"`
+	CreatedAt  time.Time      `json:"created_at"`
+	Difference *RunDifference `json:"difference,omitempty"` // of runs show
+}
+
+// RunDifference says in what a run differs from the complete one of its export
+// before it.
+type RunDifference struct {
+	Run       string         `json:"run"` // the one before
+	StartedAt time.Time      `json:"started_at"`
+	Seconds   float64        `json:"seconds"` // by which this one took longer
+	Numbers   map[string]int `json:"numbers"` // of this run less those of that one, by the report's names
+	Members   map[string]int `json:"members"` // the same, by segment
 }
 
 // RejectsArgs selects a page of a run's rejects.

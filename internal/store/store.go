@@ -169,6 +169,7 @@ const (
 	BlobBatch   BlobKind = "batch"   // contacts of one batch; Seq is the batch
 	BlobTail    BlobKind = "tail"    // contacts of a batch that is not full yet
 	BlobSamples BlobKind = "samples" // what a plan shows
+	BlobVerify  BlobKind = "verify"  // what a comparison with the account found
 	BlobStale   BlobKind = "stale"   // entries of the ledger to be removed at the end; Group is the shard
 )
 

@@ -68,6 +68,9 @@ func TestRequests(t *testing.T) {
 		{"run|spring|--yes|--full|--detach", "run", `{"export":"spring","yes":true,"full":true}`, "run spring"},
 		{"run|--detach|-y|spring|-o|yaml", "run", `{"export":"spring","yes":true}`, "run spring"},
 		{"runs|list|--export|spring|--status|failed|--limit|3", "runs list", `{"export":"spring","status":"failed","limit":3}`, "runs list"},
+		{"runs|list|--since|7d|--before|2026-11-20|--plans|--page|abc", "runs list",
+			`{"since":"2026-11-17T09:00:00Z","before":"2026-11-20T00:00:00Z","plans":true,"limit":20,"page":"abc"}`, "runs list"},
+		{"runs|list|--since|90m|--limit|1000", "runs list", `{"since":"2026-11-24T07:30:00Z","limit":100}`, "runs list"},
 		{"runs|show", "runs show", `{"run":""}`, "runs show"},
 		{"runs|pause|spring", "runs pause", `{"run":"spring"}`, "runs pause"},
 		{"runs|resume|spring", "runs resume", `{"run":"spring"}`, "runs resume"},
@@ -98,6 +101,8 @@ func TestRequests(t *testing.T) {
 
 func emptyAnswer(name string) string {
 	switch {
+	case name == command.RunsList:
+		return `{"runs":[]}`
 	case strings.HasSuffix(name, " list"):
 		return "[]"
 	case name == command.RunsShow:
@@ -128,6 +133,7 @@ func TestUsage(t *testing.T) {
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email", "not ATTRIBUTE=FIELD"},
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--map|email=B", "mapped twice"},
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--marker|m", "not SEGMENT=PROPERTY"},
+		{"runs|list|--since|lately", "is no time"},
 		{"run|spring|--limit|0", "not at least 1"},
 		{"run|spring|--only-email|me", "not one e-mail address"},
 		{"export|edit|spring", "nothing is to be changed"},

@@ -130,3 +130,23 @@ func TestExplainAndForget(t *testing.T) {
 	require.True(t, args[command.ForgetArgs](b, 2).AllowAgain)
 	require.Equal(t, 2, b.run("forget", "ann"))
 }
+
+func TestHistory(t *testing.T) {
+	b := newBench(t)
+	one, two := finished(run.Completed), finished(run.CompletedWithRejects)
+	two.RunID, two.Canary = "run-0", &run.Canary{Limit: 10, Sends: 10}
+	var first []*command.RunAnswer
+	for range command.RunsPerPage {
+		first = append(first, &one)
+	}
+	b.answers(command.RunsPage{Runs: first, Next: "second"}, command.RunsPage{Runs: []*command.RunAnswer{&two}, Next: "third"})
+	require.Equal(t, 0, b.run("runs", "list", "--limit", "101"), b.err.String())
+	require.Equal(t, command.RunsListArgs{Limit: 1, Page: "second"}, args[command.RunsListArgs](b, 1))
+	require.Contains(t, b.out.String(), "completed with rejects (canary)")
+	require.Contains(t, b.out.String(), "There may be more: --page third")
+
+	one.Difference = &command.RunDifference{Run: "run-0", StartedAt: one.StartedAt, Numbers: map[string]int{"contacts": 10, "refused": -1200}}
+	b.answers(one)
+	require.Equal(t, 0, b.run("runs", "show", "spring"), b.err.String())
+	require.Contains(t, b.out.String(), "Since run run-0 (2026-11-24 09:00:00 UTC): contacts +10, refused -1,200")
+}

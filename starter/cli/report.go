@@ -33,6 +33,7 @@ func report(p *page, a *command.RunAnswer) {
 	if a.Plan {
 		plan(p, &a.Report)
 	}
+	changes(p, a)
 	phases(p, &a.Report)
 	if len(a.Notes) > 0 {
 		p.line("Notes:")

@@ -18,17 +18,9 @@ const (
 
 func (s *session) runsCommands() *cli.Command {
 	return group("runs", "look at runs and steer them",
+		s.listRunsCommand(),
 		s.leaf("runs", leaf{
-			name: "list", usage: "runs, the newest first", example: "starter runs list --export spring --limit 5",
-			flags: []cli.Flag{
-				&cli.StringFlag{Name: "export", Usage: "only runs of this export (`NAME`)"},
-				&cli.StringFlag{Name: "status", Usage: "only runs with this `STATUS`"},
-				&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most `N` runs"},
-			},
-			do: s.runsList,
-		}),
-		s.leaf("runs", leaf{
-			name: "show", args: whichRun, usage: "the report of a run", detail: whichRunDetail, example: "starter runs show spring",
+			name: "show", args: whichRun, usage: "the report of a run, and what has changed since the one before", detail: whichRunDetail, example: "starter runs show spring",
 			do: s.runsShow,
 		}),
 		s.leaf("runs", leaf{
@@ -67,24 +59,6 @@ func (s *session) runsCommands() *cli.Command {
 }
 
 func ref(c *cli.Context) command.RunRef { return command.RunRef{Run: c.Args().First()} }
-
-func (s *session) runsList(c *cli.Context) error {
-	args := command.RunsListArgs{Export: c.String("export"), Status: c.String("status"), Limit: c.Int("limit")}
-	if args.Limit < 1 {
-		return usage("--limit %d is not at least 1", args.Limit)
-	}
-	return show(c, s, command.RunsList, args, func(p *page, all []command.RunAnswer) {
-		if len(all) == 0 {
-			p.line("No runs")
-			return
-		}
-		var rows [][]any
-		for _, a := range all {
-			rows = append(rows, []any{a.RunID, a.Export, a.Status, p.time(a.StartedAt), took(&a), a.Contacts, a.Delivered, a.Unchanged, a.Refused, a.Invalid})
-		}
-		p.table([]string{"run", "export", "status", "started", "took", "contacts", "delivered", "unchanged", "refused", "invalid"}, rows)
-	})
-}
 
 // took is the time that a run took; empty while it goes on.
 func took(a *command.RunAnswer) string {

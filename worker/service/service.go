@@ -42,6 +42,7 @@ type Options struct {
 	OmnisendURL string // new connections are bound to it
 	Log         *slog.Logger
 	Telemetry   *Telemetry // nil: nothing is counted
+	Retention   Retention
 	Tuning      activities.Tuning
 }
 
@@ -56,6 +57,7 @@ type Service struct {
 	keyring    *seal.Keyring
 	polling    atomic.Bool
 	fatal      atomic.Pointer[error] // why the worker gave up
+	retention  Retention
 	log        *slog.Logger
 	root       *os.Root
 	stop       context.CancelFunc
@@ -72,7 +74,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("--files-root: %w", err)
 	}
-	s := &Service{log: o.Log, root: root, temporal: temporal, IdentityAt: filepath.Join(o.DataDir, access.IdentityFile)}
+	s := &Service{log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal, IdentityAt: filepath.Join(o.DataDir, access.IdentityFile)}
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -205,46 +207,4 @@ func (s *Service) Stop() error {
 		<-s.ended
 	}
 	return errors.Join(s.Store.Close(), s.root.Close())
-}
-
-const (
-	// rejectsKept is how long rejects and a plan's samples are kept: they are
-	// personal data.
-	rejectsKept = 30 * 24 * time.Hour
-	// batchesKept is how long the contacts of calls without a verdict are kept;
-	// Omnisend keeps the results of batches for 7 days.
-	batchesKept = 8 * 24 * time.Hour
-)
-
-// cleanUp ends runs that were terminated in Temporal and deletes what has
-// expired, now and every hour.
-func (s *Service) cleanUp(ctx context.Context) {
-	defer close(s.ended)
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		if err := s.cleanUpOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "cleaning up failed and is tried again in an hour", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (s *Service) cleanUpOnce(ctx context.Context) error {
-	now, err := s.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	errs := []error{s.activities.ReapTerminated(ctx)}
-	for kind, kept := range map[store.BlobKind]time.Duration{
-		store.BlobReject: rejectsKept, store.BlobSamples: rejectsKept, store.BlobBatch: batchesKept,
-	} {
-		_, err := s.Store.ExpireSpool(ctx, kind, now.Add(-kept))
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
