@@ -280,8 +280,9 @@ func ofVersion(made int64, m catalogue.Meta, kind catalogue.Kind) error {
 	if made == 0 || made == m.Version {
 		return nil
 	}
-	return refuse(command.ErrConflict, "the %s %q has version %d now, and the change was made from version %d: it was changed by %s at %s; look at it (starter %s show %q) and make the change again",
-		kind, m.Name, m.Version, made, m.UpdatedBy, m.UpdatedAt.Format("2006-01-02 15:04:05 MST"), kind, m.Name)
+	// By whom is not told here: the text passes through Temporal.
+	return refuse(command.ErrConflict, "the %s %q has version %d now, and the change was made from version %d: it was changed meanwhile, at %s; look at it (starter %s show %q) and make the change again",
+		kind, m.Name, m.Version, made, m.UpdatedAt.Format("2006-01-02 15:04:05 MST"), kind, m.Name)
 }
 
 func (a *Activities) connectionShare(ctx context.Context, c caller, args command.ConnectionShareArgs) (any, error) {

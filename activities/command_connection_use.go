@@ -186,8 +186,8 @@ func (a *Activities) connectionRemove(ctx context.Context, c caller, args comman
 	switch args.Exports {
 	case "":
 		if len(users) > 0 {
-			return nil, refuse(command.ErrConflict, "the connection %q is used by %d exports: %s; detach them (--detach) or remove them too (--remove-exports)",
-				conn.Name, len(users), strings.Join(users, ", "))
+			return nil, refuse(command.ErrConflict, "the connection %q is in use; exports: %s; detach them (--detach) or remove them too (--remove-exports)",
+				conn.Name, strings.Join(users, ", "))
 		}
 	case command.ExportsDetach, command.ExportsRemove:
 	default:

@@ -201,7 +201,7 @@ func TestConnectionsAndExports(t *testing.T) {
 	s.must("runs", "resume", "spring")
 	s.eventually("it goes on", func() bool { return s.show().Status.Complete() })
 
-	s.refused("is used by 2 exports: spring, summer", "connection", "remove", "Shop")
+	s.refused("is in use; exports: spring, summer", "connection", "remove", "Shop")
 	s.must("connection", "remove", "Shop", "--detach", "--yes")
 	require.Empty(t, s.export("export", "show", "spring").Connection)
 	s.must("connection", "add", "Again", "--api-key-file", s.path("key.txt"), "--agree", "--calls-per-minute", "0")
