@@ -234,3 +234,32 @@ func TestSegmentsAreMade(t *testing.T) {
 	require.Contains(t, strings.Join(summer.Notes, "\n"), "may not make segments")
 	require.Contains(t, strings.Join(summer.Notes, "\n"), "with the rule: custom property summer is true")
 }
+
+// A connection that is gone in mid-run, whoever took it away, ends the run with
+// the reason; its report adds up, and a new connection to the same brand learns
+// what became of what was sent.
+func TestConnectionRemovedInMidRun(t *testing.T) {
+	s := newShop(t, 1000, sandbox.Options{Seed: 5})
+	s.open(activities.Tuning{BatchSize: 100})
+	s.define("--calls-per-minute", "0")
+	letGo := s.held(3)
+	s.refused("stop it first", "connection", "remove", "Spring shop", "--detach", "--yes")
+	// As if it had been removed in the moment before the run began.
+	require.NoError(t, s.store.DeleteObject(t.Context(), "connection", "Spring shop", ""))
+	letGo()
+	s.eventually("the run ends", func() bool { return s.show().Status.Ended() })
+	r := s.show()
+	require.NoError(t, r.Check())
+	require.Equal(t, run.Failed, r.Status)
+	require.Contains(t, r.Reason, `the connection "Spring shop" does not exist any more`)
+	require.Contains(t, r.Action, "set another connection")
+
+	s.hook.Store(nil)
+	s.must("connection", "add", "Again", "--api-key-file", s.path("key.txt"), "--agree", "--calls-per-minute", "0")
+	s.must("export", "attach", "spring", "--connection", "Again")
+	_, r = s.run("--yes")
+	require.True(t, r.Status.Complete())
+	for address, n := range s.sandbox.Stats(omnisendtest.Brand).Received {
+		require.Equal(t, 1, n, "%s was sent once", address)
+	}
+}
