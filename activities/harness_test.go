@@ -31,7 +31,7 @@ import (
 // would do between the steps the test does.
 type steps struct {
 	*Activities
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	target *omnisendtest.Target
 	export catalogue.Export
@@ -40,9 +40,14 @@ type steps struct {
 }
 
 // newSteps serves a sandbox and defines an export of one segment.
-func newSteps(t *testing.T, o sandbox.Options) *steps {
+func newSteps(t testing.TB, o sandbox.Options) *steps {
 	t.Helper()
-	s := &steps{t: t, dir: t.TempDir(), target: omnisendtest.Start(t, o), storeNow: omnisendtest.NewClock()}
+	return stepsTo(t, omnisendtest.Start(t, o))
+}
+
+func stepsTo(t testing.TB, target *omnisendtest.Target) *steps {
+	t.Helper()
+	s := &steps{t: t, dir: t.TempDir(), target: target, storeNow: omnisendtest.NewClock()}
 	st, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(s.dir, "store.db"), sqlstore.Options{RequestTimeout: 30 * time.Second, Now: s.storeNow.Now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
@@ -74,6 +79,16 @@ func newSteps(t *testing.T, o sandbox.Options) *steps {
 func (s *steps) put(kind catalogue.Kind, name string, body any, sealed []byte) {
 	s.t.Helper()
 	require.NoError(s.t, s.Store.CreateObject(s.t.Context(), store.Object{Kind: string(kind), Name: name, Body: encode(body), Sealed: sealed}))
+}
+
+// remap replaces what the export is.
+func (s *steps) remap(spec catalogue.ExportSpec) {
+	s.t.Helper()
+	s.export.ExportSpec = spec
+	o, err := s.Store.Object(s.t.Context(), string(catalogue.KindExport), s.export.Name)
+	require.NoError(s.t, err)
+	o.Body = encode(s.export)
+	require.NoError(s.t, s.Store.UpdateObject(s.t.Context(), o))
 }
 
 // write replaces the segment: an address and a name for each row.
