@@ -16,6 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -36,6 +37,9 @@ type Tuning struct {
 	LeaseTTL  time.Duration // 10 s
 	Patience  time.Duration // longest wait for budget inside an activity; 5 s
 	MaxEvents int           // length of history after which a run continues as new; the workflow's own 8,000
+	// SourcePatience is how long a source may give errors before the run parks;
+	// 10 minutes.
+	SourcePatience time.Duration
 }
 
 // Dependencies are what activities need of the world. All are required, unless
@@ -47,8 +51,11 @@ type Dependencies struct {
 	Identity *access.Identity // whoever proves to hold it is admin
 	Log      *slog.Logger
 	Work     *metrics.Work // nil: counted nowhere
-	// OpenSource opens a source of the catalogue.
-	OpenSource func(catalogue.Source) (segment.Source, error)
+	Secrets  secretref.Resolver
+	// OpenSource opens a source of the catalogue with its credential; nil where
+	// it has none. It makes no connection. Whatever implements io.Closer is closed
+	// after its last use.
+	OpenSource func(s catalogue.Source, credential []byte) (segment.Source, error)
 	// OpenAPI makes a client of the endpoint for the key.
 	OpenAPI func(endpoint, key string) (omnisend.API, error)
 	// Endpoint is the base URL that new connections are bound to.
@@ -75,6 +82,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Tuning.Patience == 0 {
 		d.Tuning.Patience = 5 * time.Second
+	}
+	if d.Tuning.SourcePatience == 0 {
+		d.Tuning.SourcePatience = 10 * time.Minute
 	}
 	if d.Work == nil {
 		d.Work = metrics.NewWork(nil)

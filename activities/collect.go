@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type CollectResult struct {
 type collectState struct {
 	CollectResult
 	Cursor  segment.Cursor `json:"cursor,omitempty"`
+	View    []byte         `json:"view,omitempty"` // of the source that the cursor belongs to
+	Trouble trouble        `json:"trouble,omitzero"`
 	Parts   int            `json:"parts"`   // parts stored, also of reads that were begun again
 	Kept    int            `json:"kept"`    // rejects stored
 	Rereads int            `json:"rereads"` // how often the read began again
@@ -68,15 +71,39 @@ func (a *Activities) Collect(ctx context.Context, in CollectInput) (*CollectResu
 		}
 		err = c.read(ctx)
 		if errors.Is(err, segment.ErrChanged) {
-			err = c.begin(ctx)
+			err = c.begin(ctx, err)
 		}
 		if err != nil {
-			c.state.Halt, err = sourceHalt(c.job.Source.Name, err)
+			err = c.halt(ctx, err)
 		}
 		result = &c.state.CollectResult
 		return err
 	})
 	return result, err
+}
+
+// halt says what becomes of a read that an error has broken off, and remembers
+// how long there have been errors. What was not stored is forgotten.
+func (c *collector) halt(ctx context.Context, fault error) error {
+	state, err := c.Store.StepState(ctx, c.in.RunID, collectStep(c.in.Segment))
+	if err != nil {
+		return err
+	}
+	if c.state, err = decode[collectState](state); err != nil {
+		return err
+	}
+	halt, err := c.sourceHalt(ctx, c.job.Source.Name, &c.state.Trouble, fault)
+	if err != nil {
+		return err
+	}
+	if halt.Kind == HaltPark {
+		c.state.Rereads = 0 // an operator has looked at it
+	}
+	if err := c.save(ctx, nil); err != nil {
+		return err
+	}
+	c.state.Halt = halt
+	return nil
 }
 
 // collector reads one segment of one run.
@@ -87,7 +114,6 @@ type collector struct {
 	job    job
 	mapper *contact.Mapper
 	digest *contact.Digester
-	src    segment.Source
 	gone   forgotten
 	email  int // the place of the e-mail's field among those that are read
 	state  collectState
@@ -125,8 +151,7 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 	if c.gone, err = a.forgottenNow(ctx); err != nil {
 		return nil, err
 	}
-	c.src, err = a.OpenSource(c.job.Source)
-	return c, err
+	return c, nil
 }
 
 // read goes on from the stored position until the slice of time is used up,
@@ -135,23 +160,37 @@ func (c *collector) read(ctx context.Context) error {
 	if c.state.Done {
 		return nil
 	}
+	src, now, err := c.sourceOf(ctx, c.job.Source.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = closeSource(src) }()
+	view := viewOf(now)
+	if c.state.View != nil && !bytes.Equal(view, c.state.View) {
+		return &segment.ChangedError{Reason: "the settings of its source were changed while it was being read"}
+	}
+	c.state.View = view
 	name := c.job.Export.Segments[c.in.Segment].Segment
-	r, err := c.src.Open(ctx, name, fieldsOf(c.job.Export, c.mapper), c.state.Cursor)
+	r, err := src.Open(ctx, name, fieldsOf(c.job.Export, c.mapper), c.state.Cursor)
 	if errors.Is(err, segment.ErrEmpty) {
 		return c.commit(ctx, nil, true)
 	}
 	if err != nil {
-		return err
+		return sourceFault(err)
 	}
 	defer r.Close()
+	_, whole := src.(segment.Whole)
 	until := time.Now().Add(c.Tuning.Slice)
 	for {
 		row, err := r.Next()
 		if errors.Is(err, io.EOF) {
+			if n, ok := r.(segment.Noter); ok {
+				c.state.Notes = append(c.state.Notes, n.Notes()...)
+			}
 			return c.commit(ctx, r.Cursor(), true)
 		}
 		if err != nil {
-			return err
+			return sourceFault(err)
 		}
 		c.add(row)
 		if c.rows < c.Tuning.PartRows {
@@ -160,7 +199,7 @@ func (c *collector) read(ctx context.Context) error {
 		if err := c.commit(ctx, r.Cursor(), false); err != nil {
 			return err
 		}
-		if c.hold.stopping() || time.Now().After(until) {
+		if c.hold.stopping() || !whole && time.Now().After(until) {
 			return nil
 		}
 	}
@@ -217,7 +256,7 @@ func (c *collector) reject(row segment.Row, reason string) {
 
 // commit stores the part with the position after it.
 func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool) error {
-	c.state.Cursor, c.state.Done = cursor, done
+	c.state.Cursor, c.state.Done, c.state.Trouble = cursor, done, trouble{}
 	part := c.in.Segment*partsPerSegment + c.state.Parts
 	c.state.Parts++
 	var blobs []store.Blob
@@ -256,10 +295,19 @@ func (c *collector) save(ctx context.Context, blobs []store.Blob) error {
 
 // begin starts the segment over after it changed under the reader: a mixture
 // of two states of it must never be sent. Parts of the former read are emptied.
-func (c *collector) begin(ctx context.Context) error {
+func (c *collector) begin(ctx context.Context, why error) error {
 	name := c.job.Export.Segments[c.in.Segment].Segment
+	note := fmt.Sprintf("segment %q was replaced while it was being read; it was read again from the start", name)
+	told, isTold := errors.AsType[*segment.ChangedError](why)
+	if isTold {
+		note = fmt.Sprintf("segment %q was read again from the start because %s", name, told.Reason)
+	}
 	rereads := c.state.Rereads + 1
-	if rereads > maxRereads {
+	switch {
+	case rereads > maxRereads && isTold:
+		return &segment.AccessError{Message: fmt.Sprintf("segment %q was begun %d times and never read to its end; the last time because %s", name, rereads, told.Reason),
+			Action: "see what breaks the read off"}
+	case rereads > maxRereads:
 		return fmt.Errorf("segment %q was replaced %d times while it was being read; run again when it is left alone: %w",
 			name, rereads, segment.ErrMalformed)
 	}
@@ -271,7 +319,7 @@ func (c *collector) begin(ctx context.Context) error {
 			blobs = append(blobs, store.Blob{Kind: store.BlobPart, Group: shard, Seq: part})
 		}
 	}
-	notes := append(c.state.Notes, fmt.Sprintf("segment %q was replaced while it was being read; it was read again from the start", name))
+	notes := append(c.state.Notes, note)
 	c.state = collectState{Rereads: rereads, CollectResult: CollectResult{Reasons: map[string]int{}, Notes: notes}}
 	return c.save(ctx, blobs)
 }

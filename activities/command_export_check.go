@@ -112,10 +112,11 @@ func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s cat
 	if err != nil {
 		return refuse(command.ErrUsage, "%v", err)
 	}
-	src, err := a.OpenSource(s)
+	src, _, err := a.sourceOf(ctx, s.Name)
 	if err != nil {
-		return refuse(command.ErrUsage, "source %q: %v", s.Name, err)
+		return sourceRefusal(s.Name, err)
 	}
+	defer func() { _ = closeSource(src) }()
 	for _, seg := range e.Segments {
 		info, err := src.Describe(ctx, seg.Segment)
 		if errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrEmpty) || errors.Is(err, segment.ErrMalformed) {

@@ -2,10 +2,17 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/secretref"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/store"
 )
 
 // sourceHandlers are the commands about sources.
@@ -13,47 +20,181 @@ var sourceHandlers = map[string]handler{
 	command.SourceAdd:    with((*Activities).sourceAdd),
 	command.SourceList:   without((*Activities).sourceList),
 	command.SourceShow:   with((*Activities).sourceShow),
+	command.SourceEdit:   with((*Activities).sourceEdit),
+	command.SourceTest:   with((*Activities).sourceTest),
+	command.SourceShare:  with((*Activities).sourceShare),
+	command.SourceOwner:  with((*Activities).sourceOwner),
 	command.SourceRemove: with((*Activities).sourceRemove),
 }
 
 func (a *Activities) sourceAdd(ctx context.Context, c caller, args command.SourceAddArgs) (any, error) {
-	if args.Kind != "files" {
-		return nil, refuse(command.ErrUsage, "--kind %q is not a kind of source; there is: files", args.Kind)
-	}
 	m, err := meta(catalogue.KindSource, args.Name, c)
 	if err != nil {
 		return nil, err
 	}
-	s := catalogue.Source{Meta: m, Type: args.Kind, Path: args.Path, Shared: catalogue.SharedAdmins}
-	answer, err := a.describeSource(ctx, s)
+	s := catalogue.Source{Meta: m, Type: args.Kind, Owner: c.Name, Shared: catalogue.SharedAdmins}
+	if err := settleSource(&s, args.SourceSettings); err != nil {
+		return nil, err
+	}
+	secret, sealed, err := a.newCredential(c, &s, args.SourceSettings, nil)
 	if err != nil {
 		return nil, err
 	}
-	return answer, a.create(ctx, c, &s, nil)
+	answer, err := a.tried(ctx, s, secret, args.Untested)
+	if err != nil {
+		return nil, err
+	}
+	return answer, a.create(ctx, c, &s, sealed)
 }
 
-// describeSource shows what a source has; that it can be read at all is the
-// check of a new one.
-func (a *Activities) describeSource(ctx context.Context, s catalogue.Source) (*command.SourceAnswer, error) {
-	src, err := a.OpenSource(s)
+func (a *Activities) sourceEdit(ctx context.Context, c caller, args command.SourceEditArgs) (any, error) {
+	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
-		return nil, refuse(command.ErrUsage, "source %q: %v", s.Name, err)
+		return nil, err
 	}
-	segments, err := src.Segments(ctx)
+	if err := ofVersion(args.Version, s.Meta, catalogue.KindSource); err != nil {
+		return nil, err
+	}
+	before := s
+	if err := settleSource(&s, args.SourceSettings); err != nil {
+		return nil, err
+	}
+	secret, sealed, err := a.newCredential(c, &s, args.SourceSettings, &was{before, o.Sealed})
 	if err != nil {
-		return nil, refuse(command.ErrUsage, "source %q: %v", s.Name, err)
+		return nil, err
 	}
-	answer := &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}}
-	for _, i := range segments {
-		entry := command.SegmentAnswer{Name: i.Name, Bytes: i.Bytes}
-		if described, err := src.Describe(ctx, i.Name); err != nil {
-			entry.Error = err.Error()
-		} else {
-			entry.Fields = described.Fields
-		}
-		answer.SegmentList = append(answer.SegmentList, entry)
+	answer, err := a.tried(ctx, s, secret, args.Untested)
+	if err != nil {
+		return nil, err
 	}
+	if err := a.replace(ctx, c, o, &s, sealed); err != nil {
+		return nil, err
+	}
+	answer.Source = s
 	return answer, nil
+}
+
+// settleSource changes what is said of a source.
+func settleSource(s *catalogue.Source, said command.SourceSettings) error {
+	if said.Files != nil {
+		s.Files = said.Files
+	}
+	if said.Dataverse != nil {
+		s.Dataverse = said.Dataverse
+	}
+	if said.Postgres != nil {
+		s.Postgres = said.Postgres
+	}
+	if said.Shared != nil {
+		shared, err := catalogue.ParseSharing(string(*said.Shared))
+		if err != nil {
+			return err
+		}
+		s.Shared = shared
+	}
+	if said.Owner != nil {
+		if strings.TrimSpace(*said.Owner) == "" {
+			return refuse(command.ErrUsage, "the source %q needs an owner: somebody who answers for it", s.Name)
+		}
+		s.Owner = *said.Owner
+	}
+	return s.Check()
+}
+
+// was is a source before it is changed.
+type was struct {
+	source catalogue.Source
+	sealed []byte
+}
+
+// newCredential enters in s how it logs in from now on, and returns what with
+// and what to store of it: nil to leave what is stored, something empty and
+// sealed to forget it.
+func (a *Activities) newCredential(c caller, s *catalogue.Source, said command.SourceSettings, before *was) (secret, sealed []byte, err error) {
+	switch {
+	case len(c.request.Sealed) > 0 && said.Credential != nil:
+		return nil, nil, refuse(command.ErrUsage, "the source %q gets a credential or a reference to one, not both", s.Name)
+	case len(c.request.Sealed) > 0:
+		if secret, err = a.sealedCredential(c); err != nil {
+			return nil, nil, err
+		}
+		s.Credential = catalogue.CredentialStored
+	case said.Credential != nil && *said.Credential == "":
+		s.Credential = ""
+	case said.Credential != nil:
+		if err := secretref.Check(*said.Credential); err != nil {
+			return nil, nil, refuse(command.ErrUsage, "%v", err)
+		}
+		s.Credential = *said.Credential
+		if secret, err = a.credential(s, nil); err != nil {
+			if _, ok := errors.AsType[*segment.AccessError](err); !ok || !said.Untested {
+				return nil, nil, sourceRefusal(s.Name, err)
+			}
+		}
+	case before == nil:
+		return nil, nil, nil
+	default:
+		if s.Credential == catalogue.CredentialStored && s.Destination() != before.source.Destination() {
+			return nil, nil, refuse(command.ErrUsage, "the source %q would show its stored credential to another place or under another login; give the credential again with this change", s.Name)
+		}
+		secret, err = a.credential(&before.source, before.sealed)
+		if err != nil && !said.Untested {
+			return nil, nil, sourceRefusal(s.Name, err)
+		}
+		return secret, nil, nil
+	}
+	var stored []byte
+	if s.Credential == catalogue.CredentialStored {
+		stored = secret
+	}
+	sealed, err = a.Keyring.Seal(stored, credentialContext(s))
+	return secret, sealed, err
+}
+
+// sealedCredential opens the credential that came with a command.
+func (a *Activities) sealedCredential(c caller) ([]byte, error) {
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	if err != nil {
+		return nil, refuse(command.ErrUsage, "the credential did not arrive: it was sealed to another worker's key")
+	}
+	var secret command.SourceSecret
+	if err := json.Unmarshal(data, &secret); err != nil {
+		return nil, refuse(command.ErrUsage, "the credential did not arrive whole")
+	}
+	if credential := secretref.Trim(secret.Credential); len(credential) > 0 {
+		return credential, nil
+	}
+	return nil, refuse(command.ErrUsage, "the credential is empty")
+}
+
+// tried shows what a source has, which is the check of a new or changed one;
+// untested takes it as it is.
+func (a *Activities) tried(ctx context.Context, s catalogue.Source, secret []byte, untested bool) (*command.SourceAnswer, error) {
+	src, err := a.OpenSource(s, secret)
+	if err != nil {
+		return nil, sourceRefusal(s.Name, err)
+	}
+	if untested {
+		return &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}, Notes: []string{
+			fmt.Sprintf("it was not tested; do that with: starter source test %q", s.Name)}}, closeSource(src)
+	}
+	answer, err := describeSource(ctx, s, src, "")
+	return answer, errors.Join(err, closeSource(src))
+}
+
+// sourceRefusal says for a command why a source cannot be used.
+func sourceRefusal(name string, err error) error {
+	class := command.ErrFailed
+	_, missing := errors.AsType[*segment.MissingFieldsError](err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case missing, errors.Is(err, segment.ErrNotFound), errors.Is(err, segment.ErrMalformed), errors.Is(err, segment.ErrEmpty):
+		class = command.ErrUsage
+	case errors.Is(err, segment.ErrBusy):
+		class = command.ErrConflict
+	}
+	return refuse(class, "source %q: %v", name, err)
 }
 
 // sourceList lists all sources for administrators, and the names and kinds of
@@ -74,16 +215,59 @@ func (a *Activities) sourceList(ctx context.Context, c caller) (any, error) {
 
 // sourceShow shows a source with its segments; to those who may only use it,
 // not where it is.
-func (a *Activities) sourceShow(ctx context.Context, c caller, args command.Named) (any, error) {
-	s, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
+func (a *Activities) sourceShow(ctx context.Context, c caller, args command.SourceShowArgs) (any, error) {
+	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := a.describeSource(ctx, s)
-	if err == nil && c.Role < access.Admin {
+	answer := &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}}
+	if !args.Stored {
+		src, err := a.openStored(s, o)
+		if err != nil {
+			return nil, err
+		}
+		answer, err = describeSource(ctx, s, src, args.Segment)
+		if err := errors.Join(err, closeSource(src)); err != nil {
+			return nil, err
+		}
+	}
+	if c.Role < access.Admin {
 		answer.Source = s.Outline()
 	}
-	return answer, err
+	return answer, nil
+}
+
+// openStored opens a source for a command.
+func (a *Activities) openStored(s catalogue.Source, o store.Object) (segment.Source, error) {
+	secret, err := a.credential(&s, o.Sealed)
+	if err != nil {
+		return nil, sourceRefusal(s.Name, err)
+	}
+	src, err := a.OpenSource(s, secret)
+	if err != nil {
+		return nil, sourceRefusal(s.Name, err)
+	}
+	return src, nil
+}
+
+func (a *Activities) sourceShare(ctx context.Context, c caller, args command.SourceShareArgs) (any, error) {
+	return a.sourceChange(ctx, c, args.Name, command.SourceSettings{Shared: &args.With})
+}
+
+func (a *Activities) sourceOwner(ctx context.Context, c caller, args command.SourceOwnerArgs) (any, error) {
+	return a.sourceChange(ctx, c, args.Name, command.SourceSettings{Owner: &args.To})
+}
+
+// sourceChange changes what has nothing to do with how the source is read.
+func (a *Activities) sourceChange(ctx context.Context, c caller, name string, said command.SourceSettings) (any, error) {
+	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := settleSource(&s, said); err != nil {
+		return nil, err
+	}
+	return &s, a.replace(ctx, c, o, &s, nil)
 }
 
 func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Named) (any, error) {
@@ -95,10 +279,14 @@ func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Na
 	if err != nil {
 		return nil, err
 	}
+	var users []string
 	for _, e := range exports {
 		if e.Source == s.Name {
-			return nil, refuse(command.ErrConflict, "the export %q reads from the source %q; remove the export first", e.Name, s.Name)
+			users = append(users, e.Name)
 		}
+	}
+	if len(users) > 0 {
+		return nil, refuse(command.ErrConflict, "the source %q is read by %d exports: %s; remove them first, or give them another source", s.Name, len(users), strings.Join(users, ", "))
 	}
 	return s, a.remove(ctx, c, &s)
 }

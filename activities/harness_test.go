@@ -57,8 +57,8 @@ func stepsTo(t testing.TB, target *omnisendtest.Target) *steps {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, root.Close()) })
 	s.Activities = New(Dependencies{Store: st, Keyring: keyring, Log: slog.New(slog.DiscardHandler), Endpoint: s.target.URL,
-		OpenSource: func(c catalogue.Source) (segment.Source, error) {
-			return files.New(root, files.Config{Path: c.Path}, nil)
+		OpenSource: func(c catalogue.Source, credential []byte) (segment.Source, error) {
+			return files.New(root, files.Config{Path: c.Files.Path}, credential)
 		},
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
 			return omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: 30 * time.Second})
@@ -68,7 +68,7 @@ func stepsTo(t testing.TB, target *omnisendtest.Target) *steps {
 	sealed, err := keyring.Seal([]byte(omnisendtest.Key), keyContext(conn))
 	require.NoError(t, err)
 	s.put(catalogue.KindConnection, "shop", conn, sealed)
-	s.put(catalogue.KindSource, "crm", catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: "files", Path: "."}, nil)
+	s.put(catalogue.KindSource, "crm", catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: "files", Files: &catalogue.FilesSettings{Path: "."}}, nil)
 	s.export = catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, Brand: omnisendtest.Brand, ExportSpec: catalogue.ExportSpec{Connection: "shop", Source: "crm", ID: "Id",
 		Segments: []catalogue.ExportedSegment{{Segment: "buyers", Marker: "segment_buyers"}}, Leavers: catalogue.LeaversUnmark,
 		Mapping: contact.Mapping{contact.Email: "Email", contact.FirstName: "Name"}}}

@@ -163,23 +163,48 @@ func (a *Activities) checkFields(ctx context.Context, j *job) (*Halt, error) {
 	if err != nil {
 		return &Halt{Kind: HaltFail, Reason: "the mapping cannot work: " + err.Error()}, nil
 	}
-	src, err := a.OpenSource(j.Source)
-	if err != nil {
-		return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("source %q: %v", j.Source.Name, err)}, nil
+	err = a.tryFields(ctx, j, fieldsOf(j.Export, mapper))
+	if err == nil {
+		return nil, nil
 	}
+	state, read := a.Store.StepState(ctx, j.RunID, preflightTrouble)
+	if read != nil {
+		return nil, read
+	}
+	t, read := decode[trouble](state)
+	if read != nil {
+		return nil, read
+	}
+	halt, err := a.sourceHalt(ctx, j.Source.Name, &t, err)
+	if err != nil {
+		return nil, err
+	}
+	return halt, a.Store.CommitStep(ctx, store.Step{Run: j.RunID, Name: preflightTrouble, State: encode(t)})
+}
+
+// preflightTrouble is the step that remembers how long a source has given errors.
+const preflightTrouble = "preflight/source"
+
+// tryFields begins to read each segment.
+func (a *Activities) tryFields(ctx context.Context, j *job, fields []string) error {
+	src, _, err := a.sourceOf(ctx, j.Source.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = closeSource(src) }()
 	for _, s := range j.Export.Segments {
-		r, err := src.Open(ctx, s.Segment, fieldsOf(j.Export, mapper), nil)
+		r, err := src.Open(ctx, s.Segment, fields, nil)
 		if errors.Is(err, segment.ErrEmpty) {
 			continue
 		}
 		if err != nil {
-			return sourceHalt(j.Source.Name, err)
+			return sourceFault(err)
 		}
 		if err := r.Close(); err != nil {
-			return nil, err
+			return sourceFault(err)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // fieldsOf lists the fields that are read: the mapper's, then the customer id.
@@ -189,15 +214,4 @@ func fieldsOf(e catalogue.Export, m *contact.Mapper) []string {
 		fields = append(slices.Clip(fields), e.ID)
 	}
 	return fields
-}
-
-// sourceHalt fails a run for what only somebody with access to the data can
-// mend; nothing was sent yet, so nothing is half done. Else it is retried.
-func sourceHalt(source string, err error) (*Halt, error) {
-	_, missing := errors.AsType[*segment.MissingFieldsError](err)
-	if missing || errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrMalformed) {
-		return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("source %q: %v", source, err),
-			Action: "put the data or the export's mapping right and run again; nothing was sent"}, nil
-	}
-	return nil, err
 }

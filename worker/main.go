@@ -21,6 +21,7 @@ import (
 	"github.com/segment-export/segment-export/internal/datadir"
 	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/store/sqlstore"
 	"github.com/segment-export/segment-export/worker/service"
 )
@@ -50,6 +51,7 @@ func app() *cli.App {
 				Flags: append([]cli.Flag{store,
 					&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "keyring, identity, and the SQLite store"},
 					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
+					&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "folder of mounted secrets, which credentials may name as file:NAME"},
 					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
 					&cli.StringFlag{Name: "metrics-address", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
 						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464; without it they are not served"},
@@ -112,7 +114,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, Postgres: c.String("store-url"),
-		FilesRoot: c.String("files-root"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry})
+		FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry})
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,11 @@ func (e *exporter) goOn(work workflow.Context) (ending, bool) {
 func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool) {
 	switch h.Kind {
 	case activities.HaltWait:
-		if err := workflow.Sleep(work, max(h.Wait, time.Second)); err != nil {
+		e.state.Report.Reason = h.Reason
+		e.show(work)
+		err := workflow.Sleep(work, max(h.Wait, time.Second))
+		e.state.Report.Reason = ""
+		if err != nil {
 			return e.ended(err), false
 		}
 		return e.pause(work)

@@ -223,6 +223,9 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 			if end, ok := e.wait(work, result.Halt); !ok {
 				return end, false
 			}
+			if e.longHistory(work) { // it may wait for days
+				return ending{again: true}, false
+			}
 			continue
 		}
 		if result.Done {

@@ -29,6 +29,7 @@ import (
 	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/worker/service"
 )
 
@@ -60,6 +61,7 @@ func newApp() *cli.App {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
 			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
+			&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "folder of mounted secrets, which credentials may name as file:NAME"},
 			&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
 			&cli.BoolFlag{Name: "sandbox", Usage: "serve a stand-in for Omnisend and use it; its contacts are in memory, its API key is " + sandboxKey},
 			&cli.IntFlag{Name: "sandbox-port", Value: 9900, Usage: "port of the sandbox; 0 is any free one"},
@@ -144,7 +146,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		return fmt.Errorf("connect to the Temporal server: %w", err)
 	}
 	stops = append(stops, func() error { temporal.Close(); return nil })
-	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, FilesRoot: c.String("files-root"), OmnisendURL: url, Log: logger,
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: url, Log: logger,
 		Telemetry: telemetry})
 	if err != nil {
 		return err

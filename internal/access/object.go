@@ -13,6 +13,7 @@ type Object struct {
 	Kind   catalogue.Kind    // of the connection or source that counts
 	Name   string            // its name
 	Shared catalogue.Sharing // as it says
+	Owner  string            // of a source: may use it, shared or not
 }
 
 // OfConnection is a connection as an object to be checked.
@@ -22,13 +23,13 @@ func OfConnection(c catalogue.Connection) Object {
 
 // OfSource is a source as an object to be checked.
 func OfSource(s catalogue.Source) Object {
-	return Object{Kind: catalogue.KindSource, Name: s.Name, Shared: s.Shared}
+	return Object{Kind: catalogue.KindSource, Name: s.Name, Shared: s.Shared, Owner: s.Owner}
 }
 
 // May says whether p may use the connection or source: make exports on it, run
 // them, see what they carry.
 func May(p Principal, o Object) bool {
-	return p.Role >= Admin || p.Role == Contributor && o.Shared == catalogue.SharedContributors
+	return p.Role >= Admin || p.Role == Contributor && (o.Shared == catalogue.SharedContributors || o.Owner != "" && o.Owner == p.Name)
 }
 
 // NotSharedError is the error of a command about a connection or source that is

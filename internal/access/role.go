@@ -66,6 +66,7 @@ var required = map[string]Role{
 	// Contributors see the name and kind of those that are shared.
 	"source list":     Contributor,
 	"source show":     Contributor,
+	"source test":     Contributor,
 	"connection list": Contributor,
 	"connection show": Contributor,
 
@@ -93,6 +94,8 @@ var required = map[string]Role{
 
 	"source add":            Admin,
 	"source edit":           Admin,
+	"source share":          Admin,
+	"source owner":          Admin,
 	"source remove":         Admin,
 	"connection add":        Admin,
 	"connection edit":       Admin,

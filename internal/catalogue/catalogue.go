@@ -28,14 +28,6 @@ type Meta struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Source is one place that segments are read from.
-type Source struct {
-	Meta
-	Type   string  `json:"kind"`             // files
-	Path   string  `json:"path,omitempty"`   // of files: below the worker's files root
-	Shared Sharing `json:"shared,omitempty"` // who besides administrators may read from it
-}
-
 // Consent is the record that somebody agreed to the transfer of personal data.
 type Consent struct {
 	By      string    `json:"by"`

@@ -16,8 +16,9 @@ var enums = map[reflect.Type][]string{
 
 // descriptions are what an editor says of a field.
 var descriptions = map[string]string{
-	"source/kind":      "kind of the source",
-	"connection/share": "part of the brand's calls a minute that exports may use, above 0 to 1",
+	"source/kind":       "kind of the source: files, dataverse, postgres",
+	"source/credential": "env:NAME or file:NAME, which the worker resolves; stored: as it is",
+	"connection/share":  "part of the brand's calls a minute that exports may use, above 0 to 1",
 
 	"connection/brand_id":         "id of the Omnisend brand that the connection is bound to",
 	"connection/calls_per_minute": "the brand's limit in calls a minute",

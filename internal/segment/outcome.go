@@ -44,6 +44,25 @@ func (e *AccessError) Error() string { return e.Message + "; " + e.Action }
 // Is makes it an ErrAccess.
 func (e *AccessError) Is(target error) bool { return target == ErrAccess }
 
+// ChangedError is an ErrChanged that says in its own words why a read cannot go
+// on where it was and begins again from the start.
+type ChangedError struct {
+	Reason string // a part of a sentence, after "because"
+}
+
+// Error says why.
+func (e *ChangedError) Error() string { return "it is read again from the start because " + e.Reason }
+
+// Is makes it an ErrChanged.
+func (e *ChangedError) Is(target error) bool { return target == ErrChanged }
+
+// Whole is a Source whose segments are read in one go: the view that a reader
+// has ends with it, and Open with a cursor gives an error wrapping ErrChanged.
+// Whoever reads from it does not stop between without need.
+type Whole interface {
+	ReadsWhole()
+}
+
 // Noter is a Reader that may have something to say of a read that ended well,
 // for the run's report. Notes are complete after Next gave io.EOF.
 type Noter interface {

@@ -27,8 +27,8 @@ func TestRequests(t *testing.T) {
 		args    string
 		summary string
 	}{
-		{"source|add|crm|--kind|files|--path|./segments", "source add", `{"name":"crm","kind":"files","path":"./segments"}`, "source add crm"},
-		{"source|add|--path=./segments|crm", "source add", `{"name":"crm","kind":"files","path":"./segments"}`, "source add crm"},
+		{"source|add|crm|--kind|files|--path|./segments", "source add", `{"name":"crm","kind":"files","files":{"path":"./segments"}}`, "source add crm"},
+		{"source|add|--path=./segments|crm", "source add", `{"name":"crm","kind":"files","files":{"path":"./segments"}}`, "source add crm"},
 		{"source|list", "source list", ``, "source list"},
 		{"--output|json|source|show|crm", "source show", `{"name":"crm"}`, "source show crm"},
 		{"source|show|help", "source show", `{"name":"help"}`, "source show help"},
@@ -265,7 +265,7 @@ func TestTables(t *testing.T) {
 	b := newBench(t)
 	at := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	answer := command.SourceAnswer{
-		Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm", CreatedBy: "ann", CreatedAt: at}, Type: "files", Path: "segments"},
+		Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm", CreatedBy: "ann", CreatedAt: at}, Type: "files", Files: &catalogue.FilesSettings{Path: "segments"}},
 		SegmentList: []command.SegmentAnswer{
 			{Name: "buyers", Bytes: 1234567, Fields: []string{"Id", "Email"}},
 			{Name: "bad", Error: "line 3: \x1b]0;quote\a never closed"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -9,16 +10,27 @@ import (
 	"github.com/segment-export/segment-export/internal/command"
 )
 
+const sourceDetail = "Kinds:\n" +
+	"  files      a folder below the worker's --files-root (--path), or a bucket (--url azblob://, abfss://, s3://, gs://)\n" +
+	"  dataverse  an environment of Dynamics 365 Customer Insights - Data (--url, --auth, --tenant, --client-id)\n" +
+	"  postgres   tables, views (--schema, --id-column) and queries (--query) of a PostgreSQL database\n\n" +
+	"The credential (client secret, certificate, password, key) comes from --credential-file, from " + credentialVariable + "\n" +
+	"or from a question on the terminal, never from the arguments; it travels sealed to the worker's key. With\n" +
+	"--credential-ref the worker finds it itself each time: env:NAME, or file:NAME in its folder of secrets.\n\n" +
+	"The source is tried before it is stored; --untested leaves that out."
+
 func (s *session) sourceCommands() *cli.Command {
 	return group("source", "where segments are read from",
 		s.leaf("source", leaf{
-			name: "add", args: "NAME", usage: "define a source",
-			detail:  "A source of the kind files is a directory of CSV files; each file SEGMENT.csv is a segment. The path\nis the worker's, below its --files-root.",
-			example: "starter source add crm --kind files --path ./segments",
-			flags: []cli.Flag{
-				&cli.StringFlag{Name: "kind", Value: "files", Usage: "`KIND` of the source: files"},
-				&cli.StringFlag{Name: "path", Usage: "`DIR` with the files, below the worker's files root"},
-			},
+			name: "add", args: "NAME", usage: "define a source", detail: sourceDetail,
+			example: "starter source add crm --path ./segments\n" +
+				"starter source add insights --kind dataverse --url https://contoso.crm4.dynamics.com --auth secret \\\n" +
+				"     --tenant contoso.onmicrosoft.com --client-id 00000000-0000-0000-0000-000000000000 --credential-file secret.txt\n" +
+				"starter source add warehouse --kind postgres --host db.example.com --database crm --user segment_reader \\\n" +
+				"     --schema segments --id-column customer_id --credential-ref env:SOURCE_WAREHOUSE_PASSWORD",
+			flags: append([]cli.Flag{
+				&cli.StringFlag{Name: "kind", Value: catalogue.TypeFiles, Usage: "`KIND` of the source: " + strings.Join(catalogue.SourceTypes, ", ")},
+			}, sourceFlags()...),
 			do: s.sourceAdd,
 		}),
 		s.leaf("source", leaf{
@@ -27,9 +39,62 @@ func (s *session) sourceCommands() *cli.Command {
 		}),
 		s.leaf("source", leaf{
 			name: "show", args: "NAME", usage: "a source with its segments and their fields",
-			example: "starter source show crm",
+			example: "starter source show crm\nstarter source show crm --segment spring_buyers",
+			flags: []cli.Flag{
+				&cli.StringFlag{Name: "segment", Usage: "only the segment `NAME`"},
+				&cli.BoolFlag{Name: "stored", Usage: "only what is stored, without asking the source", DisableDefaultText: true},
+			},
 			do: func(c *cli.Context) error {
-				return showObject(c, s, catalogue.KindSource, sourcePage)
+				args := command.SourceShowArgs{Name: c.Args().First(), Segment: c.String("segment"), Stored: c.Bool("stored")}
+				return carryOut(c, s, order{name: command.SourceShow, args: args, object: args.Name}, func(p *page, a command.SourceAnswer) {
+					sourcePage(p, a.Source)
+					if !args.Stored {
+						segmentsPage(p, a)
+					}
+				})
+			},
+		}),
+		s.leaf("source", leaf{
+			name: "edit", args: "NAME", usage: "change a source, or replace a credential that has expired",
+			detail:  "What is not said stays as it is. The changed source is tried before it is stored; --untested leaves that out.\nA source that is made to lead elsewhere needs its credential again.",
+			example: "starter source edit insights --credential-file new-secret.txt\nstarter source edit warehouse --host db2.example.com --credential-file password.txt",
+			flags: append(sourceFlags(),
+				&cli.BoolFlag{Name: "no-credential", Usage: "forget the credential", DisableDefaultText: true},
+				&cli.Int64Flag{Name: "version", Usage: "refuse if the source has another version than `N` by now"}),
+			do: s.sourceEdit,
+		}),
+		s.leaf("source", leaf{
+			name: "test", args: "NAME", usage: "try login, permissions and a first page, and say what is missing",
+			example: "starter source test insights",
+			do:      s.sourceTest,
+		}),
+		s.leaf("source", leaf{
+			name: "share", args: "NAME", usage: "say who may make exports from a source",
+			example: "starter source share crm --with admins-and-contributors",
+			flags:   []cli.Flag{&cli.StringFlag{Name: "with", Usage: "`WHO`: admins, or admins-and-contributors"}},
+			do: func(c *cli.Context) error {
+				if err := required(c, "with"); err != nil {
+					return err
+				}
+				args := command.SourceShareArgs{Name: c.Args().First(), With: catalogue.Sharing(c.String("with"))}
+				return carryOut(c, s, order{name: command.SourceShare, args: args, object: args.Name}, func(p *page, a catalogue.Source) {
+					p.line("The source %s can be used by %s", a.Name, a.Shared)
+				})
+			},
+		}),
+		s.leaf("source", leaf{
+			name: "owner", args: "NAME", usage: "say who answers for a source",
+			detail:  "The owner may make exports from it whether it is shared or not.",
+			example: "starter source owner crm --to ann@example.com",
+			flags:   []cli.Flag{&cli.StringFlag{Name: "to", Usage: "`USER` as whoami shows it"}},
+			do: func(c *cli.Context) error {
+				if err := required(c, "to"); err != nil {
+					return err
+				}
+				args := command.SourceOwnerArgs{Name: c.Args().First(), To: c.String("to")}
+				return carryOut(c, s, order{name: command.SourceOwner, args: args, object: args.Name}, func(p *page, a catalogue.Source) {
+					p.line("%s owns the source %s", a.Owner, a.Name)
+				})
 			},
 		}),
 		s.leaf("source", leaf{
@@ -45,44 +110,203 @@ func (s *session) sourceCommands() *cli.Command {
 }
 
 func (s *session) sourceAdd(c *cli.Context) error {
-	args := command.SourceAddArgs{Name: c.Args().First(), Kind: c.String("kind"), Path: c.String("path")}
-	if args.Kind == "files" {
+	source := catalogue.Source{Meta: catalogue.Meta{Name: c.Args().First()}, Type: c.String("kind")}
+	if err := setSource(c, &source); err != nil {
+		return err
+	}
+	if source.Files != nil && source.Files.URL == "" {
 		if err := required(c, "path"); err != nil {
 			return err
 		}
 	}
-	return carryOut(c, s, order{name: command.SourceAdd, args: args, object: args.Name}, func(p *page, a command.SourceAnswer) {
+	args := command.SourceAddArgs{Name: source.Name, Kind: source.Type, SourceSettings: settingsOf(c, source)}
+	do := order{name: command.SourceAdd, args: args, object: args.Name}
+	if args.Credential == nil {
+		if err := s.ready(c.Context); err != nil {
+			return err
+		}
+		secret, err := s.newCredential(c, source)
+		if err != nil {
+			return err
+		}
+		if len(secret) > 0 {
+			do.secret = command.SourceSecret{Credential: secret}
+		}
+	}
+	return carryOut(c, s, do, func(p *page, a command.SourceAnswer) {
 		p.line("Added:")
-		sourcePage(p, a)
+		sourcePage(p, a.Source)
+		segmentsPage(p, a)
 	})
+}
+
+func (s *session) sourceEdit(c *cli.Context) error {
+	name := c.Args().First()
+	if c.Bool("no-credential") && (c.IsSet("credential-ref") || c.IsSet("credential-file")) {
+		return usage("--no-credential and a credential cannot both be meant")
+	}
+	if !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool {
+		return !slices.Contains([]string{"output", "quiet", "verbose", "version", "untested"}, f.Names()[0]) && c.IsSet(f.Names()[0])
+	}) {
+		return usage("nothing to change; see: starter source edit --help")
+	}
+	now, err := answer[command.SourceAnswer](c.Context, s, order{name: command.SourceShow,
+		args: command.SourceShowArgs{Name: name, Stored: true}, object: name})
+	if err != nil {
+		return err
+	}
+	source := now.Source
+	if err := setSource(c, &source); err != nil {
+		return err
+	}
+	args := command.SourceEditArgs{Name: name, Version: source.Version, SourceSettings: settingsOf(c, source)}
+	if c.IsSet("version") {
+		args.Version = c.Int64("version")
+	}
+	if c.Bool("no-credential") {
+		args.Credential = new("")
+	}
+	do := order{name: command.SourceEdit, args: args, object: name}
+	if c.IsSet("credential-file") {
+		secret, err := s.credentialFrom(c.Context, c.String("credential-file"), "")
+		if err != nil {
+			return err
+		}
+		do.secret = command.SourceSecret{Credential: secret}
+	}
+	return carryOut(c, s, do, func(p *page, a command.SourceAnswer) {
+		p.line("Changed:")
+		sourcePage(p, a.Source)
+		notes(p, a.Notes)
+	})
+}
+
+func (s *session) sourceTest(c *cli.Context) error {
+	args := command.Named{Name: c.Args().First()}
+	raw, err := s.call(c.Context, order{name: command.SourceTest, args: args, object: args.Name})
+	if err != nil {
+		return err
+	}
+	var tested command.SourceTested
+	if err := decode(raw, &tested); err != nil {
+		return err
+	}
+	err = s.print(raw, func(p *page) { checksPage(p, tested) })
+	if err == nil && !tested.OK {
+		return fail(command.ErrFailed, "runs would stop at what is marked FAILED")
+	}
+	return err
+}
+
+func checksPage(p *page, a command.SourceTested) {
+	var rows [][]any
+	for _, check := range a.Checks {
+		result := "ok"
+		if !check.OK {
+			result = "FAILED"
+		}
+		rows = append(rows, []any{check.Name, result, check.Detail})
+	}
+	p.table([]string{"check", "result", "found"}, rows)
+	for _, check := range a.Checks {
+		if check.Action != "" {
+			p.line("")
+			p.line("%s: %s", check.Name, check.Action)
+		}
+	}
 }
 
 func sourceTable(p *page, all []catalogue.Source) {
 	if len(all) == 0 {
-		p.line("No sources yet; add one with: starter source add NAME --kind files --path DIR")
+		p.line("No sources yet; add one with: starter source add NAME --path DIR")
 		return
 	}
 	var rows [][]any
 	for _, a := range all {
-		rows = append(rows, []any{a.Name, a.Type, a.Path, p.time(a.UpdatedAt), a.UpdatedBy})
+		rows = append(rows, []any{a.Name, a.Type, place(a), a.Shared.String(), a.Owner, p.time(a.UpdatedAt), a.UpdatedBy})
 	}
-	p.table([]string{"name", "kind", "path", "updated", "by"}, rows)
+	p.table([]string{"name", "kind", "place", "who can use", "owner", "updated", "by"}, rows)
 }
 
-func sourcePage(p *page, a command.SourceAnswer) {
-	p.fields("name", a.Name, "kind", a.Type, "path", a.Path, "created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy))
+// place is where a source is, in a word.
+func place(a catalogue.Source) string {
+	switch {
+	case a.Files != nil:
+		return a.Files.Path + a.Files.URL
+	case a.Dataverse != nil:
+		return a.Dataverse.URL
+	case a.Postgres != nil:
+		return a.Postgres.Host + "/" + a.Postgres.Database
+	}
+	return ""
+}
+
+func sourcePage(p *page, a catalogue.Source) {
+	fields := []string{"name", a.Name, "kind", a.Type}
+	fields = append(fields, settingFields(a)...)
+	credential := a.Credential
+	if credential == "" && a.UpdatedBy != "" {
+		credential = "none"
+	}
+	shared := ""
+	if a.UpdatedBy != "" { // else it is shown to somebody who may only use it
+		shared = a.Shared.String()
+	}
+	p.fields(append(fields, "credential", credential, "who can use", shared, "owner", a.Owner,
+		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", number(int(a.Version)))...)
+}
+
+func segmentsPage(p *page, a command.SourceAnswer) {
 	p.line("")
 	if len(a.SegmentList) == 0 {
 		p.line("It has no segments now")
+		notes(p, a.Notes)
 		return
 	}
-	var rows [][]any
-	for _, seg := range a.SegmentList {
-		what := strings.Join(seg.Fields, ", ")
-		if seg.Error != "" {
-			what = "cannot be read: " + seg.Error
-		}
-		rows = append(rows, []any{seg.Name, int(seg.Bytes), what})
+	// Most sources do not tell everything.
+	told := func(has func(command.SegmentAnswer) bool) bool { return slices.ContainsFunc(a.SegmentList, has) }
+	columns := []struct {
+		name string
+		show bool
+		cell func(command.SegmentAnswer) any
+	}{
+		{"segment", true, func(s command.SegmentAnswer) any { return s.Name }},
+		{"title", told(func(s command.SegmentAnswer) bool { return s.Title != "" }), func(s command.SegmentAnswer) any { return s.Title }},
+		{"members", told(func(s command.SegmentAnswer) bool { return s.Members != nil }), func(s command.SegmentAnswer) any { return known(s.Members) }},
+		{"refreshed", told(func(s command.SegmentAnswer) bool { return !s.RefreshedAt.IsZero() }), func(s command.SegmentAnswer) any { return p.time(s.RefreshedAt) }},
+		{"bytes", told(func(s command.SegmentAnswer) bool { return s.Bytes > 0 }), func(s command.SegmentAnswer) any { return int(s.Bytes) }},
+		{"fields", len(a.Fields) == 0, fieldsCell},
 	}
-	p.table([]string{"segment", "bytes", "fields"}, rows)
+	var header []string
+	rows := make([][]any, len(a.SegmentList))
+	for _, column := range columns {
+		if !column.show {
+			continue
+		}
+		header = append(header, column.name)
+		for i, s := range a.SegmentList {
+			rows[i] = append(rows[i], column.cell(s))
+		}
+	}
+	p.table(header, rows)
+	if len(a.Fields) > 0 {
+		p.line("")
+		p.line("Fields of each: %s", strings.Join(a.Fields, ", "))
+	}
+	notes(p, a.Notes)
+}
+
+func fieldsCell(s command.SegmentAnswer) any {
+	if s.Error != "" {
+		return "cannot be read: " + s.Error
+	}
+	return strings.Join(s.Fields, ", ")
+}
+
+// known is a number that a source may not tell.
+func known(n *int64) any {
+	if n == nil {
+		return ""
+	}
+	return int(*n)
 }

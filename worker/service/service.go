@@ -19,13 +19,11 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/seal"
-	"github.com/segment-export/segment-export/internal/segment"
-	"github.com/segment-export/segment-export/internal/segment/files"
+	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/store"
 	"github.com/segment-export/segment-export/internal/store/sqlstore"
 	"github.com/segment-export/segment-export/workflows"
@@ -39,6 +37,7 @@ type Options struct {
 	DataDir     string // keyring, identity, and the store unless it is PostgreSQL; made if missing
 	Postgres    string // the store's connection string; empty: SQLite in DataDir
 	FilesRoot   string // paths of sources are below it
+	SecretsDir  string // secrets that are named file:NAME are in it; empty: there are none
 	OmnisendURL string // new connections are bound to it
 	Log         *slog.Logger
 	Telemetry   *Telemetry // nil: nothing is counted
@@ -89,7 +88,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	work := s.count(o.Telemetry)
 	s.activities = activities.New(activities.Dependencies{
 		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: s.Identity, Log: o.Log, Work: work,
-		OpenSource: s.openSource,
+		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
 			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
 			if err != nil {
@@ -179,10 +178,6 @@ func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
 		return nil, err
 	}
 	return k, k.OpenCheck(check)
-}
-
-func (s *Service) openSource(src catalogue.Source) (segment.Source, error) {
-	return files.New(s.root, files.Config{Path: src.Path}, nil)
 }
 
 // Start begins to poll for work and to clean up, and returns.

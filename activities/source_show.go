@@ -1,0 +1,176 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/segment"
+)
+
+const (
+	// describing is how long segments are asked for their fields one by one: a
+	// command has 30 s, and a source may have hundreds of them.
+	describing = 15 * time.Second
+	// mostNames bounds the characters of all field names in one answer, which
+	// passes through Temporal: 2 MiB at most.
+	mostNames = 500_000
+	// testTime is how long the test of a source may take.
+	testTime = 25 * time.Second
+)
+
+// describeSource shows what a source has, or one segment of it.
+func describeSource(ctx context.Context, s catalogue.Source, src segment.Source, only string) (*command.SourceAnswer, error) {
+	answer := &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}}
+	if only != "" {
+		info, err := src.Describe(ctx, only)
+		if err != nil && !errors.Is(err, segment.ErrEmpty) {
+			return nil, sourceRefusal(s.Name, err)
+		}
+		info.Name = only
+		answer.SegmentList = append(answer.SegmentList, segmentAnswer(info, err))
+		return answer, nil
+	}
+	segments, err := src.Segments(ctx)
+	if err != nil {
+		return nil, sourceRefusal(s.Name, err)
+	}
+	until := time.Now().Add(describing)
+	for _, i := range segments {
+		var failed error
+		if len(i.Fields) == 0 && time.Now().Before(until) {
+			var described segment.Info
+			if described, failed = src.Describe(ctx, i.Name); failed == nil {
+				i.Fields = described.Fields
+			}
+		}
+		answer.SegmentList = append(answer.SegmentList, segmentAnswer(i, failed))
+	}
+	foldFields(answer)
+	return answer, ctx.Err()
+}
+
+func segmentAnswer(i segment.Info, failed error) command.SegmentAnswer {
+	a := command.SegmentAnswer{Name: i.Name, Title: i.Title, Members: i.Members, RefreshedAt: i.RefreshedAt, Bytes: i.Bytes, Fields: i.Fields}
+	if failed != nil {
+		a.Error = failed.Error()
+	}
+	return a
+}
+
+// foldFields names fields once that all segments have, as those of one customer
+// profile do, and leaves out what would not fit the answer.
+func foldFields(answer *command.SourceAnswer) {
+	all := answer.SegmentList
+	same := len(all) > 1
+	for _, s := range all {
+		same = same && s.Error == "" && slices.Equal(s.Fields, all[0].Fields)
+	}
+	if same {
+		answer.Fields = all[0].Fields
+	}
+	room, left := mostNames, 0
+	for i := range all {
+		if same {
+			all[i].Fields = nil
+			continue
+		}
+		for _, name := range all[i].Fields {
+			room -= len(name)
+		}
+		if room < 0 || len(all[i].Fields) == 0 && all[i].Error == "" {
+			all[i].Fields = nil
+			left++
+		}
+	}
+	if left > 0 {
+		answer.Notes = append(answer.Notes, fmt.Sprintf("the fields of %d segments are left out; see those of one with: starter source show %q --segment NAME", left, answer.Name))
+	}
+}
+
+// sourceTest looks whether runs would work: login, permissions and one page.
+func (a *Activities) sourceTest(ctx context.Context, _ caller, args command.Named) (any, error) {
+	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, testTime)
+	defer cancel()
+	tested := &command.SourceTested{Name: s.Name}
+	secret, err := a.credential(&s, o.Sealed)
+	if err != nil {
+		tested.Checks = []segment.Check{failedCheck("credential", err)}
+		return tested, nil
+	}
+	src, err := a.OpenSource(s, secret)
+	if err != nil {
+		tested.Checks = []segment.Check{failedCheck("settings", err)}
+		return tested, nil
+	}
+	if t, ok := src.(segment.Tester); ok {
+		tested.Checks, err = t.Test(ctx)
+	} else {
+		tested.Checks = testPlainly(ctx, src)
+	}
+	if err := errors.Join(err, closeSource(src)); err != nil {
+		return nil, sourceRefusal(s.Name, err)
+	}
+	tested.OK = !slices.ContainsFunc(tested.Checks, func(c segment.Check) bool { return !c.OK })
+	return tested, nil
+}
+
+// testPlainly tests a source that does not know better by reading from it.
+func testPlainly(ctx context.Context, src segment.Source) []segment.Check {
+	segments, err := src.Segments(ctx)
+	if err != nil {
+		return []segment.Check{failedCheck("segments", err)}
+	}
+	checks := []segment.Check{{Name: "segments", OK: true, Detail: fmt.Sprintf("%d found", len(segments))}}
+	if len(segments) == 0 {
+		checks[0].Action = "put the data of a segment there"
+		return checks
+	}
+	name := segments[0].Name
+	rows, err := firstRows(ctx, src, name)
+	if err != nil && !errors.Is(err, segment.ErrEmpty) {
+		return append(checks, failedCheck("first page", err))
+	}
+	return append(checks, segment.Check{Name: "first page", OK: true, Detail: fmt.Sprintf("%d rows of segment %q read", rows, name)})
+}
+
+// firstRows reads the first rows of a segment and counts them.
+func firstRows(ctx context.Context, src segment.Source, name string) (int, error) {
+	const page = 100
+	info, err := src.Describe(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	r, err := src.Open(ctx, name, info.Fields, nil)
+	if err != nil {
+		return 0, err
+	}
+	rows := 0
+	for rows < page {
+		if _, err = r.Next(); err != nil {
+			break
+		}
+		rows++
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return rows, errors.Join(err, r.Close())
+}
+
+func failedCheck(name string, err error) segment.Check {
+	c := segment.Check{Name: name, Detail: err.Error()}
+	if e, ok := errors.AsType[*segment.AccessError](err); ok {
+		c.Detail, c.Action = e.Message, e.Action
+	}
+	return c
+}
