@@ -48,7 +48,7 @@ type Dependencies struct {
 	Store    store.Store
 	Keyring  *seal.Keyring
 	Temporal client.Client
-	Identity *access.Identity // whoever proves to hold it is admin
+	Identity access.Identifier // finds out who gives a command
 	Log      *slog.Logger
 	Work     *metrics.Work // nil: counted nowhere
 	Secrets  secretref.Resolver

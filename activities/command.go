@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -24,7 +25,7 @@ import (
 type caller struct {
 	access.Principal
 	request *command.Request
-	object  *string // what the audit names, when the arguments do not
+	object  *string // name of what the command is about, for the audit
 }
 
 // refusal is a command's failure of a class that the starter knows.
@@ -75,7 +76,7 @@ func without(do func(a *Activities, ctx context.Context, c caller) (any, error))
 }
 
 // handlers are all commands; each group stands in the file that carries it out.
-var handlers = merged(identityHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers, personHandlers, statusHandlers)
+var handlers = merged(identityHandlers, accessHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers, personHandlers, statusHandlers)
 
 func merged(groups ...map[string]handler) map[string]handler {
 	all := map[string]handler{}
@@ -103,9 +104,12 @@ func (a *Activities) Command(ctx context.Context, request command.Request) (*com
 	if err != nil {
 		return nil, applicationError(err)
 	}
-	sealed, ok := answer.(sealedAnswer)
-	if !ok {
+	sealed, personal := answer.(sealedAnswer)
+	if !personal && request.ReplyTo == "" {
 		return &command.Response{Body: encode(answer)}, nil
+	}
+	if !personal { // whoever asks wants it between themselves and the worker
+		sealed.content = answer
 	}
 	key, err := seal.ParsePublicKey(request.ReplyTo)
 	if err != nil {
@@ -122,14 +126,10 @@ func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 		return nil, refuse(command.ErrUsage, "this worker has no command %q: is the starter newer than the worker?", c.request.Name)
 	}
 	if c.request.Name != command.Hello {
-		now, err := a.Store.Now(ctx)
-		if err != nil {
+		var err error
+		if c.Principal, err = a.identify(ctx, c.request); err != nil {
 			return nil, err
 		}
-		if err := access.Verify(a.Identity.Secret, c.request.Claim(), c.request.Proof, now); err != nil {
-			return nil, refuse(command.ErrNotAllowed, "%v", err)
-		}
-		c.Principal = a.Identity.Principal()
 		err = a.Store.BeginCommand(ctx, c.request.ID, activity.GetInfo(ctx).WorkflowExecution.RunID)
 		if errors.Is(err, store.ErrExists) {
 			return nil, refuse(command.ErrNotAllowed, "this very command was given before and is not carried out twice")
@@ -148,8 +148,7 @@ func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 // entered, unless it was refused. What a command changed is kept by the store
 // with each object's change.
 func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
-	needs, _ := access.Required(c.request.Name)
-	if outcome == nil && needs <= access.Viewer {
+	if outcome == nil && access.Looks(c.request.Name) {
 		return nil
 	}
 	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done"}
@@ -158,8 +157,10 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 	if json.Unmarshal(c.request.Args, &about) == nil {
 		entry.Object = cmp.Or(*c.object, about.Name, about.Export, about.Run)
 	}
-	if c.Role > access.Nobody { // else anybody could have anything kept
+	if c.Role > access.Nobody {
 		entry.Detail = c.request.Args
+	} else { // else anybody could have anything kept
+		entry.Command, entry.Object = cut(entry.Command), cut(entry.Object)
 	}
 	if outcome != nil {
 		entry.Outcome = command.ErrFailed
@@ -172,6 +173,12 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 		}
 	}
 	return a.Store.AddAudit(ctx, entry)
+}
+
+// cut shortens what somebody unknown wrote.
+func cut(text string) string {
+	const most = 100
+	return strings.ToValidUTF8(text[:min(most, len(text))], "")
 }
 
 // applicationError gives Temporal an error of a class that the starter knows;

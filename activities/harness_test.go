@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
@@ -57,6 +58,7 @@ func stepsTo(t testing.TB, target *omnisendtest.Target) *steps {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, root.Close()) })
 	s.Activities = New(Dependencies{Store: st, Keyring: keyring, Log: slog.New(slog.DiscardHandler), Endpoint: s.target.URL,
+		Identity: &access.Identity{},
 		OpenSource: func(c catalogue.Source, credential []byte) (segment.Source, error) {
 			return files.New(root, files.Config{Path: c.Files.Path}, credential)
 		},

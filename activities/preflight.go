@@ -116,6 +116,9 @@ func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, err
 	if halt != nil || err != nil {
 		return halt, err
 	}
+	if halt, err := a.mayActAs(ctx, j.Export.Owner(), c); halt != nil || err != nil {
+		return halt, err
+	}
 	j.Brand = c.BrandID
 	if halt, err := a.checkBrand(ctx, api, c); halt != nil || err != nil {
 		return halt, err

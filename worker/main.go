@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -44,7 +45,8 @@ func app() *cli.App {
 		Description: "Finds Temporal through the standard client settings: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,\n" +
 			"TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.\n\n" +
 			"Example:\n  TEMPORAL_ADDRESS=temporal:7233 worker run --files-root /data/segments",
-		HideHelpCommand: true,
+		HideHelpCommand:    true,
+		SliceFlagSeparator: service.RoleSeparator,
 		Commands: []*cli.Command{
 			{Name: "run", Usage: "poll for work until told to stop", Action: run,
 				Description: "Example:\n  worker run --data-dir /var/lib/segment-export --files-root /data/segments",
@@ -57,7 +59,7 @@ func app() *cli.App {
 						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464; without it they are not served"},
 					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 					&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
-				}, service.RetentionFlags()...)},
+				}, slices.Concat(service.IdentityFlags(), service.RetentionFlags())...)},
 			{Name: "migrate", Usage: "bring the PostgreSQL store's schema up to date", Flags: []cli.Flag{store},
 				Description: "Example:\n  SEGMENT_EXPORT_STORE_URL=postgres://… worker migrate",
 				Action: func(c *cli.Context) error {
@@ -94,6 +96,10 @@ func run(c *cli.Context) error {
 		return fmt.Errorf("temporal client settings: %w", err)
 	}
 	options.Logger = log.NewStructuredLogger(logger)
+	identity, err := service.IdentityFrom(c)
+	if err != nil {
+		return err
+	}
 	telemetry, err := service.NewTelemetry()
 	if err != nil {
 		return err
@@ -113,7 +119,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, Postgres: c.String("store-url"),
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Identity: identity, Retention: retention, Postgres: c.String("store-url"),
 		FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry})
 	if err != nil {
 		return err
@@ -125,7 +131,7 @@ func run(c *cli.Context) error {
 	if err := s.Start(c.Context); err != nil {
 		return errors.Join(err, endpoint.Close(), s.Stop())
 	}
-	logger.Info("ready", "temporal", options.HostPort, "namespace", options.Namespace, "data_dir", dir)
+	logger.Info("ready", "temporal", options.HostPort, "namespace", options.Namespace, "data_dir", dir, "fingerprint", s.Fingerprint())
 	<-c.Done()
 	logger.Info("stopping: calls in flight end, the rest is handed over")
 	return errors.Join(s.Stop(), endpoint.Close())

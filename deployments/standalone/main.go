@@ -58,6 +58,7 @@ func newApp() *cli.App {
 			"Examples:\n" +
 			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
 			"  standalone --data-dir /var/lib/segment-export --files-root /data/segments",
+		SliceFlagSeparator: service.RoleSeparator,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
 			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
@@ -72,7 +73,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
-		}, service.RetentionFlags()...),
+		}, slices.Concat(service.IdentityFlags(), service.RetentionFlags())...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return fmt.Errorf("takes no arguments, %q is one", c.Args().First())
@@ -136,6 +137,10 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		return err
 	}
 	stops = append(stops, server.Stop)
+	identity, err := service.IdentityFrom(c)
+	if err != nil {
+		return err
+	}
 	telemetry, err := service.NewTelemetry()
 	if err != nil {
 		return err
@@ -146,7 +151,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		return fmt.Errorf("connect to the Temporal server: %w", err)
 	}
 	stops = append(stops, func() error { temporal.Close(); return nil })
-	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Retention: retention, FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: url, Log: logger,
+	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Identity: identity, Retention: retention, FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: url, Log: logger,
 		Telemetry: telemetry})
 	if err != nil {
 		return err

@@ -42,6 +42,6 @@ type NotSharedError struct {
 
 // Error says who can help.
 func (e *NotSharedError) Error() string {
-	return fmt.Sprintf("you are %s, and %q needs the %s %q, which is for administrators only: ask an admin to do it, or to share the %s with contributors",
-		withArticle(e.Principal.Role), e.Command, e.Object.Kind, e.Object.Name, e.Object.Kind)
+	return fmt.Sprintf("you are %s, and %q needs the %s %q, which is for administrators only: ask an admin to do it, or to share the %s with contributors (starter %s share %q --with %s)",
+		withArticle(e.Principal.Role), e.Command, e.Object.Kind, e.Object.Name, e.Object.Kind, e.Object.Kind, e.Object.Name, catalogue.SharedContributors)
 }

@@ -75,10 +75,7 @@ func Verify(secret Secret, claim Claim, proof Proof, now time.Time) error {
 	if len(secret) < SecretSize || !hmac.Equal(proof.MAC, claim.mac(secret)) {
 		return ErrNotProven
 	}
-	if age := now.Sub(claim.IssuedAt); age > ProofWindow || age < -ProofWindow {
-		return ErrExpired
-	}
-	return nil
+	return claim.Fresh(now)
 }
 
 // mac authenticates every part of the claim. Parts of variable length are

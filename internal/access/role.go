@@ -105,6 +105,24 @@ var required = map[string]Role{
 	"connection rotate-key": Admin,
 	"connection share":      Admin,
 	"connection remove":     Admin,
+	"access list":           Admin,
+	"access revoke":         Admin,
+	"access restore":        Admin,
+	"audit":                 Admin,
+}
+
+// looking are the commands above a viewer's that only look, and show nothing
+// personal of a customer.
+var looking = map[string]bool{
+	"source list": true, "source show": true, "connection list": true, "connection show": true, "connection test": true,
+	"access list": true, "audit": true,
+}
+
+// Looks says that a command changes nothing, and shows nothing personal of a
+// customer: it leaves no trace in the audit.
+func Looks(command string) bool {
+	needs, ok := Required(command)
+	return ok && (needs <= Viewer || looking[command])
 }
 
 // ErrUnknownCommand is the error of a command that does not exist.

@@ -28,6 +28,7 @@ var least = map[access.Role][]string{
 		"export add", "export edit", "export duplicate", "export attach", "export detach", "export remove",
 	},
 	access.Admin: {
+		"access list", "access revoke", "access restore", "audit",
 		"source add", "source edit", "source remove", "connection add", "connection edit", "connection test",
 		"connection stop", "connection rotate-key", "connection share", "connection remove",
 	},

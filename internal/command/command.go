@@ -34,10 +34,14 @@ type Request struct {
 	ReplyTo  string          `json:"reply_to,omitempty"` // public key that a personal answer is sealed to
 	IssuedAt time.Time       `json:"issued_at"`
 	Proof    access.Proof    `json:"proof"`
+	// Credential is a token of who gives the command, sealed to the worker and
+	// bound to the rest of the request: access.SealToken.
+	Credential []byte `json:"credential,omitempty"`
 }
 
 // Response is a worker's answer. Body is shown to anyone who may see the
-// workflow; Sealed opens only with the key made for the command.
+// workflow; Sealed, in its place when ReplyTo was given, opens only with the key
+// made for the command.
 type Response struct {
 	Body   json.RawMessage `json:"body,omitempty"`
 	Sealed []byte          `json:"sealed,omitempty"`
@@ -47,7 +51,7 @@ type Response struct {
 // can be moved to another.
 func Context(id string) string { return "command/" + id }
 
-// Claim is what the proof of a request covers: all of it.
+// Claim is what the proof or the credential of a request covers: all of it.
 func (r *Request) Claim() access.Claim {
 	h := sha256.New()
 	for _, part := range [][]byte{r.Args, r.Sealed, []byte(r.ReplyTo)} {

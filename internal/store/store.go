@@ -41,6 +41,7 @@ type Store interface {
 	Renaming
 	Forgotten
 	Retention
+	Principals
 	// Now returns the store's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// Ping tells whether the store can be reached and has this program's schema.

@@ -71,7 +71,8 @@ func (s *session) app() *cli.App {
 
 The server is found by the usual settings of Temporal clients: TEMPORAL_ADDRESS (127.0.0.1:7233 when
 nothing is set), TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.
-Who you are is the file identity.json in SEGMENT_EXPORT_DATA_DIR, else in ~/.local/share/segment-export.
+Who you are is the file identity.json in SEGMENT_EXPORT_DATA_DIR, else in ~/.local/share/segment-export; or,
+to a worker that knows people by tokens, a token in SEGMENT_EXPORT_TOKEN, SEGMENT_EXPORT_TOKEN_FILE or --token-file.
 SEGMENT_EXPORT_WORKER_FINGERPRINT pins the worker's key that secrets are sealed to.
 
 First steps:
@@ -103,6 +104,8 @@ First steps:
 			s.statusCommand(),
 			s.applyCommand(),
 			s.diffCommand(),
+			s.accessCommands(),
+			s.auditCommand(),
 			s.whoAmICommand(),
 		},
 	}
@@ -113,6 +116,7 @@ First steps:
 func (s *session) commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: formatText, Usage: "`FORMAT` of the answer: text, json or yaml"},
+		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the token of who you are"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, only the answer and failures", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "verbose", Usage: "show the Temporal client's own warnings", DisableDefaultText: true},
 	}

@@ -161,6 +161,8 @@ func (s *server) Ended(ctx context.Context, _ string) error {
 	}
 }
 
+func (s *server) Where() string { return "temporal:7233, namespace default" }
+
 func (s *server) Close() { s.closed = true }
 
 // clock stands still until a tick is taken, which moves it on: a test runs as

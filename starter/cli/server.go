@@ -33,6 +33,8 @@ type Server interface {
 	// Ended returns when the workflow has ended, however it did, or ctx has. It
 	// bears a server that goes away and comes back.
 	Ended(ctx context.Context, workflowID string) error
+	// Where says which server and namespace it is.
+	Where() string
 	Close()
 }
 
@@ -98,6 +100,8 @@ func dial(ctx context.Context, env envconfig.EnvLookup, logs io.Writer, verbose 
 }
 
 func (s *server) Close() { s.client.Close() }
+
+func (s *server) Where() string { return s.address + ", namespace " + s.namespace }
 
 func (s *server) Carry(ctx context.Context, request command.Request, summary string) (*command.Response, error) {
 	id := command.WorkflowIDPrefix + strings.ReplaceAll(request.Name, " ", "-") + "/" + request.ID

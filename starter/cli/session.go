@@ -28,13 +28,19 @@ type session struct {
 	quiet    bool
 	verbose  bool
 	server   Server
-	identity *access.Identity
-	in       *lines // questions' answers; made at the first question
+	file     string           // of the token, by option
+	token    string           // who you are, to a worker that tells people by tokens
+	identity *access.Identity // else
+	worker   seal.PublicKey   // that secrets are sealed to; the zero value: not known yet
+	in       *lines           // questions' answers; made at the first question
 }
 
 // begin reads the common options.
 func (s *session) begin(c *cli.Context) error {
-	s.format, s.quiet, s.verbose = c.String("output"), c.Bool("quiet"), c.Bool("verbose")
+	s.format, s.quiet, s.verbose, s.file = c.String("output"), c.Bool("quiet"), c.Bool("verbose"), c.String("token-file")
+	if s.file == "" {
+		s.file = s.o.env(tokenFileVariable)
+	}
 	switch s.format {
 	case formatText, formatJSON, formatYAML:
 		return nil
@@ -58,14 +64,31 @@ func (s *session) ready(ctx context.Context) error {
 		}
 		s.server = server
 	}
-	if s.identity == nil {
-		identity, err := s.loadIdentity()
-		if err != nil {
-			return err
-		}
-		s.identity = identity
+	if s.worker.String() != "" {
+		return nil
 	}
-	return nil
+	var err error
+	if s.token, err = s.readToken(s.file); err != nil {
+		return err
+	}
+	if s.token != "" {
+		s.worker, err = s.meet(ctx)
+		return err
+	}
+	if s.identity, err = s.loadIdentity(); err == nil {
+		s.worker = s.identity.PublicKey
+	}
+	return err
+}
+
+// prove makes a request that of whoever gives it.
+func (s *session) prove(request *command.Request) (err error) {
+	if s.token == "" {
+		request.Proof = access.Prove(s.identity.Secret, request.Claim())
+		return nil
+	}
+	request.Credential, err = access.SealToken(s.worker, request.Claim(), s.token)
+	return err
 }
 
 func (s *session) loadIdentity() (*access.Identity, error) {
@@ -80,7 +103,7 @@ func (s *session) loadIdentity() (*access.Identity, error) {
 	identity, err := access.LoadIdentity(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(command.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker", path, datadir.Variable)
+		return nil, fail(command.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker; or give a token, to a worker that knows people by tokens: %s or --token-file", path, datadir.Variable, tokenVariable)
 	case err != nil:
 		return nil, fail(command.ErrNotAllowed, "%v", err)
 	}
@@ -117,24 +140,28 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		if request.Sealed, err = s.identity.PublicKey.Seal(plain, command.Context(request.ID)); err != nil {
+		if request.Sealed, err = s.worker.Seal(plain, command.Context(request.ID)); err != nil {
 			return nil, err
 		}
 	}
 	var reply seal.ReplyKey
-	if do.personal {
+	// Where people are told apart their names are in many answers.
+	personal := do.personal || s.token != ""
+	if personal {
 		var err error
 		if reply, err = seal.NewReplyKey(); err != nil {
 			return nil, err
 		}
 		request.ReplyTo = reply.Public().String()
 	}
-	request.Proof = access.Prove(s.identity.Secret, request.Claim())
+	if err := s.prove(&request); err != nil {
+		return nil, err
+	}
 	response, err := s.server.Carry(ctx, request, strings.TrimSpace(do.name+" "+do.object))
 	if err != nil {
 		return nil, err
 	}
-	if !do.personal {
+	if !personal {
 		return response.Body, nil
 	}
 	body, err := reply.Open(response.Sealed, command.Context(request.ID))

@@ -36,6 +36,7 @@ const RequestTimeout = 30 * time.Second
 type Options struct {
 	DataDir     string // keyring, identity, and the store unless it is PostgreSQL; made if missing
 	Postgres    string // the store's connection string; empty: SQLite in DataDir
+	Identity    Identity
 	FilesRoot   string // paths of sources are below it
 	SecretsDir  string // secrets that are named file:NAME are in it; empty: there are none
 	OmnisendURL string // new connections are bound to it
@@ -48,8 +49,6 @@ type Options struct {
 // Service is a worker with everything it needs, ready to be started.
 type Service struct {
 	Store      store.Store
-	Identity   *access.Identity
-	IdentityAt string // path of the identity's file
 	activities *activities.Activities
 	worker     worker.Worker
 	temporal   client.Client
@@ -73,13 +72,14 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("--files-root: %w", err)
 	}
-	s := &Service{log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal, IdentityAt: filepath.Join(o.DataDir, access.IdentityFile)}
+	s := &Service{log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	keyring, err := openKeyring(ctx, s.Store, filepath.Join(o.DataDir, "keyring.json"))
+	var identity access.Identifier
 	if err == nil {
-		s.Identity, _, err = access.LoadOrCreateIdentity(s.IdentityAt, keyring.PublicKey())
+		identity, err = o.Identity.identifier(filepath.Join(o.DataDir, access.IdentityFile), keyring)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Store.Close(), root.Close())
@@ -87,7 +87,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	s.keyring = keyring
 	work := s.count(o.Telemetry)
 	s.activities = activities.New(activities.Dependencies{
-		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: s.Identity, Log: o.Log, Work: work,
+		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: identity, Log: o.Log, Work: work,
 		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
 			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
@@ -179,6 +179,10 @@ func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
 	}
 	return k, k.OpenCheck(check)
 }
+
+// Fingerprint identifies the key that secrets to this worker are sealed to, for
+// starters that pin it.
+func (s *Service) Fingerprint() string { return s.keyring.PublicKey().Fingerprint() }
 
 // Start begins to poll for work and to clean up, and returns.
 func (s *Service) Start(ctx context.Context) error {

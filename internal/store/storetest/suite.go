@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) store.Store) {
 		{"Audit", auditTests},
 		{"Forgotten", forgottenTests},
 		{"Retention", retentionTests},
+		{"Principals", principalTests},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for name, test := range part.tests {

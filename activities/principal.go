@@ -1,0 +1,73 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// identify finds out who gives a command, and notes that they were seen.
+func (a *Activities) identify(ctx context.Context, request *command.Request) (access.Principal, error) {
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	person, err := a.Identity.Identify(ctx, access.Evidence{Claim: request.Claim(), Proof: request.Proof, Credential: request.Credential}, now)
+	if refuted, ok := errors.AsType[*access.IdentityError](err); ok {
+		return access.Principal{}, refuse(command.ErrNotAllowed, "%v", refuted)
+	}
+	if err != nil {
+		return access.Principal{}, err
+	}
+	if person.Subject == "" {
+		return access.Principal{Name: person.Name, Role: person.Role}, nil
+	}
+	seen, err := a.Store.SeePrincipal(ctx, store.Principal{Subject: person.Subject, Name: person.Name, Role: person.Role.String(), Groups: person.Groups})
+	if err != nil {
+		return access.Principal{}, err
+	}
+	p := access.Principal{Name: seen.Name, Role: person.Role}
+	if seen.Revoked {
+		// By name in the audit, but with no right.
+		p.Role = access.Nobody
+		return p, refuse(command.ErrNotAllowed, "an administrator has shut you out: ask one to let you in again")
+	}
+	return p, nil
+}
+
+// mayActAs says why a run may not act as somebody on a connection; nil when it
+// may. It goes by the groups that they were last seen in and the roles that
+// these give now.
+func (a *Activities) mayActAs(ctx context.Context, name string, conn catalogue.Connection) (*Halt, error) {
+	if _, known := a.Identity.RoleOf(nil); !known {
+		return nil, nil
+	}
+	// Whoever they are is not named: the reason passes through Temporal.
+	no := func(why string) *Halt {
+		return &Halt{Kind: HaltSkip, Reason: fmt.Sprintf("the user whom the export runs as %s", why),
+			Action: "see who that is with: starter export show; an administrator, or a contributor who may use the connection, takes it over by editing it"}
+	}
+	seen, err := a.Store.Principal(ctx, name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return no("has never shown this worker who they are"), nil
+	case err != nil:
+		return nil, err
+	case seen.Revoked:
+		return no("was shut out by an administrator"), nil
+	}
+	role, _ := a.Identity.RoleOf(seen.Groups)
+	p := access.Principal{Name: name, Role: role}
+	if err := access.Check(p, command.Run); err != nil {
+		return no("may not run exports any more"), nil
+	}
+	if !access.May(p, access.OfConnection(conn)) {
+		return no(fmt.Sprintf("may not use the connection %q any more", conn.Name)), nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/seal"
+)
+
+// The variables of who you are to a worker that tells people by tokens.
+const (
+	tokenVariable     = "SEGMENT_EXPORT_TOKEN"
+	tokenFileVariable = "SEGMENT_EXPORT_TOKEN_FILE"
+	configVariable    = "XDG_CONFIG_HOME"
+)
+
+// knownWorkers is the file in which the keys of workers are remembered that
+// somebody has said are the right ones.
+const knownWorkers = "known_workers.json"
+
+// readToken gets the token from a file or the environment, and never from the
+// arguments, which other users of the machine see; empty when there is none.
+func (s *session) readToken(file string) (string, error) {
+	token, from := s.o.env(tokenVariable), tokenVariable
+	if file == "" && token == "" {
+		return "", nil
+	}
+	if file != "" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", usage("--token-file: %v", err)
+		}
+		defer f.Close()
+		if token, err = readLimited(f); err != nil {
+			return "", usage("--token-file %s: it is too large, or cannot be read", file)
+		}
+		from = file
+	}
+	if token = strings.TrimSpace(token); token == "" || strings.ContainsAny(token, " \t\r\n") {
+		return "", usage("what %s holds is not a token: it is empty, or has spaces or several lines", from)
+	}
+	return token, nil
+}
+
+// meet asks the worker for its key and makes sure that it is the right one: a
+// token that is sealed to another key belongs to whoever holds that.
+func (s *session) meet(ctx context.Context) (seal.PublicKey, error) {
+	request := command.Request{ID: uuid.NewString(), Name: command.Hello, IssuedAt: s.o.Now().UTC()}
+	response, err := s.server.Carry(ctx, request, command.Hello)
+	if err != nil {
+		return seal.PublicKey{}, err
+	}
+	var hello command.HelloAnswer
+	if err := decode(response.Body, &hello); err != nil {
+		return seal.PublicKey{}, err
+	}
+	key, err := seal.ParsePublicKey(hello.PublicKey)
+	if err != nil {
+		return key, fail(command.ErrFailed, "the worker's answer holds no key: %v", err)
+	}
+	return key, s.trust(ctx, key)
+}
+
+// trust refuses a key that is neither pinned nor known, after asking on a
+// terminal.
+func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
+	if pinned := s.o.env(fingerprintVariable); pinned != "" {
+		if !strings.EqualFold(pinned, key.Fingerprint()) {
+			return fail(command.ErrNotAllowed, "%s is %s, but the worker's key has the fingerprint %s: no token is sent to it",
+				fingerprintVariable, pinned, key.Fingerprint())
+		}
+		return nil
+	}
+	path, err := s.knownPath()
+	if err != nil {
+		return err
+	}
+	known, err := readKnown(path)
+	if err != nil {
+		return err
+	}
+	where := s.server.Where()
+	switch known[where] {
+	case key.Fingerprint():
+		return nil
+	case "":
+	default:
+		return fail(command.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, and the one known in %s is %s: no token is sent to it. "+
+			"If its keyring was replaced on purpose, take the entry out of the file", where, key.Fingerprint(), path, known[where])
+	}
+	if !s.o.InTerminal {
+		return fail(command.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, which is not known: compare it with what the worker says "+
+			"(worker keyring show), then set %s to it. No token was sent", where, key.Fingerprint(), fingerprintVariable)
+	}
+	s.say("The worker on %s is not known yet. Its key has the fingerprint\n   %s\nCompare it with what the worker itself says: worker keyring show", where, key.Fingerprint())
+	agreed, err := s.ask(ctx, "Is it the same?")
+	if err != nil {
+		return err
+	}
+	if !agreed {
+		return fail(command.ErrNotAllowed, "the worker's key is not trusted: no token was sent")
+	}
+	known[where] = key.Fingerprint()
+	return writeKnown(path, known)
+}
+
+// knownPath is where keys are remembered.
+func (s *session) knownPath() (string, error) {
+	dir := s.o.env(configVariable)
+	if !filepath.IsAbs(dir) {
+		home := s.o.env("HOME")
+		if home == "" {
+			return "", fail(command.ErrNotAllowed, "there is no place to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	return filepath.Join(dir, "segment-export", knownWorkers), nil
+}
+
+func readKnown(path string) (map[string]string, error) {
+	known := map[string]string{}
+	raw, _, err := privatefile.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &known)
+	}
+	if err != nil {
+		return nil, fail(command.ErrNotAllowed, "the keys of known workers: %s: %v", path, err)
+	}
+	return known, nil
+}
+
+func writeKnown(path string, known map[string]string) error {
+	raw, err := json.MarshalIndent(known, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	}
+	if err == nil {
+		if err = privatefile.Create(path, append(raw, '\n')); errors.Is(err, fs.ErrExist) {
+			err = privatefile.Replace(path, append(raw, '\n'))
+		}
+	}
+	if err != nil {
+		return fail(command.ErrFailed, "remember the worker's key: %v", err)
+	}
+	return nil
+}
