@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/segment"
-	"github.com/segment-export/segment-export/internal/segment/invented"
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
 )
 
@@ -320,28 +319,4 @@ func FuzzFiles(f *testing.F) {
 			}
 		}
 	})
-}
-
-// Rows of 13 columns of which 11 are read, as an export reads them.
-func BenchmarkRead(b *testing.B) {
-	const rows = 100_000
-	f := newFolder(b)
-	file, err := os.Create(filepath.Join(f.dir, "s.csv"))
-	require.NoError(b, err)
-	_, err = invented.Write(file, rows, 1)
-	require.NoError(b, errors.Join(err, file.Close()))
-	info, err := f.source.Describe(b.Context(), "s")
-	require.NoError(b, err)
-	b.SetBytes(info.Bytes)
-	b.ReportAllocs()
-	for b.Loop() {
-		r, err := f.source.Open(b.Context(), "s", invented.Header[:11], nil)
-		require.NoError(b, err)
-		for err == nil {
-			_, err = r.Next()
-		}
-		require.ErrorIs(b, err, io.EOF)
-		require.NoError(b, r.Close())
-	}
-	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }

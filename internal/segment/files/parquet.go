@@ -1,6 +1,7 @@
 package files
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +52,9 @@ type noted struct {
 }
 
 func (n *noted) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("it points to before its own beginning")
+	}
 	m, err := n.Content.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		n.err = err
@@ -94,12 +98,32 @@ func (r *parquetRows) open(size int64) (file *parquet.File, err error) {
 	if size == 0 {
 		return nil, fmt.Errorf("%s %w", r.place, segment.ErrEmpty)
 	}
+	if err := r.checkFooter(size); err != nil {
+		return nil, r.broken(err)
+	}
 	file, err = parquet.OpenFile(r.source, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
 		parquet.ReadBufferSize(min(r.source.Chunk(), parquetBuffer)))
 	if err != nil {
 		return nil, r.broken(err)
 	}
 	return file, nil
+}
+
+// maxFooter is the largest description of a file that is read.
+const maxFooter = 256 << 20
+
+// checkFooter looks at the length that the description has, for which the
+// library would make room whatever it is.
+func (r *parquetRows) checkFooter(size int64) error {
+	const tail, frames = 8, 12 // the length and the mark; with the mark at the beginning
+	end := make([]byte, tail)
+	if _, err := r.source.ReadAt(end, max(size-tail, 0)); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if length := int64(binary.LittleEndian.Uint32(end)); size < frames || length > min(size-frames, maxFooter) {
+		return errors.New("its end does not say what it holds")
+	}
+	return nil
 }
 
 // guard makes an error of a panic: the library panics on some files that are not

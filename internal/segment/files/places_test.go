@@ -60,6 +60,7 @@ var disks = map[string]func(t *testing.T) disk{
 	"folder": func(t *testing.T) disk { return newFolder(t) },
 	"azure":  func(t *testing.T) disk { return azuriteDisk{azuritetest.New(t)} },
 	"s3":     func(t *testing.T) disk { return newS3Disk(t) },
+	"google": func(t *testing.T) disk { return newGoogleDisk(t) },
 }
 
 // stored is a disk on which tables are written in one form.

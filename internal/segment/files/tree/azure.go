@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -68,6 +70,9 @@ func azure(a Address, secret []byte) (provider, error) {
 
 // azureClient logs in with what the secret turns out to be.
 func azureClient(where, account, secret string) (*container.Client, error) {
+	options := &container.ClientOptions{}
+	// Short: whoever reads goes on later from where it was.
+	options.Retry = policy.RetryOptions{MaxRetries: 2, RetryDelay: 500 * time.Millisecond}
 	_, signed := signature(secret)
 	switch {
 	case secret == "":
@@ -75,7 +80,7 @@ func azureClient(where, account, secret string) (*container.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return container.NewClient(where, identity, nil)
+		return container.NewClient(where, identity, options)
 	case strings.HasPrefix(secret, "{"):
 		var login azureLogin
 		if err := decodeSecret([]byte(secret), &login, azureLoginLike); err != nil {
@@ -85,9 +90,9 @@ func azureClient(where, account, secret string) (*container.Client, error) {
 		if err != nil {
 			return nil, malformed("the credentials of the Entra application lack something; they are like this: %s", azureLoginLike)
 		}
-		return container.NewClient(where, identity, nil)
+		return container.NewClient(where, identity, options)
 	case signed:
-		return container.NewClientWithNoCredential(where+"?"+strings.TrimPrefix(secret, "?"), nil)
+		return container.NewClientWithNoCredential(where+"?"+strings.TrimPrefix(secret, "?"), options)
 	}
 	if _, err := base64.StdEncoding.DecodeString(secret); err != nil {
 		return nil, malformed("the credentials are none of: an account key (base64), a shared access signature (with sig=), an Entra application %s", azureLoginLike)
@@ -96,7 +101,7 @@ func azureClient(where, account, secret string) (*container.Client, error) {
 	if err != nil {
 		return nil, malformed("the account key is not valid")
 	}
-	return container.NewClientWithSharedKeyCredential(where, key, nil)
+	return container.NewClientWithSharedKeyCredential(where, key, options)
 }
 
 // bareETag is an ETag without its quotes: lists of Azure have none, headers do.
@@ -107,7 +112,7 @@ func bareETag(etag string) string { return strings.Trim(etag, `"`) }
 var (
 	azureRefused = []bloberror.Code{bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo,
 		bloberror.NoAuthenticationInformation, bloberror.AccountIsDisabled, "KeyBasedAuthenticationNotPermitted"}
-	azureForbidden = []bloberror.Code{bloberror.AuthorizationFailure, bloberror.AuthorizationPermissionMismatch,
+	azureForbidden = []bloberror.Code{bloberror.AuthorizationPermissionMismatch,
 		bloberror.InsufficientAccountPermissions, bloberror.AuthorizationResourceTypeMismatch, bloberror.AuthorizationServiceMismatch,
 		bloberror.AuthorizationSourceIPMismatch, bloberror.AuthorizationProtocolMismatch}
 )
@@ -138,6 +143,12 @@ func (a Address) explainAzure(err error) error {
 		return &segment.AccessError{
 			Message: fmt.Sprintf("%s: the storage account %s refuses the credentials (%s)", a, a.Account, codeOr(e)),
 			Action:  "give the source a valid account key or a shared access signature that has not expired; keys may have been rotated, or switched off for the account",
+		}
+	case code == bloberror.AuthorizationFailure: // may be any of it
+		return &segment.AccessError{
+			Message: fmt.Sprintf("%s: the storage account %s refuses the request (%s)", a, a.Account, codeOr(e)),
+			Action: fmt.Sprintf("check that the key is the account's, or that the signature has not expired; that the login has the role "+
+				"Storage Blob Data Reader on the container %q; and that the account's firewall lets the worker in", a.Bucket),
 		}
 	case slices.Contains(azureForbidden, code), e.StatusCode == http.StatusForbidden:
 		return &segment.AccessError{

@@ -146,7 +146,15 @@ func (b *bucket) Stat(ctx context.Context, name string) (File, error) {
 	}
 	attrs, err := blobs.Attributes(ctx, b.key(name))
 	if err != nil {
-		return File{}, b.failed(ctx, name, err)
+		err = b.failed(ctx, name, err)
+		// An answer without a body cannot say why access is refused; that to a
+		// list can.
+		if errors.Is(err, segment.ErrAccess) {
+			if _, why := blobs.List(&blob.ListOptions{Prefix: b.key(name)}).Next(ctx); why != nil && !errors.Is(why, io.EOF) {
+				err = b.failed(ctx, name, why)
+			}
+		}
+		return File{}, err
 	}
 	return File{Name: name, Size: attrs.Size, Modified: attrs.ModTime, Stamp: b.attributes(attrs)}, nil
 }

@@ -75,7 +75,7 @@ func google(a Address, secret []byte) (provider, error) {
 		}
 		var options gcsblob.Options
 		if a.Endpoint != "" {
-			options.ClientOptions = append(options.ClientOptions, option.WithEndpoint(a.Endpoint))
+			options.ClientOptions = append(options.ClientOptions, option.WithEndpoint(a.Endpoint+"/storage/v1/"))
 		}
 		return gcsblob.OpenBucket(ctx, client, a.Bucket, &options)
 	}

@@ -113,10 +113,23 @@ func (l *local) Open(ctx context.Context, f File) (Content, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return localContent{file}, nil
+	return localContent{file, l.Place(f.Name)}, nil
 }
 
-type localContent struct{ *os.File }
+type localContent struct {
+	*os.File
+
+	place string
+}
+
+// ReadAt names the file as people know it, not by its path on this machine.
+func (c localContent) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.File.ReadAt(p, off)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = fmt.Errorf("%s: %w", c.place, e.Err)
+	}
+	return n, err
+}
 
 func (localContent) Chunk() int { return 128 << 10 }
 

@@ -1,0 +1,297 @@
+package files
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/parquet-go/parquet-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/segmenttest"
+)
+
+// What makes a CSV file bad makes a compressed one bad, with the same words.
+func TestCompressedFilesThatCannotBeRead(t *testing.T) {
+	long := []byte("a,b\n" + strings.Repeat("1,2\n", 100_000))
+	wrongSum := packed(t, long)
+	wrongSum[len(wrongSum)-8] ^= 1
+	damagedWithin := packed(t, long)
+	copy(damagedWithin[len(damagedWithin)/2:], "\xff\xff\xff\xff")
+	for name, test := range map[string]struct {
+		content []byte
+		is      error
+		text    string
+	}{
+		"no bytes":            {nil, segment.ErrEmpty, "segments/s.csv.gz is empty"},
+		"nothing in it":       {packed(t, nil), segment.ErrEmpty, "segments/s.csv.gz is empty"},
+		"not compressed":      {[]byte("a,b\n1,2\n"), segment.ErrMalformed, "segments/s.csv.gz: the compressed data are damaged or cut off, or the file is not gzip at all"},
+		"cut off":             {packed(t, long)[:len(packed(t, long))-20], segment.ErrMalformed, "the compressed data are damaged or cut off"},
+		"cut off at the head": {packed(t, long)[:9], segment.ErrMalformed, "the compressed data are damaged or cut off"},
+		"a wrong checksum":    {wrongSum, segment.ErrMalformed, "segments/s.csv.gz: after line 100001: the compressed data are damaged or cut off"},
+		"damaged within":      {damagedWithin, segment.ErrMalformed, "the compressed data are damaged or cut off"},
+		"garbage behind":      {append(packed(t, long), "garbage"...), segment.ErrMalformed, "after line 100001: the compressed data are damaged or cut off"},
+		"packed twice":        {packed(t, packed(t, long)), segment.ErrMalformed, "the file is compressed; unpack it first"},
+		"open quote":          {packed(t, []byte("a,b\n1,2\n3,\"4\n5,6\n")), segment.ErrMalformed, "segments/s.csv.gz: line 3: the row that begins here has a quote that is not closed"},
+		"a row without end":   {packed(t, []byte("a,b\n1,2\n\n3,\"4"+strings.Repeat("x\n", maxRecord))), segment.ErrMalformed, "line 3: the row that begins here does not end within"},
+		"a column twice":      {packed(t, []byte("a,b, a\n")), segment.ErrMalformed, `names the column "a" twice`},
+		"UTF-16":              {packed(t, []byte("\xff\xfea\x00,\x00")), segment.ErrMalformed, "the file is UTF-16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.put(t, "s.csv.gz", test.content)
+			_, err := readAll(f.source, t)
+			require.ErrorIs(t, err, test.is)
+			require.ErrorContains(t, err, test.text)
+		})
+	}
+}
+
+// Rows with a problem of their own, and files of several compressed members.
+func TestCompressedRows(t *testing.T) {
+	f := newFolder(t)
+	want := []segmenttest.Row{{Number: 2, Problem: segment.ProblemColumns}, {Number: 3, Problem: ProblemQuote},
+		{Number: 4, Problem: segment.ProblemEncoding}, {Number: 6, Values: []string{"x\ny", "ü"}}}
+	f.put(t, "s.csv.gz", append(packed(t, []byte("\ufeffa;b\r\n1\n5\" pipe;2\n\xff;2\n\n\"x\r")), packed(t, []byte("\ny\";ü\n"))...))
+	require.Equal(t, want, segmenttest.ReadAll(t, f.source, "s", []string{"a", "b"}, nil))
+	r, err := f.source.Open(t.Context(), "s", []string{"a", "b"}, nil)
+	require.NoError(t, err)
+	defer r.Close()
+	for i := range want {
+		require.Equal(t, want[i:], segmenttest.ReadAll(t, f.source, "s", []string{"a", "b"}, r.Cursor()))
+		_, err := r.Next()
+		require.NoError(t, err)
+	}
+}
+
+func TestOneSegmentInTwoForms(t *testing.T) {
+	f := newFolder(t)
+	f.put(t, "s.csv", []byte("a\n1\n"))
+	f.put(t, "s.csv.gz", packed(t, []byte("a\n1\n")))
+	infos, err := f.source.Segments(t.Context())
+	require.NoError(t, err)
+	require.Len(t, infos, 1)
+	_, err = f.source.Describe(t.Context(), "s")
+	require.ErrorIs(t, err, segment.ErrMalformed)
+	require.EqualError(t, err, `segments/s.csv and segments/s.csv.gz are both the segment "s"; remove one of them`)
+}
+
+// peopleFile writes invented people in each form.
+var peopleFiles = map[string]func(t testing.TB, f *folder, n int){
+	"csv": func(t testing.TB, f *folder, n int) {
+		create(t, f, "s.csv", func(w io.Writer) error { _, err := invented.Write(w, n, 1); return err })
+	},
+	"gzip": func(t testing.TB, f *folder, n int) {
+		create(t, f, "s.csv.gz", func(w io.Writer) error {
+			z := gzip.NewWriter(w)
+			_, err := invented.Write(z, n, 1)
+			return errors.Join(err, z.Close())
+		})
+	},
+	"parquet": func(t testing.TB, f *folder, n int) {
+		group := parquet.Group{}
+		for _, name := range invented.Header {
+			group[name] = parquet.Optional(parquet.String())
+		}
+		create(t, f, "s.parquet", func(w io.Writer) error {
+			p := parquet.NewWriter(w, parquet.NewSchema("people", orderedGroup{group, invented.Header}), parquet.Compression(&parquet.Snappy))
+			err := inventedRows(n, func(values []string) error {
+				row := make(parquet.Row, len(values))
+				for i, value := range values {
+					row[i] = parquet.ByteArrayValue([]byte(value)).Level(0, 1, i)
+				}
+				_, err := p.WriteRows([]parquet.Row{row})
+				return err
+			})
+			return errors.Join(err, p.Close())
+		})
+	},
+	"customer insights": func(t testing.TB, f *folder, n int) {
+		const parts = 4
+		files := make([]*os.File, parts)
+		var locations []string
+		e := &exportWriter{}
+		for i := range files {
+			name := fmt.Sprintf("s/%s/s_%d.csv", testRun, i+1)
+			f.put(t, name, nil)
+			var err error
+			files[i], err = os.Create(f.dir + "/" + name)
+			require.NoError(t, err)
+			locations = append(locations, name)
+		}
+		row := 0
+		require.NoError(t, inventedRows(n, func(values []string) error {
+			_, err := files[row*parts/n].WriteString(strings.TrimPrefix(string(csvOf(t, segmenttest.Table{Rows: [][]string{values}})), "\n"))
+			row++
+			return err
+		}))
+		for _, file := range files {
+			require.NoError(t, file.Close())
+		}
+		e.model(t, f, "s", invented.Header, locations)
+	},
+}
+
+func create(t testing.TB, f *folder, name string, write func(io.Writer) error) {
+	t.Helper()
+	file, err := os.Create(f.dir + "/" + name)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(write(file), file.Close()))
+}
+
+// inventedRows calls f with the rows that invented.Write writes.
+func inventedRows(n int, f func([]string) error) error {
+	r, w := io.Pipe()
+	go func() {
+		_, err := invented.Write(w, n, 1)
+		w.CloseWithError(err)
+	}()
+	defer r.Close()
+	return rowsOf(r, f)
+}
+
+// rowsOf calls f with the rows of a CSV text after its header.
+func rowsOf(r io.Reader, f func([]string) error) error {
+	text := csv.NewReader(r)
+	if _, err := text.Read(); err != nil {
+		return err
+	}
+	for {
+		values, err := text.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(values); err != nil {
+			return err
+		}
+	}
+}
+
+// The same people in each form are the same rows, to the byte.
+func TestEachFormGivesTheSame(t *testing.T) {
+	const people = 5_000
+	var want []string
+	require.NoError(t, inventedRows(people, func(values []string) error {
+		want = append(want, strings.Join(values, "\x00"))
+		return nil
+	}))
+	for form, write := range peopleFiles {
+		t.Run(form, func(t *testing.T) {
+			f := newFolder(t)
+			write(t, f, people)
+			var got []string
+			for _, row := range segmenttest.ReadAll(t, f.source, "s", invented.Header, nil) {
+				require.Empty(t, row.Problem)
+				got = append(got, strings.Join(row.Values, "\x00"))
+			}
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// size is how many rows the tests of memory and of cancellation read; more when
+// it is asked for.
+func size() int {
+	n := 50_000
+	if s := os.Getenv("SEGMENT_ROWS"); s != "" {
+		_, _ = fmt.Sscan(s, &n)
+	}
+	return n
+}
+
+// However long a segment is, reading it holds as much memory.
+func TestMemoryIsFlat(t *testing.T) {
+	n := size()
+	for form, write := range peopleFiles {
+		t.Run(form, func(t *testing.T) {
+			f := newFolder(t)
+			write(t, f, n)
+			runtime.GC()
+			runtime.GC() // what pools hold goes with the second
+			var before, now runtime.MemStats
+			runtime.ReadMemStats(&before)
+			r, err := f.source.Open(t.Context(), "s", invented.Header[:11], nil)
+			require.NoError(t, err)
+			defer r.Close()
+			rows, most := 0, uint64(0)
+			began := time.Now()
+			for {
+				_, err := r.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				require.NoError(t, err)
+				if rows++; rows%(n/10) == 0 {
+					runtime.GC()
+					runtime.ReadMemStats(&now)
+					most = max(most, now.HeapAlloc)
+				}
+			}
+			require.Equal(t, n, rows)
+			held := int64(most) - int64(before.HeapAlloc)
+			t.Logf("%d rows in %s, %d KiB held", rows, time.Since(began).Round(time.Millisecond), held>>10)
+			require.Less(t, held, int64(24<<20))
+		})
+	}
+}
+
+// A read that is cancelled gives up after a bounded number of rows, in each form,
+// on each disk: a second would be 50,000 rows and more.
+func TestCancellationIsNoticedSoon(t *testing.T) {
+	for form, write := range peopleFiles {
+		t.Run(form, func(t *testing.T) {
+			f := newFolder(t)
+			write(t, f, 20_000)
+			ctx, cancel := context.WithCancel(t.Context())
+			r, err := f.source.Open(ctx, "s", invented.Header[:11], nil)
+			require.NoError(t, err)
+			defer r.Close()
+			for range 1_000 {
+				_, err := r.Next()
+				require.NoError(t, err)
+			}
+			cancel()
+			rows, err := segmenttest.Drain(r)
+			require.ErrorIs(t, err, context.Canceled)
+			require.LessOrEqual(t, len(rows), checkRows)
+		})
+	}
+}
+
+// Rows of 13 columns of which 11 are read, as an export reads them.
+func BenchmarkRead(b *testing.B) {
+	const rows = 100_000
+	for form, write := range peopleFiles {
+		b.Run(form, func(b *testing.B) {
+			f := newFolder(b)
+			write(b, f, rows)
+			info, err := f.source.Describe(b.Context(), "s")
+			require.NoError(b, err)
+			b.SetBytes(info.Bytes)
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := f.source.Open(b.Context(), "s", invented.Header[:11], nil)
+				require.NoError(b, err)
+				for err == nil {
+					_, err = r.Next()
+				}
+				require.ErrorIs(b, err, io.EOF)
+				require.NoError(b, r.Close())
+			}
+			b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
