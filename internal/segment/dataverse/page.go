@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -147,24 +148,26 @@ func text(value json.RawMessage) (string, bool) {
 	return number(string(value))
 }
 
-// mostExponent bounds what a number may become when it is written out.
+// mostExponent bounds what a number may become when it is written out; a
+// double has at most 308.
 const mostExponent = 400
 
 // number writes a JSON number without an exponent.
 func number(s string) (string, bool) {
-	if !strings.ContainsAny(s, "eE") {
+	i := strings.IndexAny(s, "eE")
+	if i < 0 {
 		return s, true
 	}
-	f, _, err := big.ParseFloat(s, 10, 2048, big.ToNearestEven)
-	if err != nil || f.IsInf() || f.MantExp(nil) > mostExponent*4 || f.MantExp(nil) < -mostExponent*4 {
+	exponent, err := strconv.Atoi(s[i+1:])
+	if err != nil || exponent > mostExponent || exponent < -mostExponent {
 		return "", false
 	}
-	plain := f.Text('f', mostExponent)
-	plain = strings.TrimRight(strings.TrimRight(plain, "0"), ".")
-	if plain == "-0" || plain == "" {
-		plain = "0"
+	exact, ok := new(big.Rat).SetString(s)
+	if !ok {
+		return "", false
 	}
-	return plain, true
+	plain := exact.FloatString(mostExponent + i)
+	return strings.TrimRight(strings.TrimRight(plain, "0"), "."), true
 }
 
 // segmentNames reads the column msdynci_segments, a JSON list; nil when it is

@@ -21,13 +21,13 @@ const (
 // row is one record: its values by column, as encoding/json knows them.
 type row map[string]any
 
-// table is a table and its rows in the order of customer ids.
+// table is a table and its rows in the order of customer ids, then of keys.
 type table struct {
 	name, id string
 	kind     Kind
 	columns  map[string]string // types by name
 	size     int
-	at       func(i int) row // in the order of customer ids
+	at       func(i int) row
 }
 
 func (t *table) set() string { return t.name + "s" }
@@ -150,7 +150,9 @@ func (s *Server) set(name string, rows []row) {
 	if t == nil {
 		return
 	}
-	slices.SortStableFunc(rows, func(a, b row) int { return t.compare(a["msdynci_customerid"], b["msdynci_customerid"]) })
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(t.compare(a["msdynci_customerid"], b["msdynci_customerid"]), t.compare(a[t.id], b[t.id]))
+	})
 	t.size, t.at = len(rows), func(i int) row { return rows[i] }
 }
 

@@ -1,0 +1,136 @@
+package dataverse
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/segment"
+)
+
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		``: "", `null`: "", `""`: "", `"a b"`: "a b", `true`: "true", `false`: "false", `0`: "0", `-1.50`: "-1.50", `12345678901234567890`: "12345678901234567890",
+		`1e3`: "1000", `7E+2`: "700", `0e1`: "0", `1.25E-3`: "0.00125", `"\u0141\ud83c\udf89"`: "Ł🎉", `"\ufffd"`: "\ufffd", `"2026-03-15T00:00:00Z"`: "2026-03-15T00:00:00Z",
+	} {
+		got, ok := text([]byte(in))
+		require.True(t, ok, in)
+		require.Equal(t, want, got, in)
+	}
+	for _, in := range []string{`{"a":1}`, `[1]`, `"\ud83c"`, "\"\xff\"", `1e999999999`, `1e-999999999`} {
+		_, ok := text([]byte(in))
+		require.False(t, ok, in)
+	}
+}
+
+func TestPagesThatAreNone(t *testing.T) {
+	read := func(body string) error {
+		_, err := readPage(strings.NewReader(body), []string{"a"}, func([]string, segment.Problem) error { return nil })
+		return err
+	}
+	for _, body := range []string{`[]`, `{}`, `{"value":{}}`, `{"value":[1]}`, `{"value":[],"@odata.nextLink":7}`, `"x"`} {
+		require.ErrorIs(t, read(body), segment.ErrMalformed, body)
+	}
+	whole := `{"@odata.context":"c","value":[{"a":"1"},{"a":null,"b":[1]}],"@odata.nextLink":"https://x/y"}`
+	require.NoError(t, read(whole))
+	for i := range whole {
+		require.ErrorIs(t, read(whole[:i]), io.ErrUnexpectedEOF, whole[:i])
+	}
+}
+
+func TestPayloadsOfThePrivateTable(t *testing.T) {
+	at := time.Date(2026, 3, 15, 1, 2, 3, 0, time.UTC)
+	for _, payload := range [][2]string{
+		{`{"name":"Seg","friendlyName":"A segment","evaluationStatus":{"jobStatus":"Running","evaluationDate":"2026-03-15T01:02:03Z","entityCount":7}}`, ""},
+		{`{"Name":"Seg","FriendlyName":"A segment","EvaluationStatus":{"JobStatus":2,"EvaluationDate":"2026-03-15T02:02:03+01:00","EntityCount":7}}`, ""},
+		{`{"name":"Seg","friendlyName":"A segment","evaluationSta`, `tus":{"jobStatus":"queued","evaluationDate":"2026-03-15T01:02:03Z","entityCount":7}}`},
+	} {
+		m := parseMetadata("other", payload[0], payload[1])
+		info := m.info()
+		require.Equal(t, int64(7), *info.Members)
+		require.Equal(t, []any{"Seg", "A segment", at}, []any{info.Name, info.Title, info.RefreshedAt})
+		require.True(t, m.running())
+	}
+	for _, payload := range []string{"", "null", "{}", "no JSON", `{"evaluationStatus":{"jobStatus":"CompletedSuccess"}}`, `[1,2]`} {
+		m := parseMetadata("Seg", payload, "")
+		require.Equal(t, segment.Info{Name: "Seg"}, m.info(), payload)
+		require.False(t, m.running(), payload)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for header, want := range map[string]time.Duration{"": unknownPause, "x": unknownPause, "-1": unknownPause, "0": time.Second, "7": 7 * time.Second, "2.5": 2500 * time.Millisecond, "1e9": unknownPause} {
+		require.Equal(t, want, retryAfter(header), header)
+	}
+}
+
+// FuzzPage reads any bytes: without a panic, the same each time, never more
+// than is there, and text is always text.
+func FuzzPage(f *testing.F) {
+	for _, seed := range []string{
+		`{"@odata.context":"c","value":[{"a":"1","b":2e3},{"a":null,"b":[1]}],"@odata.nextLink":"https://x/y"}`,
+		`{"value":[{"a":"\ud800","b":true}]}`, `{"value":[],"value":[{}]}`, `{"value":[{"a":1e400000}]}`, `[`, `{"value":[{"a":"` + "\xff" + `"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		read := func() (rows []string, next string, err error) {
+			next, err = readPage(bytes.NewReader(data), []string{"a", "b"}, func(values []string, p segment.Problem) error {
+				require.Len(t, values, 2)
+				if p == "" {
+					require.True(t, utf8.ValidString(values[0]) && utf8.ValidString(values[1]))
+				}
+				rows = append(rows, values[0], values[1], string(p))
+				return nil
+			})
+			return rows, next, err
+		}
+		rows, next, err := read()
+		again, nextAgain, errAgain := read()
+		require.Equal(t, rows, again)
+		require.Equal(t, next, nextAgain)
+		require.Equal(t, err == nil, errAgain == nil)
+		if err != nil {
+			require.NotErrorIs(t, err, io.EOF, "an end in the middle is no end")
+		}
+	})
+}
+
+// FuzzCursor takes any bytes for a cursor, and what is one comes back as it was.
+func FuzzCursor(f *testing.F) {
+	f.Add([]byte(position{stamp: stamp{1, 2}, number: 7, id: "abc"}.cursor("s")), "s")
+	f.Add([]byte(position{}.cursor("")), "")
+	f.Fuzz(func(t *testing.T, data []byte, name string) {
+		if p, ok := parseCursor(data, name); ok {
+			again, ok := parseCursor(p.cursor(name), name)
+			require.True(t, ok)
+			require.Equal(t, p, again)
+		}
+	})
+}
+
+// FuzzMetadata reads any payload without a panic.
+func FuzzMetadata(f *testing.F) {
+	f.Add("n", `{"name":"Seg","evaluationStatus":{"jobStatus":"Running"}}`, "")
+	f.Fuzz(func(t *testing.T, name, payload1, payload2 string) {
+		m := parseMetadata(name, payload1, payload2)
+		_ = m.running()
+		require.Equal(t, m.Name, m.info().Name)
+	})
+}
+
+func TestOneGateForALogin(t *testing.T) {
+	a := Config{URL: "https://a.example", Auth: AuthSecret, Tenant: "t", ClientID: "c"}
+	b := a
+	b.URL, b.OnChange = "https://A.example/", OnChangeWarn
+	require.Same(t, gateOf(a), gateOf(b))
+	b.ClientID = "d"
+	require.NotSame(t, gateOf(a), gateOf(b))
+	require.True(t, errors.Is(&segment.BusyError{}, segment.ErrBusy))
+}
