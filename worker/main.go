@@ -60,6 +60,7 @@ func app() *cli.App {
 					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 					&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 				}, slices.Concat(service.IdentityFlags(), service.RetentionFlags())...)},
+			service.KeyringCommand("worker", store),
 			{Name: "migrate", Usage: "bring the PostgreSQL store's schema up to date", Flags: []cli.Flag{store},
 				Description: "Example:\n  SEGMENT_EXPORT_STORE_URL=postgres://… worker migrate",
 				Action: func(c *cli.Context) error {

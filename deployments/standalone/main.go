@@ -59,6 +59,7 @@ func newApp() *cli.App {
 			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
 			"  standalone --data-dir /var/lib/segment-export --files-root /data/segments",
 		SliceFlagSeparator: service.RoleSeparator,
+		Commands:           []*cli.Command{service.KeyringCommand("standalone")},
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
 			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},

@@ -42,6 +42,7 @@ type Store interface {
 	Forgotten
 	Retention
 	Principals
+	Resealing
 	// Now returns the store's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// Ping tells whether the store can be reached and has this program's schema.

@@ -76,7 +76,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	keyring, err := openKeyring(ctx, s.Store, filepath.Join(o.DataDir, "keyring.json"))
+	keyring, err := openKeyring(ctx, s.Store, filepath.Join(o.DataDir, keyringFile))
 	var identity access.Identifier
 	if err == nil {
 		identity, err = o.Identity.identifier(filepath.Join(o.DataDir, access.IdentityFile), keyring)
@@ -172,7 +172,7 @@ func openKeyring(ctx context.Context, s store.Store, path string) (*seal.Keyring
 func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
 	k, err := seal.LoadKeyring(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring %s is missing, and this store was made with one: %w", path, seal.ErrWrongKeyring)
+		return nil, fmt.Errorf("the keyring %s is missing, and this store was made with one: %w (docs/keyring.md says what is lost without it)", path, seal.ErrWrongKeyring)
 	}
 	if err != nil {
 		return nil, err

@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) store.Store) {
 		{"Forgotten", forgottenTests},
 		{"Retention", retentionTests},
 		{"Principals", principalTests},
+		{"Resealing", resealingTests},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for name, test := range part.tests {

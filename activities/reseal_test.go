@@ -1,0 +1,77 @@
+package activities
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/seal"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// stale counts what is sealed with an older key.
+func (s *steps) stale() int {
+	s.t.Helper()
+	n := 0
+	for _, place := range []store.Place{store.PlaceObject, store.PlaceNote, store.PlaceShard, store.PlaceBlob} {
+		all, err := s.Store.SealedAt(s.t.Context(), place, store.Sealed{}, 10_000)
+		require.NoError(s.t, err)
+		for _, sealed := range all {
+			data := sealed.Data
+			if place == store.PlaceNote {
+				note, err := decode[ledgerNote](data)
+				require.NoError(s.t, err)
+				data = note.Key
+			}
+			if len(data) > 0 && s.Keyring.Stale(data) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A keyring is rotated in mid-run, everything is sealed anew, and the run goes
+// on: what was read before is uploaded after, and the next run finds nothing
+// changed.
+func TestEverythingIsSealedAnewWhileARunGoesOn(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.write("a@example.com,A", "b@example.com,B", "not an address,C")
+	report := s.begin(run.Request{})
+	_, err := s.addressKey(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, s.stale())
+
+	require.NoError(t, s.Keyring.Rotate())
+	before := s.stale()
+	require.Greater(t, before, 3)
+	told := 0
+	done, err := Reseal(t.Context(), s.Store, s.Keyring, func(Resealed) { told++ })
+	require.NoError(t, err)
+	require.Equal(t, Resealed{Seen: before, Anew: before}, done)
+	require.Positive(t, told)
+	require.Zero(t, s.stale())
+	done, err = Reseal(t.Context(), s.Store, s.Keyring, func(Resealed) {})
+	require.NoError(t, err)
+	require.Equal(t, Resealed{Seen: before}, done, "nothing is left to do")
+
+	s.upload(report)
+	require.Len(t, s.target.Sandbox.Contacts(omnisendtest.Brand), 2)
+
+	// One that was not made with this keyring is counted, and left alone.
+	other, err := seal.CreateKeyring(filepath.Join(t.TempDir(), "keyring.json"))
+	require.NoError(t, err)
+	foreign, err := other.SealBlob([]byte("x"), ledgerContext("spring"))
+	require.NoError(t, err)
+	require.NoError(t, s.Store.SaveLedgerShard(t.Context(), "spring", 99, foreign))
+	done, err = Reseal(t.Context(), s.Store, s.Keyring, func(Resealed) {})
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Damaged)
+	kept, err := s.Store.LedgerShard(t.Context(), "spring", 99)
+	require.NoError(t, err)
+	require.Equal(t, foreign, kept)
+}
