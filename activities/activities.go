@@ -13,6 +13,7 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/metrics"
+	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/seal"
@@ -61,6 +62,11 @@ type Dependencies struct {
 	// Endpoint is the base URL that new connections are bound to.
 	Endpoint string
 	Tuning   Tuning
+	// Changed is told when a run's status was stored; nil: nobody is.
+	Changed func()
+	// AlertRoots are the authorities that mail servers and webhooks are checked
+	// against; nil is the system's.
+	AlertRoots notify.Roots
 }
 
 // Activities are the activities of all workflows.
@@ -88,6 +94,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Work == nil {
 		d.Work = metrics.NewWork(nil)
+	}
+	if d.Changed == nil {
+		d.Changed = func() {}
 	}
 	return &Activities{d}
 }
@@ -139,5 +148,9 @@ type RecordInput struct {
 
 // Record stores the run's report, so that it can be looked up without Temporal.
 func (a *Activities) Record(ctx context.Context, in RecordInput) error {
-	return a.Store.SaveRun(ctx, in.RunID, string(in.Report.Status), encode(in.Report), in.Report.Status.Ended())
+	if err := a.Store.SaveRun(ctx, in.RunID, string(in.Report.Status), encode(in.Report), in.Report.Status.Ended()); err != nil {
+		return err
+	}
+	a.Changed()
+	return nil
 }

@@ -27,6 +27,8 @@ import (
 var ungated = map[string]string{
 	"Command":   "who gives the command",
 	"Preflight": "the run's ticket",
+	// It tells what the store says is to be told, once.
+	"DeliverAlert": "that the notice is pending",
 }
 
 // ofRun is the input of an activity that works on a run.

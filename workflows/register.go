@@ -13,5 +13,6 @@ import (
 func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(SegmentExport, workflow.RegisterOptions{Name: ExportWorkflowType})
 	r.RegisterWorkflowWithOptions(Command, workflow.RegisterOptions{Name: command.WorkflowType})
+	r.RegisterWorkflowWithOptions(Alert, workflow.RegisterOptions{Name: activities.AlertWorkflowType})
 	r.RegisterActivity(a)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -55,6 +56,8 @@ type shop struct {
 	client   client.Client
 	store    store.Store // of the worker in this process
 	expected invented.Expected
+	// alertRoots are what the worker checks mail servers and webhooks against.
+	alertRoots *x509.CertPool
 	// hook, while it is set, gets every request instead of the sandbox.
 	hook atomic.Pointer[func(w http.ResponseWriter, r *http.Request, sandbox http.Handler)]
 }
@@ -113,7 +116,7 @@ func (s *shop) open(tuning activities.Tuning) {
 	s.t.Helper()
 	s.serve()
 	w, err := service.Open(s.t.Context(), s.client, service.Options{DataDir: s.path("data"), FilesRoot: s.dir,
-		OmnisendURL: s.omnisend, Log: slog.New(slog.DiscardHandler), Tuning: tuning})
+		OmnisendURL: s.omnisend, Log: slog.New(slog.DiscardHandler), Tuning: tuning, AlertRoots: s.alertRoots})
 	require.NoError(s.t, err)
 	s.store = w.Store
 	require.NoError(s.t, w.Start(s.t.Context()))

@@ -61,6 +61,8 @@ var required = map[string]Role{
 	"export list": Viewer,
 	"export show": Viewer,
 	"runs list":   Viewer,
+	"alert list":  Viewer,
+	"alert show":  Viewer,
 	"runs show":   Viewer,
 
 	// Contributors see the name and kind of those that are shared.
@@ -92,6 +94,9 @@ var required = map[string]Role{
 
 	"forget": Admin, // erases, and overrides every export
 
+	"alert add":             Admin,
+	"alert remove":          Admin,
+	"alert test":            Admin,
 	"source add":            Admin,
 	"source edit":           Admin,
 	"source share":          Admin,

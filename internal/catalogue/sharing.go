@@ -77,6 +77,8 @@ func New(kind Kind) (Object, error) {
 		return &Connection{}, nil
 	case KindExport:
 		return &Export{}, nil
+	case KindAlert:
+		return &Alert{}, nil
 	}
 	return nil, fmt.Errorf("%q is no kind of object", kind)
 }

@@ -101,6 +101,7 @@ First steps:
 			s.runsCommands(),
 			s.explainCommand(),
 			s.forgetCommand(),
+			s.alertCommands(),
 			s.statusCommand(),
 			s.applyCommand(),
 			s.diffCommand(),

@@ -80,7 +80,6 @@ func RetentionOf(c *cli.Context) (Retention, error) {
 // cleanUp ends runs that were terminated in Temporal and deletes what has
 // expired, now and every hour.
 func (s *Service) cleanUp(ctx context.Context) {
-	defer close(s.ended)
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {

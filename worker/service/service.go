@@ -21,6 +21,7 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/metrics"
+	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/secretref"
@@ -41,8 +42,9 @@ type Options struct {
 	SecretsDir  string // secrets that are named file:NAME are in it; empty: there are none
 	OmnisendURL string // new connections are bound to it
 	Log         *slog.Logger
-	Telemetry   *Telemetry // nil: nothing is counted
 	Retention   Retention
+	Telemetry   *Telemetry   // nil: nothing is counted
+	AlertRoots  notify.Roots // authorities of mail servers and webhooks; nil: the system's
 	Tuning      activities.Tuning
 }
 
@@ -53,6 +55,7 @@ type Service struct {
 	worker     worker.Worker
 	temporal   client.Client
 	keyring    *seal.Keyring
+	changed    chan struct{} // a run's status was stored
 	polling    atomic.Bool
 	fatal      atomic.Pointer[error] // why the worker gave up
 	retention  Retention
@@ -72,7 +75,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("--files-root: %w", err)
 	}
-	s := &Service{log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
+	s := &Service{changed: make(chan struct{}, 1), log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -89,6 +92,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	s.activities = activities.New(activities.Dependencies{
 		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: identity, Log: o.Log, Work: work,
 		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
+		AlertRoots: o.AlertRoots, Changed: s.nudge,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
 			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
 			if err != nil {
@@ -192,7 +196,16 @@ func (s *Service) Start(ctx context.Context) error {
 	s.polling.Store(true)
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended = make(chan struct{})
-	go s.cleanUp(ctx)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		s.watch(ctx)
+	}()
+	go func() {
+		defer close(s.ended)
+		s.cleanUp(ctx)
+		<-watching
+	}()
 	return nil
 }
 

@@ -1,0 +1,290 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/segment-export/segment-export/internal/alert"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/notify"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// AlertWorkflowType is the name of the workflow that delivers a notice.
+const AlertWorkflowType = "Alert"
+
+// alertsKept is how long the delivery of a notice is tried: after that it is
+// news no more.
+const alertsKept = 3 * 24 * time.Hour
+
+const (
+	// kindAlertState is the kind of the objects that hold what people were told.
+	kindAlertState = "alert-state"
+	alertsLease    = "alerts"
+	alertsLeaseTTL = time.Minute
+)
+
+// EvaluateAlerts finds out what has changed since people were told, and begins
+// the delivery of what is to be told. One worker at a time does it; where
+// another one is at it nothing is left to do.
+func (a *Activities) EvaluateAlerts(ctx context.Context) error {
+	alerts, err := list[catalogue.Alert](ctx, a, catalogue.KindAlert)
+	if err != nil {
+		return err
+	}
+	states, err := a.Store.Objects(ctx, kindAlertState)
+	if err != nil || len(alerts)+len(states) == 0 {
+		return err
+	}
+	lease, err := a.Store.AcquireLease(ctx, alertsLease, alertsLeaseTTL)
+	if _, held := errors.AsType[*store.LeaseHeldError](err); held {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.Store.ReleaseLease(context.WithoutCancel(ctx), lease) }() // else it runs out
+	return a.evaluate(ctx, alerts)
+}
+
+func (a *Activities) evaluate(ctx context.Context, alerts []catalogue.Alert) error {
+	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	var errs []error
+	for _, e := range exports {
+		f, err := a.alertFacts(ctx, e)
+		if err != nil {
+			return err
+		}
+		for i := range alerts {
+			if alerts[i].Covers(e.Name) {
+				wanted[stateName(&alerts[i], e)] = true
+				errs = append(errs, a.stepAlert(ctx, &alerts[i], e, f))
+			}
+		}
+	}
+	// What was told of exports and by alerts that are gone.
+	states, err := a.Store.Objects(ctx, kindAlertState)
+	if err != nil {
+		return err
+	}
+	for _, o := range states {
+		if !wanted[o.Name] {
+			errs = append(errs, a.Store.DeleteObject(ctx, kindAlertState, o.Name, ""))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// stateName names what an alert has told of an export. Both were made at some
+// time: another of the same name, made later, begins anew.
+func stateName(v *catalogue.Alert, e catalogue.Export) string {
+	return fmt.Sprintf("%s/%s/%x-%x", v.Name, e.Name, v.CreatedAt.UnixMilli(), e.CreatedAt.UnixMilli())
+}
+
+// alertState is what an alert has told of an export, and what is on its way.
+type alertState struct {
+	alert.State
+
+	Pending []alert.Notice `json:"pending,omitempty"`
+}
+
+// stepAlert notes what is to be told before its delivery begins. Should it be
+// cut off in between, the next evaluation begins what is pending; Temporal
+// refuses to begin the same delivery twice.
+func (a *Activities) stepAlert(ctx context.Context, v *catalogue.Alert, e catalogue.Export, f alert.Facts) error {
+	name := stateName(v, e)
+	o, err := a.Store.Object(ctx, kindAlertState, name)
+	fresh := errors.Is(err, store.ErrNotFound)
+	if err != nil && !fresh {
+		return err
+	}
+	state, err := decode[alertState](o.Body)
+	if err != nil {
+		return err
+	}
+	next, notice := state.Step(v, f)
+	state.State = next
+	if notice != nil {
+		state.Pending = append(state.Pending, *notice)
+	}
+	kept := slices.DeleteFunc(slices.Clone(state.Pending), func(n alert.Notice) bool { return f.Now.Sub(n.At) > alertsKept })
+	if fresh || notice != nil || len(kept) != len(state.Pending) {
+		state.Pending = kept
+		o.Kind, o.Name, o.Body, o.Sealed = kindAlertState, name, encode(state), nil
+		if fresh {
+			err = a.Store.CreateObject(ctx, o)
+		} else {
+			err = a.Store.UpdateObject(ctx, o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, n := range kept {
+		if err := a.beginDelivery(ctx, AlertInput{State: name, Seq: n.Seq}, n.Subject()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AlertInput selects a notice that is pending.
+type AlertInput struct {
+	State string `json:"state"`
+	Seq   int64  `json:"seq"`
+}
+
+func (a *Activities) beginDelivery(ctx context.Context, in AlertInput, summary string) error {
+	_, err := a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: fmt.Sprintf("alert/%s/%d", in.State, in.Seq), TaskQueue: command.TaskQueue,
+		WorkflowExecutionTimeout:                 alertsKept,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		StaticSummary:                            summary,
+	}, AlertWorkflowType, in)
+	if _, begun := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); begun {
+		return nil
+	}
+	return err
+}
+
+// alertFacts is how an export stands.
+func (a *Activities) alertFacts(ctx context.Context, e catalogue.Export) (alert.Facts, error) {
+	f := alert.Facts{Export: e.Name, CreatedAt: e.CreatedAt}
+	var err error
+	if f.Now, err = a.Store.Now(ctx); err != nil {
+		return f, err
+	}
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: e.Name, Limit: lookBack})
+	if err != nil {
+		return f, err
+	}
+	for _, r := range runs {
+		if r.CreatedAt.Before(e.CreatedAt) {
+			break // of another export of that name
+		}
+		answer, err := runAnswer(r)
+		if err != nil {
+			return f, err
+		}
+		switch {
+		case r.EndedAt.IsZero():
+			f.Open = &answer.Report
+		case f.Last == nil && answer.Status != run.Canceled:
+			f.Last = &answer.Report // somebody who cancels knows
+		}
+		if f.LastSuccess.IsZero() && answer.Status.Complete() {
+			f.LastSuccess = r.EndedAt
+		}
+	}
+	return f, nil
+}
+
+// DeliverAlert delivers a notice that is pending, and no other: what is told
+// comes from the store, whoever began the workflow. What fails is tried again
+// by Temporal.
+func (a *Activities) DeliverAlert(ctx context.Context, in AlertInput) error {
+	o, err := a.Store.Object(ctx, kindAlertState, in.State)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // the alert or the export is gone: nobody wants to know any more
+	}
+	if err != nil {
+		return err
+	}
+	state, err := decode[alertState](o.Body)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(state.Pending, func(n alert.Notice) bool { return n.Seq == in.Seq })
+	if i < 0 {
+		return nil // delivered
+	}
+	n := state.Pending[i]
+	v, sealed, err := object[catalogue.Alert](ctx, a, catalogue.KindAlert, n.Alert)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	channel, err := a.channel(v.Name, sealed.Sealed)
+	if err != nil {
+		return err
+	}
+	id := strings.Map(idRune, fmt.Sprintf("%s-%d", in.State, in.Seq))
+	err = channel.Deliver(ctx, noticeMessage(&n, id))
+	a.Work.Alert(v.Name, err)
+	if p, ok := errors.AsType[*notify.PermanentError](err); ok {
+		return temporal.NewNonRetryableApplicationError(p.Message, ErrorFail, nil)
+	}
+	if err != nil {
+		return err
+	}
+	return a.delivered(ctx, in)
+}
+
+// delivered notes that a notice is not pending any more.
+func (a *Activities) delivered(ctx context.Context, in AlertInput) error {
+	for {
+		o, err := a.Store.Object(ctx, kindAlertState, in.State)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		state, err := decode[alertState](o.Body)
+		if err != nil {
+			return err
+		}
+		state.Pending = slices.DeleteFunc(state.Pending, func(n alert.Notice) bool { return n.Seq == in.Seq })
+		o.Body, o.Sealed = encode(state), nil
+		if err = a.Store.UpdateObject(ctx, o); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// idRune keeps what may stand in a mail's Message-ID and in a header.
+func idRune(r rune) rune {
+	if r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+		return r
+	}
+	return '_'
+}
+
+// fields are a notice for programs.
+type fields struct {
+	alert.Notice
+
+	ID    string `json:"id"`
+	Event string `json:"event"` // began, over, changed, test
+}
+
+func noticeMessage(n *alert.Notice, id string) notify.Message {
+	event := "changed"
+	switch {
+	case n.Test:
+		event = "test"
+	case len(n.Over) == 0:
+		event = "began"
+	case len(n.Began) == 0:
+		event = "over"
+	}
+	return notify.Message{ID: id, At: n.At, Subject: n.Subject(), Text: n.Text(), Fields: fields{Notice: *n, ID: id, Event: event}}
+}

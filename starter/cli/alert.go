@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+const alertDetail = `Tells people when the state of an export changes, and when it is over; never of every run. The conditions (--on):
+failed, parked, skipped, rejects (more than --rejects), zero (no rows at all), late (no complete run for --late).
+It goes by mail (--mail-server, --mail-from, --mail-to) or to a webhook (--webhook-url-file), such as one of Slack or
+Microsoft Teams. Passwords, keys and the webhook's URL come from files (- for standard input) and travel sealed.`
+
+func (s *session) alertCommands() *cli.Command {
+	return group("alert", "tell people when an export needs them",
+		s.leaf("alert", leaf{
+			name: "add", args: "NAME", usage: "define an alert",
+			detail: alertDetail,
+			example: "starter alert add ops --mail-server smtp.example.com:587 --mail-from exports@example.com --mail-to ops@example.com \\\n" +
+				"    --mail-user exports --mail-password-file password.txt --late 26h\n" +
+				"starter alert add chat --webhook-url-file slack-url.txt --on failed --on parked --export spring",
+			flags: []cli.Flag{
+				&cli.StringSliceFlag{Name: "export", Usage: "only about this export (`NAME`), repeatable; without it about all"},
+				&cli.StringSliceFlag{Name: "on", Usage: "`CONDITION` to tell of, repeatable; without it all, late only with --late"},
+				&cli.StringFlag{Name: "rejects", Value: "5%", Usage: "`PERCENT` of the rows above which rejects are told"},
+				&cli.DurationFlag{Name: "late", Usage: "`TIME` after the last complete run when an export is late, such as 26h"},
+				&cli.StringFlag{Name: "mail-server", Usage: "`HOST:PORT` of the SMTP server; STARTTLS, or TLS from the start on port 465"},
+				&cli.StringFlag{Name: "mail-from", Usage: "`ADDRESS` that mail comes from"},
+				&cli.StringSliceFlag{Name: "mail-to", Usage: "`ADDRESS` that mail goes to, repeatable"},
+				&cli.StringFlag{Name: "mail-user", Usage: "user `NAME` for the SMTP server"},
+				&cli.StringFlag{Name: "mail-password-file", Usage: "`FILE` with the password for it"},
+				&cli.BoolFlag{Name: "mail-plain", Usage: "without encryption; only for a server on the worker's machine", DisableDefaultText: true},
+				&cli.StringFlag{Name: "webhook-url-file", Usage: "`FILE` with the URL"},
+				&cli.StringFlag{Name: "webhook-format", Usage: "text (Slack, your own) or teams; guessed from the URL", DefaultText: "guessed"},
+				&cli.StringFlag{Name: "signing-key-file", Usage: "`FILE` with the key that requests are signed with; without it one is made and shown once"},
+			},
+			do: s.alertAdd,
+		}),
+		s.leaf("alert", leaf{
+			name: "list", usage: "all alerts", example: "starter alert list",
+			do: func(c *cli.Context) error { return show(c, s, command.AlertList, nil, alertTable) },
+		}),
+		s.leaf("alert", leaf{
+			name: "show", args: "NAME", usage: "an alert", example: "starter alert show ops",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.AlertShow, command.Named{Name: c.Args().First()}, alertPage)
+			},
+		}),
+		s.leaf("alert", leaf{
+			name: "remove", args: "NAME", usage: "remove an alert", example: "starter alert remove ops",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.AlertRemove, command.Named{Name: c.Args().First()}, func(p *page, a catalogue.Alert) {
+					p.line("Removed the alert %s", a.Name)
+				})
+			},
+		}),
+		s.leaf("alert", leaf{
+			name: "test", args: "NAME", usage: "send a message now, to see whether it arrives", example: "starter alert test ops",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.AlertTest, command.Named{Name: c.Args().First()}, func(p *page, a command.AlertTested) {
+					p.line("The test of %s was taken: %s", a.Name, a.Target)
+				})
+			},
+		}),
+	)
+}
+
+func (s *session) alertAdd(c *cli.Context) error {
+	args := command.AlertAddArgs{Name: c.Args().First(), Exports: c.StringSlice("export"), Late: c.Duration("late")}
+	for _, on := range c.StringSlice("on") {
+		args.On = append(args.On, catalogue.Condition(on))
+	}
+	if len(args.On) == 0 {
+		for _, condition := range catalogue.Conditions {
+			if condition != catalogue.ConditionLate || args.Late > 0 {
+				args.On = append(args.On, condition)
+			}
+		}
+	}
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(c.String("rejects"), "%"), 64)
+	if err != nil {
+		return usage("--rejects %q is not a percentage, such as 5%%", c.String("rejects"))
+	}
+	args.Rejects = percent / 100
+	if err := (&catalogue.Alert{On: args.On, Rejects: args.Rejects, Late: args.Late}).Check(); err != nil {
+		return usage("%v", err)
+	}
+	secret, made, err := s.alertSecret(c)
+	if err != nil {
+		return err
+	}
+	raw, err := s.call(c.Context, order{name: command.AlertAdd, args: args, object: args.Name, secret: secret})
+	if err != nil {
+		return err
+	}
+	var a struct {
+		catalogue.Alert
+		SigningKey string `json:"signing_key,omitempty"`
+	}
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	if a.SigningKey = made; made != "" {
+		if raw, err = json.Marshal(a); err != nil {
+			return err
+		}
+	}
+	return s.print(raw, func(p *page) {
+		p.line("Added:")
+		alertPage(p, a.Alert)
+		if made != "" {
+			p.line("signing key, shown once: %s", made)
+		}
+		p.line("See whether it arrives: starter alert test %s", a.Name)
+	})
+}
+
+// alertSecret reads where the alert goes, and makes a signing key if there is
+// none.
+func (s *session) alertSecret(c *cli.Context) (*command.AlertSecret, string, error) {
+	mail, hook := c.String("mail-server") != "", c.String("webhook-url-file") != ""
+	switch {
+	case mail == hook:
+		return nil, "", usage("an alert goes by mail or to a webhook: give --mail-server or --webhook-url-file, one of the two")
+	case mail:
+		if err := required(c, "mail-from", "mail-to"); err != nil {
+			return nil, "", err
+		}
+		m := &command.AlertMail{Server: c.String("mail-server"), From: c.String("mail-from"), To: c.StringSlice("mail-to"),
+			Username: c.String("mail-user"), Plain: c.Bool("mail-plain")}
+		var err error
+		if file := c.String("mail-password-file"); file != "" {
+			m.Password, err = s.secretFile("mail-password-file", file)
+		}
+		return &command.AlertSecret{Mail: m}, "", err
+	}
+	url, err := s.secretFile("webhook-url-file", c.String("webhook-url-file"))
+	if err != nil {
+		return nil, "", err
+	}
+	w := &command.AlertWebhook{URL: url, Format: c.String("webhook-format")}
+	if file := c.String("signing-key-file"); file != "" {
+		w.Key, err = s.secretFile("signing-key-file", file)
+		return &command.AlertSecret{Webhook: w}, "", err
+	}
+	w.Key = rand.Text()
+	return &command.AlertSecret{Webhook: w}, w.Key, nil
+}
+
+// secretFile reads a secret of one line from a file or standard input.
+func (s *session) secretFile(option, file string) (string, error) {
+	in := s.o.In
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", usage("--%s: %v", option, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := readLimited(in)
+	if err != nil {
+		return "", err
+	}
+	if text = strings.TrimSpace(text); text == "" || strings.ContainsAny(text, "\r\n") {
+		return "", usage("--%s: %s does not hold one line", option, file)
+	}
+	return text, nil
+}
+
+func alertTable(p *page, all []catalogue.Alert) {
+	if len(all) == 0 {
+		p.line("No alerts yet; add one with: starter alert add NAME")
+		return
+	}
+	var rows [][]any
+	for _, a := range all {
+		rows = append(rows, []any{a.Name, a.Channel, a.Target, alertExports(a), conditions(a)})
+	}
+	p.table([]string{"name", "by", "to", "exports", "tells of"}, rows)
+}
+
+func alertPage(p *page, a catalogue.Alert) {
+	late := ""
+	if a.Late > 0 {
+		late = fmt.Sprintf("%s after the last complete run", a.Late)
+	}
+	p.fields("name", a.Name, "by", string(a.Channel), "to", a.Target, "exports", alertExports(a), "tells of", conditions(a),
+		"rejects", fmt.Sprintf("more than %.3g %%", 100*a.Rejects), "late", late,
+		"created", by(p, a.CreatedAt, a.CreatedBy))
+}
+
+func alertExports(a catalogue.Alert) string {
+	if len(a.Exports) == 0 {
+		return "all"
+	}
+	return strings.Join(a.Exports, ", ")
+}
+
+func conditions(a catalogue.Alert) string {
+	var names []string
+	for _, c := range a.On {
+		names = append(names, string(c))
+	}
+	return strings.Join(names, ", ")
+}
