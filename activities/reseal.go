@@ -127,6 +127,8 @@ func secretOf(ctx context.Context, st store.Store, s store.Sealed) (kind seal.Ki
 		return seal.KindValue, keyContext(*v), nil
 	case *catalogue.Source:
 		return seal.KindValue, credentialContext(v), nil
+	case *catalogue.Alert:
+		return seal.KindValue, targetContext(v.Name), nil
 	}
-	return "", "", fmt.Errorf("the %s %q has a secret, which it should not", s.Name, s.Part)
+	return "", "", fmt.Errorf("the %s %q has a secret, which is not known here: %w", s.Name, s.Part, seal.ErrCannotOpen)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
@@ -44,6 +45,9 @@ func TestEverythingIsSealedAnewWhileARunGoesOn(t *testing.T) {
 	report := s.begin(run.Request{})
 	_, err := s.addressKey(t.Context())
 	require.NoError(t, err)
+	target, err := s.Keyring.Seal([]byte("{}"), targetContext("late"))
+	require.NoError(t, err)
+	s.put(catalogue.KindAlert, "late", catalogue.Alert{Meta: catalogue.Meta{Name: "late"}}, target)
 	require.Zero(t, s.stale())
 
 	require.NoError(t, s.Keyring.Rotate())

@@ -1,0 +1,228 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// Who may give a command in this table.
+const (
+	everybody    = access.Nobody
+	viewers      = access.Viewer
+	contributors = access.Contributor // each about what is shared with them
+	admins       = access.Admin
+)
+
+// permissions are all commands: who may give them, with arguments that are about
+// the connection "shop", the source "crm", the export "spring" or its run. It is
+// written out here on purpose, beside the table in package access: a command
+// without a row fails the test.
+var permissions = map[string]struct {
+	who  access.Role
+	args string
+}{
+	"hello":  {everybody, ``},
+	"whoami": {viewers, ``},
+	"status": {viewers, ``},
+
+	"export list": {viewers, ``},
+	"export show": {viewers, `{"name":"spring"}`},
+	"alert list":  {viewers, ``},
+	"alert show":  {viewers, `{"name":"late"}`},
+	"runs list":   {viewers, `{}`},
+	"runs show":   {viewers, `{"run":"spring"}`},
+
+	"source show":         {contributors, `{"name":"crm"}`},
+	"source test":         {contributors, `{"name":"crm"}`},
+	"connection show":     {contributors, `{"name":"shop"}`},
+	"export add":          {contributors, `{"name":"new","connection":"shop","source":"crm"}`},
+	"export edit":         {contributors, `{"name":"spring","connection":"shop","source":"crm"}`},
+	"export duplicate":    {contributors, `{"name":"spring","as":"copy"}`},
+	"export attach":       {contributors, `{"name":"spring","connection":"shop"}`},
+	"export detach":       {contributors, `{"name":"spring"}`},
+	"export remove":       {contributors, `{"name":"spring"}`},
+	"export reset-ledger": {contributors, `{"name":"spring"}`},
+	"plan":                {contributors, `{"export":"spring"}`},
+	"run":                 {contributors, `{"export":"spring"}`},
+	"samples":             {contributors, `{"run":"spring"}`},
+	"runs pause":          {contributors, `{"run":"spring"}`},
+	"runs resume":         {contributors, `{"run":"spring"}`},
+	"runs approve":        {contributors, `{"run":"spring","guard":"first-run"}`},
+	"runs cancel":         {contributors, `{"run":"spring"}`},
+	"runs rejects":        {contributors, `{"run":"spring","page":0}`},
+	"runs retry-rejects":  {contributors, `{"run":"spring"}`},
+	// About nothing by name: they leave out what is not shared.
+	"source list":     {contributors, ``},
+	"connection list": {contributors, ``},
+	"explain":         {contributors, ``},
+
+	"forget":                {admins, `{}`},
+	"alert add":             {admins, `{"name":"late","on":[],"rejects":0}`},
+	"alert remove":          {admins, `{"name":"late"}`},
+	"alert test":            {admins, `{"name":"late"}`},
+	"source add":            {admins, `{"name":"new","kind":"files"}`},
+	"source edit":           {admins, `{"name":"crm"}`},
+	"source share":          {admins, `{"name":"crm","with":"admins"}`},
+	"source owner":          {admins, `{"name":"crm","to":"anna"}`},
+	"source remove":         {admins, `{"name":"crm"}`},
+	"connection add":        {admins, `{"name":"new","agree":true}`},
+	"connection edit":       {admins, `{"name":"shop"}`},
+	"connection test":       {admins, `{"name":"shop"}`},
+	"connection stop":       {admins, `{"name":"shop"}`},
+	"connection start":      {admins, `{"name":"shop"}`},
+	"connection rotate-key": {admins, `{"name":"shop"}`},
+	"connection share":      {admins, `{"name":"shop","with":"admins"}`},
+	"connection remove":     {admins, `{"name":"shop"}`},
+	"access list":           {admins, ``},
+	"access revoke":         {admins, ``},
+	"access restore":        {admins, ``},
+	"audit":                 {admins, ``},
+}
+
+// aboutNothing are the commands of contributors that name no object.
+var aboutNothing = map[string]bool{"source list": true, "connection list": true, "explain": true}
+
+// somebody has a role.
+type somebody struct{ role access.Role }
+
+func (s somebody) Identify(context.Context, access.Evidence, time.Time) (access.Person, error) {
+	return access.Person{Subject: "idp#" + s.role.String(), Name: "some " + s.role.String(), Role: s.role}, nil
+}
+
+func (s somebody) RoleOf([]string) (access.Role, bool) { return s.role, true }
+
+// as gives a command with a role, and says whether it was refused.
+func (s *steps) as(role access.Role, name, args string) (refused bool, err error) {
+	s.t.Helper()
+	s.Activities.Identity = somebody{role}
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(s.Command)
+	_, err = env.ExecuteActivity(s.Command, command.Request{ID: uuid.NewString(), Name: name, Args: json.RawMessage(args), IssuedAt: time.Now()})
+	app, _ := errors.AsType[*temporal.ApplicationError](err)
+	return app != nil && app.Type() == command.ErrNotAllowed, err
+}
+
+// share shares connection and source, or takes that back.
+func (s *steps) share(with catalogue.Sharing) {
+	s.t.Helper()
+	for kind, name := range map[catalogue.Kind]string{catalogue.KindConnection: "shop", catalogue.KindSource: "crm"} {
+		o, err := s.Store.Object(s.t.Context(), string(kind), name)
+		require.NoError(s.t, err)
+		var body map[string]any
+		require.NoError(s.t, json.Unmarshal(o.Body, &body))
+		body["shared"] = with
+		o.Body, o.Sealed = encode(body), nil
+		require.NoError(s.t, s.Store.UpdateObject(s.t.Context(), o))
+	}
+}
+
+// bench of one command: an export with a run that has ended.
+func newPermissionBench(t *testing.T) *steps {
+	t.Helper()
+	s := newSteps(t, sandbox.Options{})
+	require.NoError(t, s.Store.CreateRun(t.Context(), store.Run{ID: uuid.NewString(), Export: "spring", Connection: "shop",
+		Brand: omnisendtest.Brand, Status: string(run.Completed), Report: encode(run.Report{}), Request: encode(run.Request{})}))
+	return s
+}
+
+// Every command that a worker carries out is given by everybody: nobody, a
+// viewer, a contributor with whom nothing is shared, one with whom all is, an
+// administrator.
+func TestEveryCommandAgainstEveryRole(t *testing.T) {
+	for name := range permissions {
+		_, ok := handlers[name]
+		require.True(t, ok, "the worker has no command %q", name)
+	}
+	for name := range handlers {
+		p, ok := permissions[name]
+		require.True(t, ok, "the command %q has no row in permissions", name)
+		t.Run(name, func(t *testing.T) {
+			s := newPermissionBench(t)
+			for _, role := range []access.Role{access.Nobody, access.Viewer, access.Contributor} {
+				refused, err := s.as(role, name, p.args)
+				may := role >= p.who && (role < access.Contributor || p.who != contributors || aboutNothing[name])
+				require.Equal(t, !may, refused, "%s: %v", role, err)
+				if refused {
+					require.ErrorContains(t, err, "ask ", "it says who can help")
+					require.NotContains(t, err.Error(), "some "+role.String(), "it names nobody")
+					entries, err := s.Store.AuditEntries(t.Context(), store.AuditFilter{Limit: 1})
+					require.NoError(t, err)
+					require.Equal(t, name, entries[0].Command, "the attempt is in the audit")
+					require.Equal(t, command.ErrNotAllowed, entries[0].Outcome)
+				}
+			}
+			for _, role := range []access.Role{access.Contributor, access.Admin} {
+				s := newPermissionBench(t) // the command may change what it is about
+				s.share(catalogue.SharedContributors)
+				refused, err := s.as(role, name, p.args)
+				require.Equal(t, role < p.who, refused, "%s, shared: %v", role, err)
+			}
+		})
+	}
+}
+
+// What a contributor edits runs as that contributor, not as whoever an
+// administrator named before.
+func TestWhatAContributorEditsRunsAsThem(t *testing.T) {
+	s := newPermissionBench(t)
+	s.share(catalogue.SharedContributors)
+	e, o, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
+	require.NoError(t, err)
+	change := func(role access.Role, name, runAs string) catalogue.Export {
+		c := caller{Principal: access.Principal{Name: name, Role: role}, request: &command.Request{ID: uuid.NewString(), Name: command.ExportEdit}, object: new(string)}
+		v := e
+		v.RunAs = runAs
+		require.NoError(t, s.replace(t.Context(), c, o, &v, nil))
+		e, o, err = object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
+		require.NoError(t, err)
+		return e
+	}
+	require.Equal(t, "service", new(change(access.Admin, "anna", "service")).Owner())
+	require.Equal(t, "carl", new(change(access.Contributor, "carl", "service")).Owner())
+	require.Equal(t, "carl", new(change(access.Contributor, "carl", "carl")).Owner())
+	require.Equal(t, "anna", new(change(access.Admin, "anna", "")).Owner())
+}
+
+// Of two who edit one object at once the second is told, and nothing is
+// overwritten.
+func TestTwoEditsOfOneObject(t *testing.T) {
+	s := newPermissionBench(t)
+	e, o, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
+	require.NoError(t, err)
+	edit := func(name string, id string) error {
+		c := caller{Principal: access.Principal{Name: name, Role: access.Admin}, request: &command.Request{ID: uuid.NewString(), Name: command.ExportEdit}, object: new(string)}
+		v := e
+		v.ID = id
+		return s.replace(t.Context(), c, o, &v, nil)
+	}
+	require.NoError(t, edit("anna", "First"))
+	err = edit("berta", "Second")
+	var refused *refusal
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, command.ErrConflict, refused.class)
+	require.ErrorContains(t, err, "was changed by somebody else meanwhile")
+	now, _, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
+	require.NoError(t, err)
+	require.Equal(t, "First", now.ID)
+	require.Equal(t, "anna", now.UpdatedBy)
+}
