@@ -108,11 +108,34 @@ func (d dialect) schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
 	return version, nil
 }
 
-// checkSchema refuses a database whose schema is not this program's.
+// checkSchema refuses a database whose schema this program cannot use.
 func (d dialect) checkSchema(ctx context.Context, db *sql.DB) error {
 	have, err := d.schemaVersion(ctx, db)
 	if err != nil {
 		return err
 	}
-	return compareSchema(have)
+	want, err := knownSchema()
+	if err != nil {
+		return err
+	}
+	switch {
+	case have < want:
+		return &SchemaError{Have: have, Want: want}
+	case have > want:
+		return bearable(ctx, db, have, want)
+	}
+	return nil
+}
+
+// bearable tells whether this program may use a schema that a newer one made:
+// while both are at work during an upgrade, and after one was taken back.
+func bearable(ctx context.Context, db *sql.DB, have, want int64) error {
+	var floor int64
+	if err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_floor`).Scan(&floor); err != nil {
+		return fmt.Errorf("reading how old a program the store's schema bears: %w", err)
+	}
+	if floor > want {
+		return &SchemaError{Have: have, Want: want, Floor: floor}
+	}
+	return nil
 }

@@ -23,7 +23,8 @@ const versionTable = "schema_version"
 const migrationLock = 7305808114
 
 // The migrations are one set for both databases, as templates over
-// schemaTypes. A released one is never edited; the next number follows.
+// schemaTypes. A released one is never edited; the next number follows. Each
+// one is borne by the release before: it only adds, or it raises schema_floor.
 //
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -68,28 +69,18 @@ func knownSchema() (int64, error) {
 	return all[len(all)-1].Version, nil
 }
 
-// SchemaError says that a store's schema is not this program's.
+// SchemaError says that this program cannot use a store's schema.
 type SchemaError struct {
 	Have, Want int64
+	Floor      int64 // of a newer schema: the version that a program must know at least
 }
 
 func (e *SchemaError) Error() string {
 	if e.Have > e.Want {
-		return fmt.Sprintf("the store's schema is version %d, made by a newer program; this one knows %d: run the newer one",
-			e.Have, e.Want)
+		return fmt.Sprintf("the store's schema is version %d, made by a newer program, and for programs that know %d; this one knows %d: run the newer one",
+			e.Have, e.Floor, e.Want)
 	}
 	return fmt.Sprintf("the store's schema is version %d, this program needs %d: run `worker migrate` first", e.Have, e.Want)
-}
-
-func compareSchema(have int64) error {
-	want, err := knownSchema()
-	if err != nil {
-		return err
-	}
-	if have != want {
-		return &SchemaError{Have: have, Want: want}
-	}
-	return nil
 }
 
 // migrate brings the schema up to this program's version.
@@ -103,7 +94,7 @@ func (d dialect) migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if have > want {
-		return &SchemaError{Have: have, Want: want}
+		return bearable(ctx, db, have, want)
 	}
 	all, err := d.migrations()
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 )
 
 // OpenPostgres opens the store in that database, given as a URL or as
-// key=value settings. A schema that is not this program's is refused with a
-// *SchemaError; MigratePostgres brings it up to date.
+// key=value settings. A schema that is too old for this program, or too new, is
+// refused with a *SchemaError; MigratePostgres brings it up to date.
 func OpenPostgres(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	db, err := openPostgres(dsn)
 	if err != nil {

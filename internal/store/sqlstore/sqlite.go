@@ -18,7 +18,7 @@ const readers = 4
 
 // OpenSQLite opens the store in that file, makes the file with mode 0600 when
 // there is none, and brings its schema up to date. A file whose schema is newer
-// than this program is refused with a *SchemaError.
+// than this program bears is refused with a *SchemaError.
 //
 // Commits outlast the process but, as is usual with a write-ahead log and
 // synchronous=NORMAL, the last ones may be lost when the machine loses power;

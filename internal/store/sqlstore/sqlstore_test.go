@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,12 +29,15 @@ func openSQLite(t *testing.T, path string) *sqlstore.Store {
 	return s
 }
 
-// atVersion makes a database believe that it has that schema.
-func atVersion(t *testing.T, driver, dsn string, version int64) {
+// atVersion makes a database believe that it has that schema, which bears
+// programs that know the floor.
+func atVersion(t *testing.T, driver, dsn string, version, floor int64) {
 	t.Helper()
 	db, err := sql.Open(driver, dsn)
 	require.NoError(t, err)
 	_, err = db.ExecContext(t.Context(), fmt.Sprintf("UPDATE schema_version SET version_id = %d WHERE version_id > 0", version))
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), fmt.Sprintf("INSERT INTO schema_floor (version) VALUES (%d)", floor))
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 }
@@ -73,7 +78,10 @@ func TestSQLiteOpensOnlyWhatItKnows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	s, err := sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
 	require.NoError(t, err)
-	atVersion(t, "sqlite", path, 1000)
+	atVersion(t, "sqlite", path, 1000, 1)
+	require.NoError(t, s.Ping(t.Context()), "a newer program only added something")
+	require.NoError(t, openSQLite(t, path).CreateRun(t.Context(), store.Run{ID: "r1"}), "and this one goes on, beside it or after it")
+	atVersion(t, "sqlite", path, 1000, 1000)
 	requireSchemaError(t, s.Ping(t.Context()), "run the newer one")
 	require.NoError(t, s.Close())
 	_, err = sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
@@ -117,7 +125,10 @@ func TestPostgresIsShared(t *testing.T) {
 	}
 	requireShared(t, stores)
 
-	atVersion(t, "pgx", dsn, 1000)
+	atVersion(t, "pgx", dsn, 1000, 1)
+	require.NoError(t, stores[0].Ping(t.Context()), "a newer program only added something")
+	require.NoError(t, sqlstore.MigratePostgres(t.Context(), dsn), "there is nothing to do")
+	atVersion(t, "pgx", dsn, 1000, 1000)
 	requireSchemaError(t, stores[0].Ping(t.Context()), "run the newer one")
 	requireSchemaError(t, sqlstore.MigratePostgres(t.Context(), dsn), "run the newer one")
 	_, err = sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.Options{})
@@ -191,5 +202,26 @@ func TestAnAddressIsNotShownWithItsPassword(t *testing.T) {
 		_, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.Options{})
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+// A migration that takes something away, or changes its type, breaks the
+// workers of the release before, which are still at work while it is applied.
+func TestMigrationsOnlyAdd(t *testing.T) {
+	files, err := filepath.Glob("migrations/*.sql")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 1)
+	added := regexp.MustCompile(`(?i)^(CREATE (TABLE|INDEX) |INSERT INTO |ALTER TABLE \w+ ADD COLUMN \w+ .*(DEFAULT|NULL)|ALTER TABLE \w+ ALTER COLUMN \w+ SET STORAGE )`)
+	comment := regexp.MustCompile(`(?m)--.*$|\{\{(if|end)[^}]*\}\}`)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, statement := range strings.Split(comment.ReplaceAllString(string(content), ""), ";") {
+			statement = strings.Join(strings.Fields(statement), " ")
+			if statement == "" || strings.HasPrefix(statement, "UPDATE schema_floor SET version") {
+				continue
+			}
+			require.Regexp(t, added, statement, "%s: the release before cannot bear it; raise schema_floor in a migration of its own if there is no other way", file)
+		}
 	}
 }
