@@ -55,6 +55,10 @@ func app() *cli.App {
 					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
 					&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "folder of mounted secrets, which credentials may name as file:NAME"},
 					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
+					&cli.StringFlag{Name: "build-id", EnvVars: []string{"SEGMENT_EXPORT_BUILD_ID"},
+						Usage: "`ID` of this build, where builds coexist: runs stay with the build that began them (see docs/upgrading.md)"},
+					&cli.StringFlag{Name: "deployment-name", EnvVars: []string{"SEGMENT_EXPORT_DEPLOYMENT_NAME"}, Value: "segment-export",
+						Usage: "`NAME` of the Temporal worker deployment that --build-id belongs to"},
 					&cli.StringFlag{Name: "metrics-address", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
 						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464; without it they are not served"},
 					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
@@ -121,7 +125,8 @@ func run(c *cli.Context) error {
 		return err
 	}
 	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Identity: identity, Retention: retention, Postgres: c.String("store-url"),
-		FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry})
+		FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: c.String("omnisend-url"), Log: logger, Telemetry: telemetry,
+		BuildID: c.String("build-id"), Deployment: c.String("deployment-name")})
 	if err != nil {
 		return err
 	}

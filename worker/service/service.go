@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
@@ -46,6 +47,19 @@ type Options struct {
 	Telemetry   *Telemetry   // nil: nothing is counted
 	AlertRoots  notify.Roots // authorities of mail servers and webhooks; nil: the system's
 	Tuning      activities.Tuning
+	// BuildID names this build in Deployment where builds coexist: runs stay with
+	// the build that began them. Empty: any worker takes any run.
+	BuildID    string
+	Deployment string
+}
+
+// versioning pins runs to the build that began them where builds coexist.
+func (o *Options) versioning() worker.DeploymentOptions {
+	if o.BuildID == "" {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{UseVersioning: true, DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
+		Version: worker.WorkerDeploymentVersion{DeploymentName: o.Deployment, BuildID: o.BuildID}}
 }
 
 // Service is a worker with everything it needs, ready to be started.
@@ -109,6 +123,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		// Otherwise the SDK passes a heartbeat on every 8 s, which leaves 2 s to
 		// the timeout on a busy machine.
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
+		DeploymentOptions:            o.versioning(),
 		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Admission(s.activities)},
 		OnFatalError: func(err error) {
 			s.fatal.Store(&err)
