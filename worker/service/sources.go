@@ -7,7 +7,9 @@ import (
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/dataverse"
 	"github.com/segment-export/segment-export/internal/segment/files"
+	"github.com/segment-export/segment-export/internal/segment/postgres"
 )
 
 // openSource opens a source of any kind that this worker can read.
@@ -22,6 +24,18 @@ func (s *Service) openSource(src catalogue.Source, credential []byte) (segment.S
 			return nil, err
 		}
 		return files.New(s.root, c, credential)
+	case catalogue.TypeDataverse:
+		c, err := config[dataverse.Config](src.Dataverse)
+		if err != nil {
+			return nil, err
+		}
+		return dataverse.New(c, credential, dataverse.Options{})
+	case catalogue.TypePostgres:
+		c, err := config[postgres.Config](src.Postgres)
+		if err != nil {
+			return nil, err
+		}
+		return postgres.New(c, credential)
 	}
 	return nil, fmt.Errorf("this worker cannot read sources of the kind %s; is it older than the starter?", src.Type)
 }

@@ -10,16 +10,19 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/segment/dataverse"
 	"github.com/segment-export/segment-export/internal/segment/files"
+	"github.com/segment-export/segment-export/internal/segment/postgres"
 )
 
 // The catalogue's settings of a kind and the configuration of the package that
 // reads it have the same fields, so that nothing that is stored is lost.
 func TestSettingsAreWhatTheSourcesRead(t *testing.T) {
-	for settings, config := range map[any]any{
-		catalogue.FilesSettings{}:     files.Config{},
-		catalogue.DataverseSettings{}: dataverse.Config{},
+	for _, pair := range [][2]any{
+		{catalogue.FilesSettings{}, files.Config{}},
+		{catalogue.DataverseSettings{}, dataverse.Config{}},
+		{catalogue.PostgresSettings{}, postgres.Config{}},
+		{catalogue.PostgresQuery{}, postgres.Query{}},
 	} {
-		require.Equal(t, jsonFields(config), jsonFields(settings), "%T", config)
+		require.Equal(t, jsonFields(pair[1]), jsonFields(pair[0]), "%T", pair[1])
 	}
 }
 
