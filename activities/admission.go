@@ -27,6 +27,7 @@ import (
 var ungated = map[string]string{
 	"Command":   "who gives the command",
 	"Preflight": "the run's ticket",
+	"Verify":    "the comparison's ticket",
 	// It tells what the store says is to be told, once.
 	"DeliverAlert": "that the notice is pending",
 }

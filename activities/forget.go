@@ -26,7 +26,7 @@ func (e *eraser) erase(ctx context.Context) error {
 		return err
 	}
 	open := map[string]bool{}
-	for _, kind := range []store.BlobKind{store.BlobReject, store.BlobSamples, store.BlobBatch} {
+	for _, kind := range []store.BlobKind{store.BlobReject, store.BlobSamples, store.BlobVerify, store.BlobBatch} {
 		runs, err := e.Store.RunsWith(ctx, kind)
 		if err != nil {
 			return err
@@ -90,10 +90,10 @@ func (e *eraser) ledgers(ctx context.Context) error {
 // run erases the address from a run's blobs of one kind.
 func (e *eraser) run(ctx context.Context, id string, kind store.BlobKind) error {
 	take := map[store.BlobKind]func([]byte) ([]byte, int, error){
-		store.BlobReject: e.rejects, store.BlobSamples: e.samples, store.BlobBatch: e.batches,
+		store.BlobReject: e.rejects, store.BlobSamples: e.samples, store.BlobVerify: e.differences, store.BlobBatch: e.batches,
 	}[kind]
 	count := map[store.BlobKind]*int{
-		store.BlobReject: &e.answer.Rejects, store.BlobSamples: &e.answer.Samples, store.BlobBatch: &e.answer.Contacts,
+		store.BlobReject: &e.answer.Rejects, store.BlobSamples: &e.answer.Samples, store.BlobVerify: &e.answer.Samples, store.BlobBatch: &e.answer.Contacts,
 	}[kind]
 	for _, group := range []int{rejectsRead, rejectsRefused} { // the others have only the first
 		blobs, err := e.Store.Blobs(ctx, id, kind, group)
@@ -146,6 +146,13 @@ func (e *eraser) samples(data []byte) ([]byte, int, error) {
 	all.New, all.Leavers = slices.DeleteFunc(all.New, of), slices.DeleteFunc(all.Leavers, of)
 	all.Changed = slices.DeleteFunc(all.Changed, func(c command.ChangedSample) bool { return of(c.Contact) })
 	return encode(all), n, err
+}
+
+func (e *eraser) differences(data []byte) ([]byte, int, error) {
+	found, err := decode[command.VerifyAnswer](data)
+	before := len(found.Differences)
+	found.Differences = slices.DeleteFunc(found.Differences, func(d command.VerifyDifference) bool { return d.Email == e.email })
+	return encode(found), before - len(found.Differences), err
 }
 
 // batches blanks the address's contact and leaves its place: calls count on

@@ -73,6 +73,8 @@ var permissions = map[string]struct {
 	"source list":     {contributors, ``},
 	"connection list": {contributors, ``},
 	"explain":         {contributors, ``},
+	"verify":          {contributors, `{"export":"spring"}`},
+	"verify result":   {contributors, `{"export":"spring","id":"none"}`},
 
 	"forget":                {admins, `{}`},
 	"alert add":             {admins, `{"name":"late","on":[],"rejects":0}`},

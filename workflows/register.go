@@ -14,5 +14,6 @@ func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(SegmentExport, workflow.RegisterOptions{Name: ExportWorkflowType})
 	r.RegisterWorkflowWithOptions(Command, workflow.RegisterOptions{Name: command.WorkflowType})
 	r.RegisterWorkflowWithOptions(Alert, workflow.RegisterOptions{Name: activities.AlertWorkflowType})
+	r.RegisterWorkflowWithOptions(VerifyExport, workflow.RegisterOptions{Name: activities.VerifyWorkflowType})
 	r.RegisterActivity(a)
 }

@@ -348,3 +348,26 @@ func (s *shop) nothingInClear(secrets ...string) {
 		return nil
 	}))
 }
+
+// What the account no longer has as it was confirmed is found by a sample, and
+// put right by a full run.
+func TestVerifyFindsWhatTheAccountLost(t *testing.T) {
+	s := refreshed(t)
+	s.run("--yes")
+	require.Contains(t, s.must("verify", "spring"), "100 of 300 contacts compared: 0 differences")
+	lost := s.sandbox.Contacts(omnisendtest.Brand)["p7@example.com"]
+	lost.Properties = map[string]any{}
+	s.sandbox.Seed(omnisendtest.Brand, lost)
+	code, out, _ := s.starter("verify", "spring", "--sample", "300", "--output", "json")
+	require.Equal(t, 3, code)
+	var found command.VerifyAnswer
+	require.NoError(t, json.Unmarshal([]byte(out), &found))
+	require.Equal(t, []int{300, 300, 300}, []int{found.Ledger, found.Sample, found.Checked})
+	require.Len(t, found.Differences, 1)
+	require.Equal(t, "p7@example.com", found.Differences[0].Email)
+	require.Equal(t, []string{marker}, found.Differences[0].Missing)
+	r := s.noted(0, "run", "spring", "--full")
+	require.Equal(t, 300, r.Changed)
+	require.Contains(t, s.must("verify", "spring", "--sample", "300"), "0 differences")
+	s.nothingInClear("p7@example.com")
+}

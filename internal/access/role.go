@@ -88,9 +88,11 @@ var required = map[string]Role{
 	"runs cancel":         Contributor,
 	"runs retry-rejects":  Contributor,
 	// Their answers hold personal data.
-	"samples":      Contributor,
-	"explain":      Contributor,
-	"runs rejects": Contributor,
+	"samples":       Contributor,
+	"explain":       Contributor,
+	"verify":        Contributor,
+	"verify result": Contributor,
+	"runs rejects":  Contributor,
 
 	"forget": Admin, // erases, and overrides every export
 

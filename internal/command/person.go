@@ -60,7 +60,7 @@ type ForgetAnswer struct {
 	Allowed  bool     `json:"allowed,omitempty"` // taken back: later runs may carry the address again
 	Ledgers  []string `json:"ledgers,omitempty"` // exports whose ledger knew it
 	Rejects  int      `json:"rejects"`           // kept rows that were erased
-	Samples  int      `json:"samples"`           // of plans
+	Samples  int      `json:"samples"`           // of plans, and differences that verify found
 	Contacts int      `json:"contacts"`          // in batches that wait for a verdict
 	// OpenRuns had read their segments perhaps before: what they hold goes when
 	// they end, and until then the erasure is not complete.

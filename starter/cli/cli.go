@@ -99,6 +99,7 @@ First steps:
 			s.planCommand(),
 			s.runCommand(),
 			s.runsCommands(),
+			s.verifyCommand(),
 			s.explainCommand(),
 			s.forgetCommand(),
 			s.alertCommands(),

@@ -150,3 +150,23 @@ func TestHistory(t *testing.T) {
 	require.Equal(t, 0, b.run("runs", "show", "spring"), b.err.String())
 	require.Contains(t, b.out.String(), "Since run run-0 (2026-11-24 09:00:00 UTC): contacts +10, refused -1,200")
 }
+
+func TestVerify(t *testing.T) {
+	b := newBench(t)
+	begun := command.VerifyStarted{ID: "v", WorkflowID: "verify/spring", Sample: 100}
+	found := command.VerifyAnswer{Export: "spring", Ledger: 5000, Sample: 100, Checked: 100, Differences: []command.VerifyDifference{}}
+	b.answers(begun, sealedAnswer{found})
+	require.Equal(t, 0, b.run("verify", "spring"), b.err.String())
+	require.Contains(t, b.out.String(), "100 of 5,000 contacts compared: 0 differences")
+	require.Equal(t, command.VerifyRef{Export: "spring", ID: "v"}, args[command.VerifyRef](b, 1))
+
+	found.Differences = append(found.Differences, command.VerifyDifference{Email: "a@example.com", Missing: []string{"segment_buyers"}})
+	b.answers(begun, sealedAnswer{found})
+	require.Equal(t, 3, b.run("verify", "spring", "--sample", "100"))
+	require.Contains(t, b.out.String(), "has no marker")
+	found.Problem = "Omnisend refused the API key"
+	b.answers(begun, sealedAnswer{found})
+	require.Equal(t, 1, b.run("verify", "spring"))
+	require.Contains(t, b.err.String(), "ended early: Omnisend refused the API key")
+	require.Equal(t, 2, b.run("verify", "spring", "--sample", "0"))
+}

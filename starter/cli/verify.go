@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+func (s *session) verifyCommand() *cli.Command {
+	return s.leaf("", leaf{
+		name: "verify", args: "EXPORT", usage: "compare a sample of what was confirmed with what Omnisend has now",
+		detail: "Looks contacts up by address, one request each out of the connection's budget, and lists those that Omnisend has no\n" +
+			"more or that lack a marker. It changes nothing; what differs is sent again by: starter run EXPORT --full.\n" +
+			"The answer holds personal data. With differences the exit code is 3.\n\n" + exitHelp,
+		example: "starter verify spring --sample 300",
+		flags: []cli.Flag{
+			&cli.IntFlag{Name: "sample", Value: command.VerifySample, Usage: "compare `N` contacts"},
+		},
+		do: s.verify,
+	})
+}
+
+func (s *session) verify(c *cli.Context) error {
+	args := command.VerifyArgs{Export: c.Args().First(), Sample: c.Int("sample")}
+	if args.Sample < 1 || args.Sample > command.VerifyMost {
+		return usage("--sample %d is not between 1 and %d", args.Sample, command.VerifyMost)
+	}
+	started, err := answer[command.VerifyStarted](c.Context, s, order{name: command.Verify, args: args, object: args.Export})
+	if err != nil {
+		return err
+	}
+	if !s.quiet {
+		s.say("comparing %s (workflow %s)", plural(started.Sample, "contact", "contacts"), started.WorkflowID)
+	}
+	if err := s.server.Ended(c.Context, started.WorkflowID); err != nil {
+		return err
+	}
+	raw, err := s.call(c.Context, order{name: command.VerifyResult, args: command.VerifyRef{Export: args.Export, ID: started.ID}, personal: true})
+	if err != nil {
+		return err
+	}
+	var found command.VerifyAnswer
+	if err := decode(raw, &found); err != nil {
+		return err
+	}
+	if err := s.print(raw, func(p *page) { verified(p, &found) }); err != nil {
+		return err
+	}
+	switch {
+	case found.Problem != "" || found.Checked < found.Sample && len(found.Differences) == 0:
+		s.say("the comparison ended early: %s", or(found.Problem, "contacts have left the ledger meanwhile, or its workflow was ended"))
+		return exitWith(exitFailed)
+	case len(found.Differences) > 0:
+		return exitWith(exitRejects)
+	}
+	return nil
+}
+
+func verified(p *page, a *command.VerifyAnswer) {
+	p.line("%s of %s compared: %s", count(a.Checked), plural(a.Ledger, "contact", "contacts"), plural(len(a.Differences), "difference", "differences"))
+	if len(a.Differences) == 0 {
+		return
+	}
+	var rows [][]any
+	for _, d := range a.Differences {
+		for _, m := range d.Missing {
+			problem := "has no marker"
+			if d.Gone {
+				problem = "is not at Omnisend"
+			}
+			rows = append(rows, []any{d.Email, problem, m, p.time(d.ConfirmedAt)})
+		}
+	}
+	p.table([]string{"email", "difference", "marker", "confirmed"}, rows)
+}
