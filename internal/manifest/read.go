@@ -18,25 +18,25 @@ import (
 	"github.com/segment-export/segment-export/internal/spelling"
 )
 
-// Problem is something wrong at a place of a file.
-type Problem struct {
+// PlaceError is something wrong at a place of a file.
+type PlaceError struct {
 	Line, Column int
 	Message      string
 }
 
 // Error tells line, column and what is wrong.
-func (p *Problem) Error() string {
+func (p *PlaceError) Error() string {
 	if p.Line == 0 {
 		return p.Message
 	}
 	return fmt.Sprintf("%d:%d: %s", p.Line, p.Column, p.Message)
 }
 
-// Problems are all that is wrong with a file.
-type Problems []*Problem
+// PlaceErrors are all that is wrong with a file.
+type PlaceErrors []*PlaceError
 
 // Error tells each on a line of its own.
-func (p Problems) Error() string {
+func (p PlaceErrors) Error() string {
 	lines := make([]string, len(p))
 	for i, one := range p {
 		lines[i] = one.Error()
@@ -48,7 +48,7 @@ func (p Problems) Error() string {
 const maxDepth = 20
 
 // Read reads the documents of a YAML (or JSON) file. What is wrong comes back
-// as Problems, all at once.
+// as PlaceErrors, all at once.
 func Read(data []byte) ([]Document, error) {
 	r := &reader{}
 	d := yaml.NewDecoder(bytes.NewReader(data))
@@ -60,7 +60,7 @@ func Read(data []byte) ([]Document, error) {
 			break
 		}
 		if err != nil {
-			return nil, Problems{yamlProblem(err)}
+			return nil, PlaceErrors{yamlProblem(err)}
 		}
 		if len(node.Content) == 0 || isNull(node.Content[0]) {
 			continue // an empty document: a file may begin with ---
@@ -80,22 +80,22 @@ func Read(data []byte) ([]Document, error) {
 
 // yamlProblem gives what the library says of broken YAML, "yaml: line 3: ...",
 // its place.
-func yamlProblem(err error) *Problem {
+func yamlProblem(err error) *PlaceError {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
 		if number, message, ok := strings.Cut(rest, ": "); ok {
 			if line, err := strconv.Atoi(number); err == nil {
-				return &Problem{Line: line, Column: 1, Message: message}
+				return &PlaceError{Line: line, Column: 1, Message: message}
 			}
 		}
 	}
-	return &Problem{Message: text}
+	return &PlaceError{Message: text}
 }
 
-type reader struct{ problems Problems }
+type reader struct{ problems PlaceErrors }
 
 func (r *reader) fail(n *yaml.Node, format string, args ...any) {
-	r.problems = append(r.problems, &Problem{n.Line, n.Column, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, &PlaceError{n.Line, n.Column, fmt.Sprintf(format, args...)})
 }
 
 // document reads one document; false when there is something wrong with it.

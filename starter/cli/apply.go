@@ -96,7 +96,7 @@ func (s *session) readManifest(c *cli.Context) ([]manifest.Document, error) {
 		return nil, usage("--file: %v", err)
 	}
 	docs, err := manifest.Read(data)
-	if problems, ok := errors.AsType[manifest.Problems](err); ok {
+	if problems, ok := errors.AsType[manifest.PlaceErrors](err); ok {
 		text := ""
 		for _, p := range problems {
 			text += fmt.Sprintf("\n%s:%v", name, p)
