@@ -2,9 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"strings"
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -46,14 +43,7 @@ func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.C
 	if err := settle(&conn, args.ConnectionSettings); err != nil {
 		return nil, err
 	}
-	key, err := a.secretKey(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.bindBrand(ctx, &conn, key, args.Brand); err != nil {
-		return nil, err
-	}
-	sealed, err := a.Keyring.Seal([]byte(key), keyContext(conn))
+	sealed, err := a.newKey(ctx, c, &conn, newKey{ref: args.APIKey, stated: args.Brand})
 	if err != nil {
 		return nil, err
 	}
@@ -79,98 +69,6 @@ func settle(conn *catalogue.Connection, s command.ConnectionSettings) error {
 		conn.MaxContacts = *s.MaxContacts
 	}
 	return conn.Check()
-}
-
-// secretKey opens the API key that came with a command.
-func (a *Activities) secretKey(c caller) (string, error) {
-	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
-	if err != nil {
-		return "", refuse(command.ErrUsage, "the API key did not arrive: it was sealed to another worker's key, or not at all")
-	}
-	var secret command.ConnectionSecret
-	if err := json.Unmarshal(data, &secret); err != nil {
-		return "", refuse(command.ErrUsage, "the API key did not arrive whole")
-	}
-	key := strings.TrimSpace(secret.Key)
-	if key == "" {
-		return "", refuse(command.ErrUsage, "the API key is empty")
-	}
-	return key, nil
-}
-
-// bindBrand asks Omnisend whose key it is and binds the connection to that
-// brand. A key that may not read its brand needs it stated. Where the brand is
-// known the requests draw on its budget; the one that finds it out is booked
-// there afterwards.
-func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, key, stated string) error {
-	api, err := a.OpenAPI(conn.Endpoint, key)
-	if err != nil {
-		return refuse(command.ErrUsage, "%v", err)
-	}
-	known := *conn
-	if known.BrandID == "" {
-		known.BrandID = stated
-	}
-	if known.BrandID != "" {
-		api = a.withinBudget(api, known)
-	}
-	brand, err := api.CurrentBrand(ctx)
-	if err == nil && known.BrandID == "" {
-		known.BrandID = brand.ID
-		if err := a.bookCall(ctx, known); err != nil {
-			return err
-		}
-	}
-	e, isAPI := errors.AsType[*omnisend.Error](err)
-	switch {
-	case err == nil:
-		if stated != "" && stated != brand.ID {
-			return refuse(command.ErrUsage, "--brand %s: the key belongs to brand %s (%s)", stated, brand.ID, brand.Name)
-		}
-		conn.BrandID, conn.BrandName, conn.BrandStated = brand.ID, brand.Name, false
-		return nil
-	case isAPI && e.Status == 403 && stated == "":
-		return refuse(command.ErrUsage, "the key may not read which brand it belongs to; give it the permission in Omnisend, or say the brand's id with --brand")
-	case isAPI && e.Status == 403:
-		if _, err := api.ListBatches(ctx, omnisend.ListQuery{Limit: 1}); err != nil {
-			return notAnswered(err, conn.Endpoint)
-		}
-		conn.BrandID, conn.BrandStated = stated, true
-		return nil
-	case isAPI:
-		return notAnswered(err, conn.Endpoint)
-	}
-	return err
-}
-
-// notAnswered says for a command why Omnisend could not be asked.
-func notAnswered(err error, endpoint string) error {
-	e, ok := errors.AsType[*omnisend.Error](err)
-	switch {
-	case !ok:
-		return err
-	case e.Class == omnisend.Wait:
-		return refuse(command.ErrConflict, "the calls that the brand may take are used up for now; try again in %d seconds", int(max(e.RetryAfter.Seconds(), 1)))
-	case e.Status == 401:
-		return refuse(command.ErrFailed, "Omnisend does not accept this API key at %s", endpoint)
-	case e.Status == 403:
-		return refuse(command.ErrFailed, "the key may not read contacts: %v; give it the Contacts permission in Omnisend (Store settings > API keys)", err)
-	}
-	return refuse(command.ErrFailed, "Omnisend could not be asked about the key at %s: %v", endpoint, err)
-}
-
-// bookCall counts a call that was made before it was known whose budget it
-// belongs to.
-func (a *Activities) bookCall(ctx context.Context, conn catalogue.Connection) error {
-	if conn.CallsPerMinute == 0 {
-		return nil
-	}
-	g := a.gate(conn)
-	grant, err := a.Store.TakeSlot(ctx, g.brand, g.limit)
-	if err != nil || grant.Slot == 0 {
-		return err // full without it
-	}
-	return a.Store.FreeSlot(ctx, g.brand, grant.Slot)
 }
 
 // connectionList lists all connections for administrators, and the names and
@@ -266,9 +164,18 @@ func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.
 		conn.Agree(c.Name, c.request.IssuedAt.UTC())
 	}
 	if args.Rename != "" && args.Rename != conn.Name {
+		if args.APIKey != "" {
+			return nil, refuse(command.ErrUsage, "a new name and a new key are two changes: give them one after the other")
+		}
 		return a.renameConnection(ctx, c, conn, o, args.Rename)
 	}
-	if err := a.replace(ctx, c, o, &conn, nil); err != nil {
+	var sealed []byte
+	if args.APIKey != "" && args.APIKey != conn.APIKey {
+		if sealed, err = a.newKey(ctx, c, &conn, newKey{ref: args.APIKey}); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.replace(ctx, c, o, &conn, sealed); err != nil {
 		return nil, err
 	}
 	return a.connectionAnswer(ctx, conn)
@@ -287,34 +194,6 @@ func ofVersion(made int64, m catalogue.Meta, kind catalogue.Kind) error {
 
 func (a *Activities) connectionShare(ctx context.Context, c caller, args command.ConnectionShareArgs) (any, error) {
 	return a.connectionEdit(ctx, c, command.ConnectionEditArgs{Name: args.Name, ConnectionSettings: command.ConnectionSettings{Shared: &args.With}})
-}
-
-// connectionRotate replaces the API key by another one of the same brand.
-func (a *Activities) connectionRotate(ctx context.Context, c caller, args command.Named) (any, error) {
-	conn, o, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
-	if err != nil {
-		return nil, err
-	}
-	key, err := a.secretKey(c)
-	if err != nil {
-		return nil, err
-	}
-	bound := conn
-	stated := ""
-	if conn.BrandStated {
-		stated = conn.BrandID
-	}
-	if err := a.bindBrand(ctx, &bound, key, stated); err != nil {
-		return nil, err
-	}
-	if bound.BrandID != conn.BrandID {
-		return nil, refuse(command.ErrUsage, "this key belongs to brand %s, the connection is bound to brand %s; make a connection of its own for another brand", bound.BrandID, conn.BrandID)
-	}
-	sealed, err := a.Keyring.Seal([]byte(key), keyContext(conn))
-	if err != nil {
-		return nil, err
-	}
-	return &command.ConnectionAnswer{Connection: bound}, a.replace(ctx, c, o, &bound, sealed)
 }
 
 // connectionTest asks Omnisend whether the key works, as a run's first step

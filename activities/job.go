@@ -91,12 +91,11 @@ func (a *Activities) open(ctx context.Context, name string) (omnisend.API, catal
 	if err != nil {
 		return nil, c, nil, err
 	}
-	key, err := a.Keyring.Open(o.Sealed, keyContext(c))
-	if err != nil {
-		return nil, c, &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the API key of the connection %q cannot be decrypted with this keyring", name),
-			Action: fmt.Sprintf("store the key again: starter connection rotate-key %q", name)}, nil
+	key, halt, err := a.keyOf(c, o.Sealed)
+	if halt != nil || err != nil {
+		return nil, c, halt, err
 	}
-	api, err := a.OpenAPI(c.Endpoint, string(key))
+	api, err := a.OpenAPI(c.Endpoint, key)
 	if err != nil {
 		return nil, c, &Halt{Kind: HaltFail, Reason: err.Error()}, nil
 	}

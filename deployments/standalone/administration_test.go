@@ -263,3 +263,56 @@ func TestConnectionRemovedInMidRun(t *testing.T) {
 		require.Equal(t, 1, n, "%s was sent once", address)
 	}
 }
+
+// From a file: a source, a connection whose key the worker finds itself, an
+// export. The key that is not there parks a run; one that was replaced counts
+// at once.
+func TestConfigurationFromAFile(t *testing.T) {
+	const variable = "OMNISEND_KEY_OF_THE_TEST"
+	t.Setenv(variable, omnisendtest.Key)
+	s := newShop(t, 60, sandbox.Options{Seed: 5})
+	s.open(activities.Tuning{})
+	require.NoError(t, os.WriteFile(s.path("exports.yaml"), []byte(`
+kind: export
+name: spring
+spec:
+  connection: Shop
+  source: crm
+  segments: [{segment: spring_buyers}]
+  id: CustomerId
+  mapping: {email: Email, consent: EmailConsent, consent-date: ConsentDate}
+---
+kind: connection
+name: Shop
+spec: {api_key: "env:`+variable+`", calls_per_minute: 0}
+---
+kind: source
+name: crm
+spec: {kind: files, files: {path: segments}}
+`), 0o600))
+	file := s.path("exports.yaml")
+	s.refused("give --agree", "apply", "-f", file, "--yes")
+	require.Contains(t, s.must("apply", "-f", file, "--yes", "--agree"), "Applied: 3 changes")
+	require.Contains(t, s.must("apply", "-f", file), "Everything is as the file says")
+	_, r := s.run("--yes")
+	require.True(t, r.Status.Complete())
+
+	// What show gives is what apply takes.
+	all := s.must("source", "show", "crm", "-o", "yaml") + "---\n" + s.must("connection", "show", "Shop", "-o", "yaml") + "---\n" + s.must("export", "show", "spring", "-o", "yaml")
+	require.NoError(t, os.WriteFile(file, []byte(all), 0o600))
+	require.Contains(t, s.must("diff", "-f", file, "--exit-code"), "Everything is as the file says")
+	require.Contains(t, all, "api_key: env:"+variable)
+	require.NotContains(t, all, omnisendtest.Key)
+
+	require.NoError(t, os.Unsetenv(variable))
+	code, _, _ := s.starter("run", "spring")
+	require.Equal(t, 4, code)
+	require.Contains(t, s.show().Reason, "the variable "+variable+" is not set")
+	require.NoError(t, os.Setenv(variable, omnisendtest.Key))
+	s.must("runs", "resume", "spring")
+	s.eventually("it goes on", func() bool { return s.show().Status.Complete() })
+	s.refused("names of variables with secrets begin with", "connection", "rotate-key", "Shop", "--api-key-ref", "env:PATH")
+	s.must("connection", "rotate-key", "Shop", "--api-key-file", s.path("key.txt"))
+	require.Contains(t, s.must("connection", "show", "Shop"), "stored")
+	s.must("connection", "test", "Shop")
+}

@@ -39,9 +39,12 @@ type Consent struct {
 // Connection is one Omnisend account. Its API key is sealed and stored apart.
 type Connection struct {
 	Meta
-	Type        string   `json:"kind,omitempty"`         // omnisend
-	Shared      Sharing  `json:"shared,omitempty"`       // who besides administrators may use it
-	Endpoint    string   `json:"endpoint"`               // base URL the key was checked against
+	Type     string  `json:"kind,omitempty"`   // omnisend
+	Shared   Sharing `json:"shared,omitempty"` // who besides administrators may use it
+	Endpoint string  `json:"endpoint"`         // base URL the key was checked against
+	// APIKey says where the key is: CredentialStored, or a reference that the
+	// worker resolves (env:NAME, file:NAME).
+	APIKey      string   `json:"api_key,omitempty"`
 	BrandID     string   `json:"brand_id"`               // the account the connection is bound to
 	BrandName   string   `json:"brand_name"`             // empty when the key may not read it
 	BrandStated bool     `json:"brand_stated,omitempty"` // told by an administrator: the key may not read its own brand

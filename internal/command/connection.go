@@ -23,6 +23,7 @@ type ConnectionSettings struct {
 	Share          *float64           `json:"share,omitempty"`
 	CallsPerMinute *int               `json:"calls_per_minute,omitempty"`
 	MaxContacts    *int               `json:"max_contacts,omitempty"`
+	APIKey         string             `json:"api_key,omitempty"` // a reference; empty: none
 }
 
 // ConnectionAddArgs are the arguments of connection add; the key travels sealed.
@@ -68,6 +69,18 @@ type ConnectionShareArgs struct {
 
 // About names the connection.
 func (a ConnectionShareArgs) About(string) []Subject {
+	return []Subject{{catalogue.KindConnection, a.Name}}
+}
+
+// ConnectionRotateArgs are the arguments of connection rotate-key; the key
+// travels sealed, unless it is a reference.
+type ConnectionRotateArgs struct {
+	Name   string `json:"name"`
+	APIKey string `json:"api_key,omitempty"`
+}
+
+// About names the connection.
+func (a ConnectionRotateArgs) About(string) []Subject {
 	return []Subject{{catalogue.KindConnection, a.Name}}
 }
 

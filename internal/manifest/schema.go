@@ -16,9 +16,16 @@ var enums = map[reflect.Type][]string{
 
 // descriptions are what an editor says of a field.
 var descriptions = map[string]string{
-	"source/kind":       "kind of the source: files, dataverse, postgres",
-	"source/credential": "env:NAME or file:NAME, which the worker resolves; stored: as it is",
-	"connection/share":  "part of the brand's calls a minute that exports may use, above 0 to 1",
+	"source/kind":        "kind of the source",
+	"source/owner":       "who answers for it, and may read from it whether it is shared or not",
+	"source/shared":      "who besides administrators may read from it",
+	"source/files":       "where the files are, of a source of the kind files",
+	"source/dataverse":   "the environment of Customer Insights, of a source of the kind dataverse",
+	"source/postgres":    "the database, of a source of the kind postgres",
+	"source/credential":  "how it logs in: env:NAME or file:NAME of every worker, or stored",
+	"connection/shared":  "who besides administrators may make exports on it",
+	"connection/api_key": "where its API key is: env:NAME or file:NAME of every worker, or stored",
+	"connection/share":   "part of the brand's calls a minute that exports may use, above 0 to 1",
 
 	"connection/brand_id":         "id of the Omnisend brand that the connection is bound to",
 	"connection/calls_per_minute": "the brand's limit in calls a minute",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,7 +24,11 @@ func keyFlag() cli.Flag {
 	return &cli.StringFlag{Name: "api-key-file", Usage: "`FILE` with the API key, - for standard input; else " + keyVariable + ", else a question on the terminal"}
 }
 
-const keyDetail = "The API key comes from a file, from " + keyVariable + " or from a question on the terminal, never from the\narguments; it travels sealed to the worker's key."
+func keyRefFlag() cli.Flag {
+	return &cli.StringFlag{Name: "api-key-ref", Usage: "`REF` to an API key that every worker has: env:NAME of its environment, file:NAME of its folder of secrets"}
+}
+
+const keyDetail = "The API key comes from a file, from " + keyVariable + " or from a question on the terminal, never from the\narguments; it travels sealed to the worker's key. With --api-key-ref it stays where the worker finds it, in a\nsecret that some vault mounts."
 
 func (s *session) connectionCommands() *cli.Command {
 	return group("connection", "Omnisend accounts",
@@ -35,6 +38,7 @@ func (s *session) connectionCommands() *cli.Command {
 			example: "starter connection add \"Spring shop\" --api-key-file key.txt --agree",
 			flags: append([]cli.Flag{
 				keyFlag(),
+				keyRefFlag(),
 				&cli.StringFlag{Name: "brand", Usage: "`ID` of the brand, for a key that may not read its own brand"},
 				&cli.BoolFlag{Name: "agree", Usage: "agree to the transfer of personal data to Omnisend", DisableDefaultText: true},
 			}, settingFlags()...),
@@ -98,7 +102,7 @@ func (s *session) connectionCommands() *cli.Command {
 			name: "rotate-key", args: "NAME", usage: "replace the API key by another one of the same brand",
 			detail:  keyDetail,
 			example: "starter connection rotate-key \"Spring shop\" --api-key-file new-key.txt",
-			flags:   []cli.Flag{keyFlag()},
+			flags:   []cli.Flag{keyFlag(), keyRefFlag()},
 			do:      s.connectionRotate,
 		}),
 		s.leaf("connection", leaf{
@@ -155,11 +159,11 @@ func (s *session) connectionAdd(c *cli.Context) error {
 		}
 		args.Agree = true
 	}
-	key, err := s.apiKey(c.Context, c.String("api-key-file"))
-	if err != nil {
+	args.APIKey = c.String("api-key-ref")
+	do := order{name: command.ConnectionAdd, args: args, object: args.Name}
+	if err := s.keyFor(c, &do); err != nil {
 		return err
 	}
-	do := order{name: command.ConnectionAdd, args: args, object: args.Name, secret: command.ConnectionSecret{Key: key}}
 	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
 		p.line("Added:")
 		connectionPage(p, a)
@@ -220,16 +224,28 @@ func (s *session) connectionShare(c *cli.Context) error {
 	return carryOut(c, s, order{name: command.ConnectionShare, args: args, object: args.Name}, connectionPage)
 }
 
+// keyFor puts the API key beside a command, unless the worker finds it itself.
+func (s *session) keyFor(c *cli.Context, do *order) error {
+	if c.IsSet("api-key-ref") {
+		if c.IsSet("api-key-file") {
+			return usage("--api-key-ref or --api-key-file, not both")
+		}
+		return nil
+	}
+	key, err := s.apiKey(c.Context, c.String("api-key-file"))
+	do.secret = command.ConnectionSecret{Key: key}
+	return err
+}
+
 func (s *session) connectionRotate(c *cli.Context) error {
 	if err := s.ready(c.Context); err != nil {
 		return err
 	}
-	key, err := s.apiKey(c.Context, c.String("api-key-file"))
-	if err != nil {
+	args := command.ConnectionRotateArgs{Name: c.Args().First(), APIKey: c.String("api-key-ref")}
+	do := order{name: command.ConnectionRotate, args: args, object: args.Name}
+	if err := s.keyFor(c, &do); err != nil {
 		return err
 	}
-	args := command.Named{Name: c.Args().First()}
-	do := order{name: command.ConnectionRotate, args: args, object: args.Name, secret: command.ConnectionSecret{Key: key}}
 	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
 		p.line("The connection %s uses the new key from now on; parked runs go on with: starter runs resume", a.Name)
 	})
@@ -269,94 +285,4 @@ func (s *session) connectionRemove(c *cli.Context) error {
 		}
 		notes(p, a.Notes)
 	})
-}
-
-func connectionTable(p *page, all []catalogue.Connection) {
-	if len(all) == 0 {
-		p.line("No connections yet; add one with: starter connection add NAME")
-		return
-	}
-	var rows [][]any
-	for _, a := range all {
-		rows = append(rows, []any{a.Name, a.Type, brand(a), a.Shared, usable(a), p.time(a.CreatedAt), p.time(a.UpdatedAt), a.UpdatedBy})
-	}
-	p.table([]string{"name", "kind", "brand", "who can use", "state", "created", "updated", "by"}, rows)
-}
-
-// usable says in a word or two whether a connection can be used.
-func usable(a catalogue.Connection) string {
-	switch {
-	case a.BrandID == "":
-		return "" // its outline
-	case a.Stopped != nil:
-		return "stopped"
-	case a.Consent == nil && a.Withdrawn != nil:
-		return "consent withdrawn"
-	case a.Consent == nil:
-		return "no consent"
-	}
-	return "in use"
-}
-
-func connectionPage(p *page, a command.ConnectionAnswer) {
-	if a.BrandID == "" { // all that those see who do not hold it
-		p.fields("name", a.Name, "kind", a.Type)
-		return
-	}
-	consent := "nobody has agreed to the transfer of personal data"
-	withdrawn, stopped := "", ""
-	if a.Consent != nil {
-		consent = fmt.Sprintf("%s (statement %s)", by(p, a.Consent.At, a.Consent.By), a.Consent.Version)
-	}
-	if a.Withdrawn != nil {
-		withdrawn = by(p, a.Withdrawn.At, a.Withdrawn.By)
-	}
-	if a.Stopped != nil {
-		stopped = by(p, a.Stopped.At, a.Stopped.By)
-	}
-	p.fields("name", a.Name, "kind", a.Type, "brand", brand(a.Connection), "endpoint", a.Endpoint, "who can use", a.Shared.String(), "budget", limit(a.Connection),
-		"max contacts", count(a.MaxContacts), "agreed", consent, "consent withdrawn", withdrawn, "stopped", stopped,
-		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", fmt.Sprint(a.Version),
-		"exports", strings.Join(a.Exports, ", "), "going on", strings.Join(a.Running, ", "), "canceled", strings.Join(a.Canceled, ", "))
-	notes(p, a.Notes)
-}
-
-func testedPage(p *page, a command.ConnectionTested) {
-	name := a.BrandID
-	if a.BrandName != "" {
-		name = fmt.Sprintf("%s (%s)", a.BrandName, a.BrandID)
-	}
-	p.line("The key of the connection %s works: brand %s", a.Name, name)
-	if !a.ReadBrand {
-		p.line("- the key may not read which brand it belongs to; that was stated")
-	}
-	if !a.Segments {
-		p.line("- the key may not read segments: --create-segment needs that permission")
-	}
-	p.line("- that the key may write contacts only a run shows")
-}
-
-func brand(a catalogue.Connection) string {
-	switch {
-	case a.BrandStated:
-		return a.BrandID + " (stated, not read with the key)"
-	case a.BrandName == "":
-		return a.BrandID
-	}
-	return fmt.Sprintf("%s (%s)", a.BrandName, a.BrandID)
-}
-
-func limit(a catalogue.Connection) string {
-	if a.CallsPerMinute == 0 {
-		return "no limit"
-	}
-	return fmt.Sprintf("%g of %d calls a minute", a.Share, a.CallsPerMinute)
-}
-
-// by is when something was done and by whom.
-func by(p *page, at time.Time, who string) string {
-	if at.IsZero() {
-		return who
-	}
-	return p.time(at) + " by " + who
 }

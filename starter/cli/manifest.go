@@ -12,17 +12,21 @@ import (
 // apply takes, else as show does.
 func showObject[T any](c *cli.Context, s *session, kind catalogue.Kind, text func(*page, T)) error {
 	named := command.Named{Name: c.Args().First()}
-	name := string(kind) + " show"
-	if s.format != formatYAML {
-		return show(c, s, name, named, text)
+	if s.format == formatYAML {
+		return s.showDocument(c, kind, named)
 	}
-	raw, err := s.call(c.Context, order{name: name, args: named, object: named.Name})
+	return show(c, s, string(kind)+" show", named, text)
+}
+
+// showDocument prints the document of an object.
+func (s *session) showDocument(c *cli.Context, kind catalogue.Kind, args any) error {
+	raw, err := s.call(c.Context, order{name: string(kind) + " show", args: args, object: c.Args().First()})
 	if err != nil {
 		return err
 	}
 	d, err := manifest.Of(kind, raw)
 	if err != nil {
-		return decode(raw, &d)
+		return fail(command.ErrFailed, "the worker's answer cannot be read; starter and worker may be of different releases: %v", err)
 	}
 	return s.print(d.JSON(), nil)
 }

@@ -46,6 +46,9 @@ func (s *session) sourceCommands() *cli.Command {
 			},
 			do: func(c *cli.Context) error {
 				args := command.SourceShowArgs{Name: c.Args().First(), Segment: c.String("segment"), Stored: c.Bool("stored")}
+				if s.format == formatYAML && args.Segment == "" {
+					return s.showDocument(c, catalogue.KindSource, command.SourceShowArgs{Name: args.Name, Stored: true})
+				}
 				return carryOut(c, s, order{name: command.SourceShow, args: args, object: args.Name}, func(p *page, a command.SourceAnswer) {
 					sourcePage(p, a.Source)
 					if !args.Stored {

@@ -1,0 +1,183 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/secretref"
+)
+
+// connectionRotate replaces the API key by another one of the same brand.
+func (a *Activities) connectionRotate(ctx context.Context, c caller, args command.ConnectionRotateArgs) (any, error) {
+	conn, o, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := a.newKey(ctx, c, &conn, newKey{ref: args.APIKey})
+	if err != nil {
+		return nil, err
+	}
+	return &command.ConnectionAnswer{Connection: conn}, a.replace(ctx, c, o, &conn, sealed)
+}
+
+// newKey says where an API key comes from: a reference, or sealed with the
+// command; and whose it is said to be where the connection does not know yet.
+type newKey struct{ ref, stated string }
+
+// newKey checks a key that a connection is to have, with Omnisend, and returns
+// what is to be stored of it: nothing, sealed, when the worker looks it up.
+func (a *Activities) newKey(ctx context.Context, c caller, conn *catalogue.Connection, k newKey) ([]byte, error) {
+	var key string
+	var err error
+	switch {
+	case k.ref != "" && len(c.request.Sealed) > 0:
+		return nil, refuse(command.ErrUsage, "the connection %q gets an API key or a reference to one, not both", conn.Name)
+	case k.ref != "":
+		key, err = a.referredKey(k.ref)
+	default:
+		key, err = a.secretKey(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	bound := conn.BrandID
+	if conn.BrandStated {
+		k.stated = bound
+	}
+	if err := a.bindBrand(ctx, conn, key, k.stated); err != nil {
+		return nil, err
+	}
+	if bound != "" && conn.BrandID != bound {
+		return nil, refuse(command.ErrUsage, "this key belongs to brand %s, the connection is bound to brand %s; make a connection of its own for another brand", conn.BrandID, bound)
+	}
+	conn.APIKey = catalogue.CredentialStored
+	if k.ref != "" {
+		conn.APIKey, key = k.ref, ""
+	}
+	return a.Keyring.Seal([]byte(key), keyContext(*conn))
+}
+
+// referredKey looks up the API key of a reference.
+func (a *Activities) referredKey(ref string) (string, error) {
+	secret, err := a.Secrets.Resolve(ref)
+	if e, ok := errors.AsType[*secretref.Error](err); ok {
+		return "", refuse(command.ErrUsage, "%v", e)
+	}
+	return strings.TrimSpace(string(secret)), err
+}
+
+// keyOf returns the API key of a connection; what is wrong with it parks a run.
+func (a *Activities) keyOf(c catalogue.Connection, sealed []byte) (string, *Halt, error) {
+	if c.APIKey != "" && c.APIKey != catalogue.CredentialStored {
+		secret, err := a.Secrets.Resolve(c.APIKey)
+		if e, ok := errors.AsType[*secretref.Error](err); ok {
+			return "", &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the API key of the connection %q cannot be found: %s", c.Name, e.Message),
+				Action: e.Action + "; then resume"}, nil
+		}
+		return strings.TrimSpace(string(secret)), nil, err
+	}
+	key, err := a.Keyring.Open(sealed, keyContext(c))
+	if err != nil {
+		return "", &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the API key of the connection %q cannot be decrypted with this keyring", c.Name),
+			Action: fmt.Sprintf("store the key again: starter connection rotate-key %q", c.Name)}, nil
+	}
+	return string(key), nil, nil
+}
+
+// secretKey opens the API key that came with a command.
+func (a *Activities) secretKey(c caller) (string, error) {
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	if err != nil {
+		return "", refuse(command.ErrUsage, "the API key did not arrive: it was sealed to another worker's key, or not at all")
+	}
+	var secret command.ConnectionSecret
+	if err := json.Unmarshal(data, &secret); err != nil {
+		return "", refuse(command.ErrUsage, "the API key did not arrive whole")
+	}
+	key := strings.TrimSpace(secret.Key)
+	if key == "" {
+		return "", refuse(command.ErrUsage, "the API key is empty")
+	}
+	return key, nil
+}
+
+// bindBrand asks Omnisend whose key it is and binds the connection to that
+// brand. A key that may not read its brand needs it stated. Where the brand is
+// known the requests draw on its budget; the one that finds it out is booked
+// there afterwards.
+func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, key, stated string) error {
+	api, err := a.OpenAPI(conn.Endpoint, key)
+	if err != nil {
+		return refuse(command.ErrUsage, "%v", err)
+	}
+	known := *conn
+	if known.BrandID == "" {
+		known.BrandID = stated
+	}
+	if known.BrandID != "" {
+		api = a.withinBudget(api, known)
+	}
+	brand, err := api.CurrentBrand(ctx)
+	if err == nil && known.BrandID == "" {
+		known.BrandID = brand.ID
+		if err := a.bookCall(ctx, known); err != nil {
+			return err
+		}
+	}
+	e, isAPI := errors.AsType[*omnisend.Error](err)
+	switch {
+	case err == nil:
+		if stated != "" && stated != brand.ID {
+			return refuse(command.ErrUsage, "--brand %s: the key belongs to brand %s (%s)", stated, brand.ID, brand.Name)
+		}
+		conn.BrandID, conn.BrandName, conn.BrandStated = brand.ID, brand.Name, false
+		return nil
+	case isAPI && e.Status == 403 && stated == "":
+		return refuse(command.ErrUsage, "the key may not read which brand it belongs to; give it the permission in Omnisend, or say the brand's id with --brand")
+	case isAPI && e.Status == 403:
+		if _, err := api.ListBatches(ctx, omnisend.ListQuery{Limit: 1}); err != nil {
+			return notAnswered(err, conn.Endpoint)
+		}
+		conn.BrandID, conn.BrandStated = stated, true
+		return nil
+	case isAPI:
+		return notAnswered(err, conn.Endpoint)
+	}
+	return err
+}
+
+// notAnswered says for a command why Omnisend could not be asked.
+func notAnswered(err error, endpoint string) error {
+	e, ok := errors.AsType[*omnisend.Error](err)
+	switch {
+	case !ok:
+		return err
+	case e.Class == omnisend.Wait:
+		return refuse(command.ErrConflict, "the calls that the brand may take are used up for now; try again in %d seconds", int(max(e.RetryAfter.Seconds(), 1)))
+	case e.Status == 401:
+		return refuse(command.ErrFailed, "Omnisend does not accept this API key at %s", endpoint)
+	case e.Status == 403:
+		return refuse(command.ErrFailed, "the key may not read contacts: %v; give it the Contacts permission in Omnisend (Store settings > API keys)", err)
+	}
+	return refuse(command.ErrFailed, "Omnisend could not be asked about the key at %s: %v", endpoint, err)
+}
+
+// bookCall counts a call that was made before it was known whose budget it
+// belongs to.
+func (a *Activities) bookCall(ctx context.Context, conn catalogue.Connection) error {
+	if conn.CallsPerMinute == 0 {
+		return nil
+	}
+	g := a.gate(conn)
+	grant, err := a.Store.TakeSlot(ctx, g.brand, g.limit)
+	if err != nil || grant.Slot == 0 {
+		return err // full without it
+	}
+	return a.Store.FreeSlot(ctx, g.brand, grant.Slot)
+}
