@@ -38,12 +38,12 @@ type CollectResult struct {
 // collectState is the progress of reading one segment; stored with each part.
 type collectState struct {
 	CollectResult
-	Cursor  segment.Cursor `json:"cursor,omitempty"`
-	View    []byte         `json:"view,omitempty"` // of the source that the cursor belongs to
-	Trouble trouble        `json:"trouble,omitzero"`
-	Parts   int            `json:"parts"`   // parts stored, also of reads that were begun again
-	Kept    int            `json:"kept"`    // rejects stored
-	Rereads int            `json:"rereads"` // how often the read began again
+	Cursor  []byte  `json:"cursor,omitempty"` // encrypted: it may hold the id of a customer
+	View    []byte  `json:"view,omitempty"`   // of the source that the cursor belongs to
+	Trouble trouble `json:"trouble,omitzero"`
+	Parts   int     `json:"parts"`   // parts stored, also of reads that were begun again
+	Kept    int     `json:"kept"`    // rejects stored
+	Rereads int     `json:"rereads"` // how often the read began again
 }
 
 const (
@@ -171,7 +171,11 @@ func (c *collector) read(ctx context.Context) error {
 	}
 	c.state.View = view
 	name := c.job.Export.Segments[c.in.Segment].Segment
-	r, err := src.Open(ctx, name, fieldsOf(c.job.Export, c.mapper), c.state.Cursor)
+	after, err := c.cursor()
+	if err != nil {
+		return err
+	}
+	r, err := src.Open(ctx, name, fieldsOf(c.job.Export, c.mapper), after)
 	if errors.Is(err, segment.ErrEmpty) {
 		return c.commit(ctx, nil, true)
 	}
@@ -190,7 +194,7 @@ func (c *collector) read(ctx context.Context) error {
 			return c.commit(ctx, r.Cursor(), true)
 		}
 		if err != nil {
-			return sourceFault(err)
+			return errors.Join(c.keep(ctx, r, err, whole), sourceFault(err))
 		}
 		c.add(row)
 		if c.rows < c.Tuning.PartRows {
@@ -203,6 +207,26 @@ func (c *collector) read(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// keep stores what was read before an error broke the read off, so that a
+// source that makes its readers wait again and again is read in the end.
+func (c *collector) keep(ctx context.Context, r segment.Reader, fault error, whole bool) error {
+	if c.rows == 0 || whole || errors.Is(fault, segment.ErrChanged) || ctx.Err() != nil {
+		return nil
+	}
+	return c.commit(ctx, r.Cursor(), false)
+}
+
+// cursorContext is the context that the cursors of a run's reads are sealed with.
+func cursorContext(runID string) string { return "run/" + runID + "/cursor" }
+
+// cursor returns the stored position; nil at the start.
+func (c *collector) cursor() (segment.Cursor, error) {
+	if c.state.Cursor == nil {
+		return nil, nil
+	}
+	return c.Keyring.OpenBlob(c.state.Cursor, cursorContext(c.in.RunID))
 }
 
 // add takes one row into the part.
@@ -256,7 +280,13 @@ func (c *collector) reject(row segment.Row, reason string) {
 
 // commit stores the part with the position after it.
 func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool) error {
-	c.state.Cursor, c.state.Done, c.state.Trouble = cursor, done, trouble{}
+	c.state.Cursor, c.state.Done, c.state.Trouble = nil, done, trouble{}
+	if cursor != nil {
+		var err error
+		if c.state.Cursor, err = c.Keyring.SealBlob(cursor, cursorContext(c.in.RunID)); err != nil {
+			return err
+		}
+	}
 	part := c.in.Segment*partsPerSegment + c.state.Parts
 	c.state.Parts++
 	var blobs []store.Blob

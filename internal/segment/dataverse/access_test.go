@@ -53,7 +53,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 			w.Break(standin.Fault{Path: "/api/", Times: 100, Do: http.RedirectHandler("https://example.com/", http.StatusFound)})
 		}, "leads elsewhere", "Power Platform admin center"},
 		"tokens are not accepted": {func(w *world) {
-			w.Break(standin.Fault{Path: "/api/", Times: 100, Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) })})
+			w.Break(standin.Fault{Path: "/api/", Times: 100, Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) })})
 		}, "does not accept the login's token", "belongs to the tenant"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -61,13 +61,19 @@ type throttled struct{ wait time.Duration }
 
 func (e *throttled) Error() string { return "Dataverse asks for a pause of " + e.wait.String() }
 
-var errStaleToken = errors.New("the token is not accepted")
+// staleTokenError is a 401.
+type staleTokenError struct{ token string }
+
+func (e *staleTokenError) Error() string { return "the token is not accepted" }
+
+// mostRenewed is how many tokens a request is made with after one was refused.
+const mostRenewed = 2
 
 // get makes a request until it is answered, and hands the body to read, which
 // begins afresh each time: an answer may break off in the middle. It returns
 // the time by the server's clock.
 func (c *client) get(ctx context.Context, r request, read func(io.Reader) error) (time.Time, error) {
-	renewed := false
+	renewed := 0
 	for try := 1; ; {
 		if err := c.gate.enter(ctx, c.clock); err != nil {
 			return time.Time{}, err
@@ -78,6 +84,7 @@ func (c *client) get(ctx context.Context, r request, read func(io.Reader) error)
 			c.gate.pause(c.clock.Now(), limited.wait)
 		}
 		c.gate.leave(err == nil)
+		stale, isStale := errors.AsType[*staleTokenError](err)
 		_, isPassing := errors.AsType[*passingError](err)
 		switch {
 		case err == nil:
@@ -86,13 +93,13 @@ func (c *client) get(ctx context.Context, r request, read func(io.Reader) error)
 			return time.Time{}, ctx.Err()
 		case isLimited: // a wait, not a failed try
 			continue
-		case errors.Is(err, errStaleToken) && !renewed:
-			renewed = true
-			if err := c.login.renew(); err != nil {
+		case isStale && renewed < mostRenewed:
+			renewed++
+			if err := c.login.renew(stale.token); err != nil {
 				return time.Time{}, err
 			}
 			continue
-		case errors.Is(err, errStaleToken):
+		case isStale:
 			return time.Time{}, &segment.AccessError{Message: "Dataverse at " + c.origin + " does not accept the login's token",
 				Action: "check that the environment's URL belongs to the tenant of the login, and that the login is still allowed to use it"}
 		case !isPassing || try == tries:
@@ -136,6 +143,9 @@ func (c *client) once(ctx context.Context, r request, read func(io.Reader) error
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
+		if answer.StatusCode == http.StatusUnauthorized {
+			return time.Time{}, &staleTokenError{token}
+		}
 		return time.Time{}, c.refused(r, answer)
 	}
 	now, err := http.ParseTime(answer.Header.Get("Date"))
@@ -178,8 +188,6 @@ func (c *client) refused(r request, answer *http.Response) error {
 	_ = json.Unmarshal(body, &said) // whatever is missing stays empty
 	code := strings.ToLower(plainWord(said.Error.Code))
 	switch status := answer.StatusCode; {
-	case status == http.StatusUnauthorized:
-		return errStaleToken
 	case status == http.StatusTooManyRequests:
 		return &throttled{retryAfter(answer.Header.Get("Retry-After"))}
 	case status == http.StatusForbidden:

@@ -143,7 +143,7 @@ func TestTheLimitIsTheLoginsNotTheSources(t *testing.T) {
 	w.fill(10, third)
 	w.Break(standin.Fault{Path: "EntityDefinitions", Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Retry-After", "60")
-		rw.WriteHeader(429)
+		rw.WriteHeader(http.StatusTooManyRequests)
 	})})
 	_, err := w.source(t).Describe(t.Context(), "Male_under_40")
 	require.ErrorIs(t, err, segment.ErrBusy)

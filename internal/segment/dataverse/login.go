@@ -25,13 +25,14 @@ type login struct {
 	secret []byte
 	http   *http.Client
 
-	mu   sync.Mutex
-	cred azcore.TokenCredential
+	mu      sync.Mutex
+	cred    azcore.TokenCredential
+	refused string // the token that cred was made in place of
 }
 
 func newLogin(c Config, secret []byte, client *http.Client) (*login, error) {
 	l := &login{config: c, secret: slices.Clone(secret), http: client}
-	return l, l.renew()
+	return l, l.renew("")
 }
 
 // knownAuthorities have a directory of authorities, which the library looks
@@ -39,8 +40,13 @@ func newLogin(c Config, secret []byte, client *http.Client) (*login, error) {
 var knownAuthorities = []string{DefaultAuthority, "https://login.microsoftonline.us", "https://login.chinacloudapi.cn", "https://login.partner.microsoftonline.cn"}
 
 // renew begins with a new credential that has no token yet, after one was
-// refused.
-func (l *login) renew() error {
+// refused; once, when several requests were refused with that token.
+func (l *login) renew(refused string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cred != nil && refused == l.refused {
+		return nil
+	}
 	c := l.config
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.authority()},
@@ -77,9 +83,7 @@ func (l *login) renew() error {
 	if err != nil {
 		return fmt.Errorf("the login to %s cannot be set up: %w", origin(c.URL), err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cred = cred
+	l.cred, l.refused = cred, refused
 	return nil
 }
 
@@ -96,12 +100,12 @@ func (l *login) token(ctx context.Context) (string, error) {
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	return "", l.refused(err)
+	return "", l.refusal(err)
 }
 
-// refused turns what the identity library says into what an administrator can
+// refusal turns what the identity library says into what an administrator can
 // act on. The library's text is not passed on: it quotes whole answers.
-func (l *login) refused(err error) error {
+func (l *login) refusal(err error) error {
 	c := l.config
 	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	switch {

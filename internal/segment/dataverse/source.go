@@ -266,7 +266,7 @@ func (s *Source) notFound(ctx context.Context, name string) error {
 	} else if near := spelling.Nearest(name, titles); near != "" {
 		hint = fmt.Sprintf("did you mean %q, shown as %q? %s", names[slices.Index(titles, near)], near, hint)
 	}
-	return fmt.Errorf("Customer Insights at %s: %w with the output table %q that has members; %s", s.client.origin, segment.ErrNotFound, name, hint)
+	return fmt.Errorf("%s: %w with the output table %q that has members; %s", s.client.origin, segment.ErrNotFound, name, hint)
 }
 
 func quotedList(names []string) string {

@@ -108,6 +108,7 @@ type query struct {
 	table  *table
 	fields []string
 	where  condition
+	all    bool // there is no filter
 	from   string
 	order  []ordering
 	top    int
@@ -220,6 +221,7 @@ func (s *Server) giveLink(r *http.Request, q query, asked int, after row) string
 // find looks for rows after the given one, in the query's order.
 func (q query) find(after row, most int) []row {
 	t := q.table
+	var found []row // the first so far, in order
 	if q.byCustomer() {
 		// The table is kept in this order.
 		bound := q.from
@@ -230,7 +232,6 @@ func (q query) find(after row, most int) []row {
 		if bound != "" {
 			start = sort.Search(t.size, func(i int) bool { return t.compare(t.at(i)["msdynci_customerid"], bound) >= 0 })
 		}
-		var found []row
 		for i := start; i < t.size && len(found) < most; i++ {
 			r := t.at(i)
 			if q.where(r) && (after == nil || q.less(after, r)) {
@@ -239,20 +240,24 @@ func (q query) find(after row, most int) []row {
 		}
 		return found
 	}
-	var found []row
+	if t.oneTime && after == nil && q.all && len(q.order) == 1 && q.order[0].column == "modifiedon" {
+		for i := range min(t.size, most) {
+			found = append(found, t.at(i))
+		}
+		return found
+	}
 	for i := range t.size {
 		r := t.at(i)
 		if !q.where(r) || after != nil && !q.less(after, r) {
 			continue
 		}
-		found = append(found, r)
-		if len(found) > 4*most+4096 { // the last of these are not needed
-			slices.SortFunc(found, q.compare)
-			found = found[:most]
+		place := sort.Search(len(found), func(i int) bool { return q.less(r, found[i]) })
+		if place < most {
+			found = slices.Insert(found, place, r)
+			found = found[:min(len(found), most)]
 		}
 	}
-	slices.SortFunc(found, q.compare)
-	return found[:min(len(found), most)]
+	return found
 }
 
 func (q query) byCustomer() bool {
@@ -276,7 +281,7 @@ func (q query) compare(a, b row) int {
 
 // parse reads the options of a query.
 func (s *Server) parse(t *table, options url.Values) (query, error) {
-	q := query{table: t, where: func(row) bool { return true }}
+	q := query{table: t, all: true, where: func(row) bool { return true }}
 	for name, values := range options {
 		if len(values) != 1 {
 			return q, fmt.Errorf("query option '%s' was specified more than once", name)
@@ -308,14 +313,14 @@ func (s *Server) parse(t *table, options url.Values) (query, error) {
 		for part := range strings.SplitSeq(text, ",") {
 			words := strings.Fields(part)
 			if len(words) == 0 || len(words) > 2 || len(words) == 2 && words[1] != "asc" && words[1] != "desc" {
-				return q, fmt.Errorf("Syntax error in $orderby")
+				return q, fmt.Errorf("syntax error in $orderby")
 			}
 			name, err := column(words[0])
 			if err != nil {
 				return q, err
 			}
 			if s.options.NoSort && name == "modifiedon" {
-				return q, fmt.Errorf("Sorting by %s is not supported", name)
+				return q, fmt.Errorf("sorting by %s is not supported", name)
 			}
 			q.order = append(q.order, ordering{name, len(words) == 2 && words[1] == "desc"})
 		}
@@ -332,7 +337,7 @@ func (s *Server) parse(t *table, options url.Values) (query, error) {
 		if err != nil {
 			return q, err
 		}
-		q.where, q.from = where, from
+		q.where, q.from, q.all = where, from, false
 	}
 	return q, nil
 }

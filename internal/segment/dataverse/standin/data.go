@@ -28,6 +28,7 @@ type table struct {
 	columns  map[string]string // types by name
 	size     int
 	at       func(i int) row
+	oneTime  bool // all rows were written at the same time
 }
 
 func (t *table) set() string { return t.name + "s" }
@@ -153,6 +154,7 @@ func (s *Server) set(name string, rows []row) {
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(t.compare(a["msdynci_customerid"], b["msdynci_customerid"]), t.compare(a[t.id], b[t.id]))
 	})
+	t.oneTime = false
 	t.size, t.at = len(rows), func(i int) row { return rows[i] }
 }
 
@@ -164,6 +166,7 @@ func (s *Server) Generate(n int, customer func(i int) Profile, segments func(i i
 	defer s.mu.Unlock()
 	profiles, memberships := s.tables[Profiles], s.tables[Memberships]
 	at := stampOf(written)
+	profiles.oneTime, memberships.oneTime = true, true
 	profiles.size, profiles.at = n, func(i int) row {
 		p := customer(i)
 		r := row{"msdynci_customerprofileid": guid(p.ID), "msdynci_customerid": p.ID, "modifiedon": at}
