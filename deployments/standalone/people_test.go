@@ -11,13 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/access/oidc"
 	"github.com/segment-export/segment-export/internal/access/oidc/oidctest"
-	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
@@ -31,7 +33,6 @@ type staff struct {
 	*shop
 	provider *oidctest.Provider
 	pin      string
-	worker   *service.Service
 }
 
 func newStaff(t *testing.T, s *shop) *staff {
@@ -44,7 +45,7 @@ func newStaff(t *testing.T, s *shop) *staff {
 	require.NoError(t, err)
 	require.NoError(t, w.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, w.Stop()) })
-	p.pin, p.worker = w.Fingerprint(), w
+	p.pin = w.Fingerprint()
 	return p
 }
 
@@ -98,7 +99,7 @@ func TestPeopleWithTokens(t *testing.T) {
 	require.JSONEq(t, `[]`, p.can(carl, "connection", "list", "-o", "json"))
 	p.can(anna, "connection", "share", "Board shop", "--with", "admins-and-contributors")
 	p.cannot(carl, "is for administrators only", add...)
-	p.shareSource("crm")
+	p.can(anna, "source", "share", "crm", "--with", "admins-and-contributors")
 	p.can(carl, add...)
 	var seen []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(p.can(carl, "connection", "list", "-o", "json")), &seen))
@@ -140,20 +141,40 @@ func TestPeopleWithTokens(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(p.can(anna, "audit", "--actor", carl, "-o", "json")), &audit))
 	require.Equal(t, "not allowed", audit[0].Outcome, "attempts are in it too")
 
+	p.nothingGivenAgain()
 	p.nothingInClear(anna, carl, vera, nick)
 }
 
-// shareSource lets contributors read from a source.
-func (p *staff) shareSource(name string) {
+// nothingGivenAgain copies every command that was ever given from its history,
+// and gives it again: as it was, under a new id, and as another command.
+func (p *staff) nothingGivenAgain() {
 	p.t.Helper()
-	o, err := p.worker.Store.Object(p.t.Context(), string(catalogue.KindSource), name)
+	page, err := p.client.ListWorkflow(p.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+		Query: "WorkflowType = '" + command.WorkflowType + "'", PageSize: 1000})
 	require.NoError(p.t, err)
-	var s catalogue.Source
-	require.NoError(p.t, json.Unmarshal(o.Body, &s))
-	s.Shared = catalogue.SharedContributors
-	o.Body, err = json.Marshal(s)
-	require.NoError(p.t, err)
-	require.NoError(p.t, p.worker.Store.UpdateObject(p.t.Context(), o))
+	tried := 0
+	for _, w := range page.GetExecutions() {
+		event, err := p.client.GetWorkflowHistory(p.t.Context(), w.GetExecution().GetWorkflowId(), w.GetExecution().GetRunId(), false, 1).Next()
+		require.NoError(p.t, err)
+		var given command.Request
+		require.NoError(p.t, converter.GetDefaultDataConverter().FromPayloads(event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &given))
+		if given.Name == command.Hello {
+			continue
+		}
+		require.NotEmpty(p.t, given.Credential)
+		another, renamed := given, given
+		another.ID, renamed.Name, renamed.Args = uuid.NewString(), command.RunsCancel, json.RawMessage(`{"run":"spring"}`)
+		for _, request := range []command.Request{given, another, renamed} {
+			err := p.byHand("command/again/"+uuid.NewString(), command.WorkflowType, request)
+			var refused *temporal.ApplicationError
+			require.ErrorAs(p.t, err, &refused, given.Name)
+			require.Equal(p.t, command.ErrNotAllowed, refused.Type(), "%s: %v", given.Name, err)
+		}
+		if tried++; tried == 10 {
+			break
+		}
+	}
+	require.Equal(p.t, 10, tried)
 }
 
 // report is the newest run's, for somebody.
