@@ -151,3 +151,34 @@ func TestAzureDeletedInMidRead(t *testing.T) {
 	}
 	require.ErrorIs(t, err, segment.ErrChanged)
 }
+
+func TestTheTestOfASource(t *testing.T) {
+	d := azuriteDisk{azuritetest.New(t)}
+	s := d.read(t, Config{})
+	check := func(want ...segment.Check) {
+		t.Helper()
+		got, err := s.Test(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	place := "azblob://" + d.Name + "/some/where"
+	check(segment.Check{Name: "list the place", Detail: place + ": 0 segments", Action: "put SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet there, or name the folder of an export of Customer Insights (with model.json)"})
+	d.put(t, "b.csv", []byte("a\n1\n2\n"))
+	listed := segment.Check{Name: "list the place", OK: true, Detail: place + ": 1 segments"}
+	check(listed, segment.Check{Name: "read a segment", OK: true, Detail: `segment "b": its first 2 rows`})
+	d.put(t, "b.csv", []byte("a\n"+strings.Repeat("1\n", 1000)))
+	check(listed, segment.Check{Name: "read a segment", OK: true, Detail: `segment "b": its first 100 rows`})
+	d.put(t, "b.csv", []byte("a,b\n1,\"2\n"))
+	check(listed, segment.Check{Name: "read a segment", Detail: place + "/b.csv: line 2: a quote in column 6 is not closed, or not doubled, as it should be"})
+	d.put(t, "b.csv", nil)
+	check(listed, segment.Check{Name: "read a segment", OK: true, Detail: `segment "b": its first 0 rows`})
+
+	s, err := New(nil, d.config(Config{}), []byte("b3RoZXIga2V5LCBub3QgdGhlIG9uZSB0aGF0IHRoZSBhY2NvdW50IGhhcw=="))
+	require.NoError(t, err)
+	checks, err := s.Test(t.Context())
+	require.NoError(t, err)
+	require.Len(t, checks, 1)
+	require.False(t, checks[0].OK)
+	require.Contains(t, checks[0].Detail, "refuses the request")
+	require.Contains(t, checks[0].Action, "Storage Blob Data Reader")
+}

@@ -47,8 +47,8 @@ type Layout string
 
 // The layouts.
 const (
-	// LayoutAuto is LayoutCustomerInsights where there is a model.json, else
-	// LayoutPlain.
+	// LayoutAuto is LayoutCustomerInsights where there is a model.json or, with
+	// no plain segment there, one export below; else LayoutPlain.
 	LayoutAuto Layout = "auto"
 	// LayoutPlain: SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet.
 	LayoutPlain Layout = "plain"

@@ -67,14 +67,21 @@ func New(root *os.Root, config Config, secret []byte) (*Source, error) {
 
 // Segments lists what there is, with its size and without its fields.
 func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
-	e, err := s.export(ctx)
+	e, err := s.exportHere(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if e != nil {
-		return e.segments(), nil
+	var plain []segment.Info
+	if e == nil && s.config.Layout != LayoutCustomerInsights {
+		plain, err = s.plainSegments(ctx)
 	}
-	return s.plainSegments(ctx)
+	if e == nil && len(plain) == 0 && err == nil {
+		e, err = s.exportBelow(ctx)
+	}
+	if err != nil || e == nil {
+		return plain, err
+	}
+	return e.segments(), nil
 }
 
 // Describe reads a segment's field names.
@@ -126,14 +133,26 @@ func (s *Source) find(ctx context.Context, name, run string) (set, error) {
 	if err := checkName(name); err != nil {
 		return set{}, err
 	}
-	e, err := s.export(ctx)
+	e, err := s.exportHere(ctx)
 	if err != nil {
 		return set{}, err
 	}
-	if e != nil {
-		return s.exportSet(ctx, e, name, run)
+	if e == nil && s.config.Layout != LayoutCustomerInsights {
+		plain, err := s.plainSet(ctx, name)
+		if err != nil || len(plain.files) > 0 {
+			return plain, err
+		}
 	}
-	return s.plainSet(ctx, name)
+	if e == nil {
+		e, err = s.exportBelow(ctx)
+	}
+	if err != nil {
+		return set{}, err
+	}
+	if e == nil {
+		return set{}, s.notFound(ctx, name)
+	}
+	return s.exportSet(ctx, e, name, run)
 }
 
 // malformed makes an ErrMalformed that says what is wrong and no more.

@@ -24,13 +24,29 @@ type export struct {
 	where  string // of the model.json
 }
 
-// export finds the export that the source's place is, or that is the only one
-// below it. It returns nil when there is none and the layout leaves that open.
-func (s *Source) export(ctx context.Context) (*export, error) {
+// exportHere returns the export whose folder the source's place is, nil when it
+// is none.
+func (s *Source) exportHere(ctx context.Context) (*export, error) {
 	if s.config.Layout == LayoutPlain {
 		return nil, nil
 	}
-	found, err := s.models(ctx)
+	f, err := s.tree.Stat(ctx, modelName)
+	if errors.Is(err, segment.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.load(ctx, f)
+}
+
+// exportBelow returns the only export below the source's place; nil when there
+// is none and the layout leaves that open.
+func (s *Source) exportBelow(ctx context.Context) (*export, error) {
+	if s.config.Layout == LayoutPlain {
+		return nil, nil
+	}
+	found, err := s.modelsBelow(ctx)
 	switch {
 	case err != nil:
 		return nil, err
@@ -41,17 +57,22 @@ func (s *Source) export(ctx context.Context) (*export, error) {
 		}
 		return nil, malformed("%s has several exports of Customer Insights; name one of them in the source's place: %s",
 			s.tree.Place(""), strings.Join(folders, ", "))
-	case len(found) == 0 && s.config.Layout == LayoutCustomerInsights:
+	case len(found) == 1:
+		return s.load(ctx, found[0])
+	case s.config.Layout == LayoutCustomerInsights:
 		return nil, malformed("%s has no %s, neither itself nor in %s…/EXPORT: it is not an export of Customer Insights",
 			s.tree.Place(""), modelName, instancePrefix)
-	case len(found) == 0:
-		return nil, nil
 	}
-	e := &export{folder: path.Dir(found[0].Name), where: s.tree.Place(found[0].Name)}
+	return nil, nil
+}
+
+// load reads the model.json of an export.
+func (s *Source) load(ctx context.Context, f tree.File) (*export, error) {
+	e := &export{folder: path.Dir(f.Name), where: s.tree.Place(f.Name)}
 	if e.folder == "." {
 		e.folder = ""
 	}
-	data, err := s.whole(ctx, found[0], maxModel)
+	data, err := s.whole(ctx, f, maxModel)
 	if err != nil {
 		return nil, err
 	}
@@ -59,15 +80,9 @@ func (s *Source) export(ctx context.Context) (*export, error) {
 	return e, err
 }
 
-// models returns each model.json that the source may mean.
-func (s *Source) models(ctx context.Context) ([]tree.File, error) {
-	f, err := s.tree.Stat(ctx, modelName)
-	if err == nil {
-		return []tree.File{f}, nil
-	}
-	if !errors.Is(err, segment.ErrNotFound) {
-		return nil, err
-	}
+// modelsBelow returns the model.json of each export below an environment's
+// folder.
+func (s *Source) modelsBelow(ctx context.Context) ([]tree.File, error) {
 	here, err := s.tree.List(ctx, "")
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// plainSet finds a segment's one file.
+// plainSet finds a segment's one file; a set without files when there is none.
 func (s *Source) plainSet(ctx context.Context, name string) (set, error) {
 	found := set{name: name}
 	for _, e := range extensions {
@@ -68,7 +68,7 @@ func (s *Source) plainSet(ctx context.Context, name string) (set, error) {
 	}
 	switch len(found.files) {
 	case 0:
-		return set{}, s.notFound(ctx, name)
+		return found, nil
 	case 1:
 	default:
 		return set{}, malformed("%s and %s are both the segment %q; remove one of them",
