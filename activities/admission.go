@@ -30,6 +30,7 @@ var ungated = map[string]string{
 	"Verify":    "the comparison's ticket",
 	// It tells what the store says is to be told, once.
 	"DeliverAlert": "that the notice is pending",
+	"Tick":         "what is due by the schedule in the store",
 }
 
 // ofRun is the input of an activity that works on a run.

@@ -78,6 +78,17 @@ func (a *Activities) counting(ctx context.Context, v catalogue.Object) (access.O
 			return access.Object{Kind: catalogue.KindSource, Name: v.Source}, nil
 		}
 		return access.OfSource(s), err
+	case *catalogue.Schedule:
+		e, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, v.Name)
+		if errors.Is(err, store.ErrNotFound) {
+			return access.Object{Kind: catalogue.KindExport, Name: v.Name}, nil
+		}
+		if err != nil {
+			return access.Object{}, err
+		}
+		return a.counting(ctx, &e)
+	case *catalogue.Refresh: // concerns everything, so it is for administrators
+		return access.Object{Kind: catalogue.KindRefresh, Name: v.Name}, nil
 	}
 	return access.Object{}, fmt.Errorf("a %T is nothing to be checked", v)
 }

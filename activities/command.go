@@ -77,7 +77,7 @@ func without(do func(a *Activities, ctx context.Context, c caller) (any, error))
 
 // handlers are all commands; each group stands in the file that carries it out.
 var handlers = merged(identityHandlers, accessHandlers, sourceHandlers, connectionHandlers, exportHandlers, runHandlers, personHandlers,
-	verifyHandlers, statusHandlers, alertHandlers)
+	verifyHandlers, statusHandlers, alertHandlers, scheduleHandlers, refreshHandlers)
 
 func merged(groups ...map[string]handler) map[string]handler {
 	all := map[string]handler{}

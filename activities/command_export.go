@@ -56,7 +56,12 @@ func (a *Activities) addExport(ctx context.Context, c caller, e catalogue.Export
 		return nil, err
 	}
 	notes := append(segments, exportNotes(e, made)...)
-	return &command.ExportAnswer{Export: e, Permissions: command.MayEdit, Notes: notes}, nil
+	answer := &command.ExportAnswer{Export: e, Permissions: command.MayEdit, Notes: notes}
+	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
+		return nil, err
+	}
+	answer.Notes = append(answer.Notes, "by itself it runs: "+answer.Starts)
+	return answer, nil
 }
 
 // exportNotes says what an administrator should know about an export that is
@@ -120,12 +125,21 @@ func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Exp
 	if access.May(c.Principal, counts) {
 		answer.Permissions = command.MayEdit
 	}
+	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
+		return nil, err
+	}
 	answer.LastRun, err = a.lastRun(ctx, e.Name)
 	return answer, err
 }
 
 // lastRun returns an export's newest run; nil when it has none.
 func (a *Activities) lastRun(ctx context.Context, export string) (*command.RunAnswer, error) {
+	if open, err := a.openRun(ctx, export, false); err != nil || open != nil {
+		if err != nil {
+			return nil, err
+		}
+		return runAnswer(*open)
+	}
 	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Limit: 1})
 	if err != nil || len(runs) == 0 {
 		return nil, err

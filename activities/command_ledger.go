@@ -147,6 +147,9 @@ func (a *Activities) removeExport(ctx context.Context, e catalogue.Export, forCo
 	if err := a.dropLedger(ctx, e.Name); err != nil {
 		return err
 	}
+	if err := a.removeSchedule(ctx, e.Name, forCommand); err != nil {
+		return err
+	}
 	err := a.Store.DeleteObject(ctx, string(catalogue.KindExport), e.Name, forCommand)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // an earlier attempt did it

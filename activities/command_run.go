@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,6 +117,15 @@ func runID(c caller) string {
 
 // begin allows a run, puts it on record, and starts its workflow.
 func (a *Activities) begin(ctx context.Context, c caller, export string, request run.Request, plan bool) (any, error) {
+	if err := a.ReapTerminated(ctx); err != nil {
+		return nil, err
+	}
+	return a.beginRun(ctx, runID(c), export, request, plan)
+}
+
+// beginRun is what a run needs that begins at somebody's command or by itself.
+// Done twice with one id it is done once.
+func (a *Activities) beginRun(ctx context.Context, id, export string, request run.Request, plan bool) (any, error) {
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, export)
 	if err != nil {
 		return nil, err
@@ -125,10 +135,6 @@ func (a *Activities) begin(ctx context.Context, c caller, export string, request
 	}
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
 	if err != nil {
-		return nil, err
-	}
-	id := runID(c)
-	if err := a.ReapTerminated(ctx); err != nil {
 		return nil, err
 	}
 	open, err := a.openRun(ctx, e.Name, plan)
@@ -143,7 +149,7 @@ func (a *Activities) begin(ctx context.Context, c caller, export string, request
 		return nil, err
 	}
 	report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Queued, Phase: run.PhasePreflight,
-		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: now}
+		Trigger: request.Trigger, Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: now}
 	err = a.Store.CreateRun(ctx, store.Run{ID: id, Export: e.Name, Connection: conn.Name, Brand: conn.BrandID, Plan: plan,
 		Status: string(run.Queued), Report: encode(report), Request: encode(request)})
 	if err != nil && !errors.Is(err, store.ErrExists) {
@@ -192,13 +198,16 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 
 // openRun returns the export's run (or plan) that has not ended; nil when none.
 func (a *Activities) openRun(ctx context.Context, export string, plan bool) (*store.Run, error) {
-	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Plans: plan, Limit: 20})
-	if err != nil {
-		return nil, err
-	}
-	for i := range runs {
-		if runs[i].Plan == plan && runs[i].EndedAt.IsZero() {
-			return &runs[i], nil
+	// By status: many starts may have been skipped while one run went on.
+	for _, status := range []run.Status{run.Running, run.Queued, run.Parked, run.Paused} {
+		runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Status: string(status), Plans: plan})
+		if err != nil {
+			return nil, err
+		}
+		for i := range runs {
+			if runs[i].Plan == plan && runs[i].EndedAt.IsZero() {
+				return &runs[i], nil
+			}
 		}
 	}
 	return nil, nil
@@ -213,6 +222,7 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	report.Trigger = cmp.Or(request.Trigger, run.OnDemand)
 	report.Actor = request.Actor // which the report has not on its way through Temporal
 	report.Export, report.RunID, report.Plan, report.Status = r.Export, r.ID, r.Plan, run.Status(r.Status)
 	if !r.EndedAt.IsZero() {
@@ -226,6 +236,12 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error) {
 	if r, err := a.Store.Run(ctx, ref); err == nil || !errors.Is(err, store.ErrNotFound) {
 		return r, err
+	}
+	if ref != "" {
+		// Before newer ones that were skipped because of it.
+		if open, err := a.openRun(ctx, ref, false); open != nil || err != nil {
+			return deref(open), err
+		}
 	}
 	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: ref, Limit: 1})
 	if err != nil {
@@ -251,6 +267,14 @@ func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error)
 		return store.Run{}, refuse(command.ErrNotFound, "%d runs and no export match %q; see: starter runs list", len(found), ref)
 	}
 	return found[0], nil
+}
+
+// deref is a run that may not be there; the zero Run then.
+func deref(r *store.Run) store.Run {
+	if r == nil {
+		return store.Run{}
+	}
+	return *r
 }
 
 func (a *Activities) runsPause(ctx context.Context, _ caller, args command.RunRef) (any, error) {

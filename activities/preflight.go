@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,10 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 		Export: r.Export, RunID: r.ID, Plan: r.Plan, AnsweredYes: request.Yes, // not the actor: who somebody is does not pass through Temporal
 		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: r.StartedAt,
 	}}
+	result.Report.Trigger = cmp.Or(request.Trigger, run.OnDemand)
+	if request.Note != "" {
+		result.Report.Notes = []string{request.Note}
+	}
 	j := job{RunID: r.ID, Request: request, Began: r.StartedAt}
 	if result.Halt, err = a.check(ctx, &j, r); err != nil {
 		return nil, err

@@ -109,6 +109,9 @@ func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool
 			return e.ended(err), false
 		}
 		for e.control.Resumes <= e.state.Resumes {
+			if e.control.Superseded {
+				return unansweredInTime(h.Reason), false
+			}
 			if err := e.nextDecision(work); err != nil {
 				return e.ended(err), false
 			}
@@ -116,6 +119,13 @@ func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool
 		return e.goOn(work)
 	}
 	return halted(h), false
+}
+
+// unansweredInTime ends a run that waits for an answer: the next start by itself
+// has come, and that one reads afresh.
+func unansweredInTime(question string) ending {
+	return halted(&activities.Halt{Kind: activities.HaltSkip, Reason: "unanswered question: " + question,
+		Action: "the next run asks again if it has to; answer with: starter runs approve, or starter runs resume"})
 }
 
 // guards parks the run until every guard that asks is answered.
@@ -140,8 +150,12 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 			reason += "guard " + string(g.Guard) + ": " + g.Message + ". "
 			action += "; go on with: starter runs approve " + r.RunID + " --guard " + string(g.Guard)
 		}
-		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: reason[:len(reason)-1], Action: action}); err != nil {
+		reason = reason[:len(reason)-1]
+		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: reason, Action: action}); err != nil {
 			return e.ended(err), false
+		}
+		if e.control.Superseded {
+			return unansweredInTime(reason), false
 		}
 		if err := e.nextDecision(work); err != nil {
 			return e.ended(err), false

@@ -74,6 +74,10 @@ func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
 		l.parked = nil // said before it parked, it would not have been meant for this
 		l.state.Resumes = l.control.Resumes
 	}
+	if l.parked != nil && l.control.Superseded && l.failed == nil {
+		end := unansweredInTime(l.parked.Reason)
+		l.failed = &end
+	}
 	held := l.control.Paused || l.parked != nil
 	if err := l.tell(work, held); err != nil {
 		return ending{}, false, err

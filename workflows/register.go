@@ -15,5 +15,6 @@ func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(Command, workflow.RegisterOptions{Name: command.WorkflowType})
 	r.RegisterWorkflowWithOptions(Alert, workflow.RegisterOptions{Name: activities.AlertWorkflowType})
 	r.RegisterWorkflowWithOptions(VerifyExport, workflow.RegisterOptions{Name: activities.VerifyWorkflowType})
+	r.RegisterWorkflowWithOptions(Tick, workflow.RegisterOptions{Name: activities.TickWorkflowType})
 	r.RegisterActivity(a)
 }

@@ -64,6 +64,9 @@ var required = map[string]Role{
 	"alert list":  Viewer,
 	"alert show":  Viewer,
 	"runs show":   Viewer,
+	// When things run, and nothing of them.
+	"schedule show": Viewer,
+	"refresh show":  Viewer,
 
 	// Contributors see the name and kind of those that are shared.
 	"source list":     Contributor,
@@ -82,6 +85,7 @@ var required = map[string]Role{
 	"export reset-ledger": Contributor,
 	"plan":                Contributor,
 	"run":                 Contributor,
+	"run all":             Contributor, // of those that they may run
 	"runs pause":          Contributor,
 	"runs resume":         Contributor,
 	"runs approve":        Contributor,
@@ -93,6 +97,17 @@ var required = map[string]Role{
 	"verify":        Contributor,
 	"verify result": Contributor,
 	"runs rejects":  Contributor,
+
+	// The rights are those of editing the export.
+	"schedule set":            Contributor,
+	"schedule on":             Contributor,
+	"schedule off":            Contributor,
+	"schedule follow-refresh": Contributor,
+
+	"refresh set": Admin,
+	"refresh on":  Admin,
+	"refresh off": Admin,
+	"refresh now": Admin,
 
 	"forget": Admin, // erases, and overrides every export
 

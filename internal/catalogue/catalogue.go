@@ -16,6 +16,8 @@ const (
 	KindSource     Kind = "source"
 	KindConnection Kind = "connection"
 	KindExport     Kind = "export"
+	KindSchedule   Kind = "schedule" // of the export of the same name
+	KindRefresh    Kind = "refresh"  // there is one
 )
 
 // Meta is what every object of the catalogue carries besides its own fields.

@@ -79,6 +79,10 @@ func New(kind Kind) (Object, error) {
 		return &Export{}, nil
 	case KindAlert:
 		return &Alert{}, nil
+	case KindSchedule:
+		return &Schedule{}, nil
+	case KindRefresh:
+		return &Refresh{}, nil
 	}
 	return nil, fmt.Errorf("%q is no kind of object", kind)
 }

@@ -130,5 +130,6 @@ type ExportAnswer struct {
 	catalogue.Export
 	LastRun     *RunAnswer `json:"last_run,omitempty"`
 	Permissions string     `json:"permissions,omitempty"` // of whoever asks
+	Starts      string     `json:"starts,omitempty"`      // when it runs by itself, for people
 	Notes       []string   `json:"notes,omitempty"`
 }

@@ -120,6 +120,7 @@ type Report struct {
 	NewRules       []string       `json:"new_rules,omitempty"`  // what of the export's rules changed since the last complete run
 	Removes        bool           `json:"removes,omitempty"`    // clears all markers, then removes the export
 	Phases         []PhaseTime    `json:"phases,omitempty"`     // that are over
+	Trigger        Trigger        `json:"trigger,omitempty"`    // what began it
 	Actor          string         `json:"actor,omitempty"`      // filled in for whoever asks a worker; empty in Temporal
 	StartedAt      time.Time      `json:"started_at"`
 	EndedAt        *time.Time     `json:"ended_at,omitempty"`
@@ -225,7 +226,10 @@ func (r *Report) DropUndecided() {
 // Request is what was asked for when the run was begun. It is stored with the
 // run, never in Temporal.
 type Request struct {
-	Actor string `json:"actor"`
+	Actor   string  `json:"actor"`
+	Trigger Trigger `json:"trigger,omitempty"` // empty: OnDemand
+	// Note is for the report: how a start by itself came about.
+	Note  string `json:"note,omitempty"`
 	Yes   bool   `json:"yes"`             // answers the guard first-run, no other
 	Full  bool   `json:"full"`            // sends unchanged contacts too
 	Retry bool   `json:"retry,omitempty"` // sends contacts again that were turned down with the same data
@@ -248,6 +252,9 @@ type Control struct {
 	Paused   bool                       `json:"paused"`
 	Resumes  int                        `json:"resumes"`  // how often somebody said resume
 	Approved map[catalogue.Guard]string `json:"approved"` // who approved
+	// Superseded says that the next start by itself has come: if the run waits
+	// for an answer, nobody gave one in time.
+	Superseded bool `json:"superseded,omitempty"`
 	// Stopped is why the run was canceled, where that was not by a command about
 	// the run itself.
 	Stopped string `json:"stopped,omitempty"`

@@ -100,6 +100,8 @@ First steps:
 			s.runCommand(),
 			s.runsCommands(),
 			s.verifyCommand(),
+			s.scheduleCommands(),
+			s.refreshCommands(),
 			s.explainCommand(),
 			s.forgetCommand(),
 			s.alertCommands(),

@@ -73,9 +73,9 @@ func runsTable(p *page, all *command.RunsPage) {
 	}
 	var rows [][]any
 	for _, a := range all.Runs {
-		rows = append(rows, []any{a.RunID, a.Export, runStatus(a), p.time(a.StartedAt), took(a), a.Contacts, a.Delivered, a.Unchanged, a.Refused, a.Invalid})
+		rows = append(rows, []any{a.RunID, a.Export, runStatus(a), p.time(a.StartedAt), took(a), string(a.Trigger), a.Contacts, a.Delivered, a.Unchanged, a.Refused, a.Invalid})
 	}
-	p.table([]string{"run", "export", "status", "started", "took", "contacts", "delivered", "unchanged", "refused", "invalid"}, rows)
+	p.table([]string{"run", "export", "status", "started", "took", "by", "contacts", "delivered", "unchanged", "refused", "invalid"}, rows)
 	if all.Next != "" {
 		p.line("There may be more: --page %s", all.Next)
 	}

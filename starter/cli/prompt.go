@@ -74,6 +74,20 @@ func (s *session) ask(ctx context.Context, question string) (bool, error) {
 	return false, nil
 }
 
+// askText asks for a line on the terminal.
+func (s *session) askText(ctx context.Context, question string) (string, error) {
+	if s.in == nil {
+		s.in = newLines(s.o.In)
+	}
+	fmt.Fprintf(s.o.Err, "%s: ", clean(question))
+	text, err := s.in.next(ctx)
+	if errors.Is(err, io.EOF) {
+		fmt.Fprintln(s.o.Err)
+		return "", nil
+	}
+	return strings.TrimSpace(text), err
+}
+
 // keyVariable holds an API key for connection add and rotate-key.
 const keyVariable = "OMNISEND_API_KEY"
 

@@ -85,7 +85,7 @@ func heading(p *page, a *command.RunAnswer) {
 	if !a.Status.Ended() {
 		phase = string(a.Phase)
 	}
-	p.fields("run", a.RunID, "workflow", a.WorkflowID, "by", a.Actor, "time", times, "phase", phase, "reason", a.Reason, "do", a.Action)
+	p.fields("run", a.RunID, "workflow", a.WorkflowID, "by", begunBy(a), "time", times, "phase", phase, "reason", a.Reason, "do", a.Action)
 	p.line("")
 }
 
@@ -133,4 +133,12 @@ func counts(p *page, title string, m map[string]int) {
 	for _, n := range names {
 		p.line("  %s  %s", n, count(m[n]))
 	}
+}
+
+// begunBy says who or what began a run.
+func begunBy(a *command.RunAnswer) string {
+	if !a.Trigger.Automatic() {
+		return a.Actor
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%s, %s", a.Actor, a.Trigger), "schedule, ")
 }

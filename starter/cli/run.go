@@ -12,18 +12,21 @@ import (
 
 func (s *session) runCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "run", args: "EXPORT", usage: "carry an export out and wait for its end",
+		name: "run", args: "[EXPORT]", usage: "carry an export out and wait for its end",
 		detail: `Reads, checks and compares everything first, then sends what changed. Before its first call a run parks
 when a guard asks; on a terminal the question of a first run is asked here. Ctrl-C leaves the run going on.
+With --all it runs every export that also runs by itself: with a schedule that is on, or with the system refresh
+while that is on.
 
 ` + exitHelp,
-		example: "starter run spring\nstarter run spring --only-email me@shop.example\nstarter run spring --limit 10 --yes\nstarter run spring --yes --output json",
+		example: "starter run spring\nstarter run spring --only-email me@shop.example\nstarter run spring --limit 10 --yes\nstarter run spring --yes --output json\nstarter run --all",
 		flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer the guard first-run with yes; no other guard", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "full", Usage: "send contacts that have not changed too", DisableDefaultText: true},
 			&cli.IntFlag{Name: "limit", Usage: "a first real test: send at most `N` contacts; leavers keep their markers", DefaultText: "no limit"},
 			&cli.StringFlag{Name: "only-email", Usage: "a first real test: send nobody but this `ADDRESS`, which travels sealed; - reads it from standard input"},
 			&cli.BoolFlag{Name: "adopt", Usage: "send nothing: take over an audience that carries the markers at Omnisend already, after comparing 200 contacts", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "all", Usage: "run every export that has an active schedule, in place of one", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true},
 		},
 		do: s.runExport,
@@ -43,6 +46,12 @@ func (s *session) planCommand() *cli.Command {
 }
 
 func (s *session) runExport(c *cli.Context) error {
+	if c.Bool("all") {
+		return s.runAll(c)
+	}
+	if c.Args().First() == "" {
+		return usage("EXPORT is %s; usage: starter run EXPORT, or starter run --all", map[bool]string{true: "empty", false: "missing"}[c.NArg() > 0])
+	}
 	args := command.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full"), Adopt: c.Bool("adopt"), Limit: c.Int("limit")}
 	if c.IsSet("limit") && args.Limit < 1 {
 		return usage("--limit %d is not at least 1", args.Limit)

@@ -90,7 +90,7 @@ func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error
 	if err != nil {
 		return segment.Info{}, err
 	}
-	info := segment.Info{Name: name, Bytes: set.bytes(), RefreshedAt: runTime(set.run)}
+	info := segment.Info{Name: name, Bytes: set.bytes(), RefreshedAt: set.refreshedAt()}
 	info.Fields, err = s.fields(ctx, set)
 	return info, err
 }

@@ -195,7 +195,8 @@ func TestPlaces(t *testing.T) {
 	require.NoError(t, err)
 	infos, err := s.Segments(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []segment.Info{{Name: "in", Bytes: 4}}, infos)
+	require.NotZero(t, infos[0].RefreshedAt)
+	require.Equal(t, []segment.Info{{Name: "in", Bytes: 4, RefreshedAt: infos[0].RefreshedAt}}, infos)
 	require.Len(t, segmenttest.ReadAll(t, s, "in", []string{"a"}, nil), 1)
 	for name, test := range map[string]struct {
 		is   error

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"golang.org/x/text/encoding"
 
@@ -61,6 +62,26 @@ func (s *set) bytes() int64 {
 		all += f.Size
 	}
 	return all
+}
+
+// refreshedAt is when the set was made: of an export its run's time, else when
+// the newest of its files was written.
+func (s *set) refreshedAt() time.Time {
+	if s.run != "" {
+		return runTime(s.run)
+	}
+	var newest time.Time
+	for _, f := range s.files {
+		newest = later(newest, f.Modified)
+	}
+	return newest
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // place is a place in a set.

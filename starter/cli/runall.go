@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+// oneOfAll is what became of one export of run --all.
+type oneOfAll struct {
+	Export string             `json:"export"`
+	Run    *command.RunAnswer `json:"run,omitempty"`
+	Class  string             `json:"class,omitempty"`
+	Reason string             `json:"reason,omitempty"` // why it did not begin
+}
+
+// runAll begins all runs at once, waits for one after the other, and reports
+// each.
+func (s *session) runAll(c *cli.Context) error {
+	for _, other := range []string{"adopt", "limit", "only-email"} {
+		if c.IsSet(other) {
+			return usage("--%s is for one export, not for --all", other)
+		}
+	}
+	if c.NArg() > 0 {
+		return usage("--all runs every export with an active schedule; leave %q out, or --all", c.Args().First())
+	}
+	raw, err := s.call(c.Context, order{name: command.RunAll, args: command.RunAllArgs{Yes: c.Bool("yes"), Full: c.Bool("full")}})
+	if err != nil {
+		return err
+	}
+	var begun command.RunAllAnswer
+	if err := decode(raw, &begun); err != nil {
+		return err
+	}
+	if c.Bool("detach") {
+		return s.print(raw, func(p *page) { startTable(p, begun.Exports) })
+	}
+	var all []oneOfAll
+	var codes []int
+	for _, start := range begun.Exports {
+		one := oneOfAll{Export: start.Export, Class: start.Class, Reason: start.Reason}
+		code := exitSkipped
+		if start.Class == command.ErrNotAllowed {
+			code = exitNotAllowed
+		}
+		if start.Run != nil {
+			s.sayBegun("run of "+start.Export+":", *start.Run)
+			if _, one.Run, err = s.follow(c.Context, *start.Run); err != nil {
+				return err
+			}
+			code = statusCode(one.Run.Status)
+		}
+		all, codes = append(all, one), append(codes, code)
+	}
+	if raw, err = json.Marshal(all); err != nil {
+		return err
+	}
+	if err := s.print(raw, func(p *page) { allTable(p, all) }); err != nil {
+		return err
+	}
+	return exitWith(worst(codes))
+}
+
+// worst is the exit code that asks for the most attention.
+func worst(codes []int) int {
+	for _, code := range []int{exitFailed, exitNotAllowed, exitParked, exitSkipped, exitRejects} {
+		if slices.Contains(codes, code) {
+			return code
+		}
+	}
+	return exitDone
+}
+
+func startTable(p *page, all []command.RunAllStart) {
+	var rows [][]any
+	for _, a := range all {
+		id := ""
+		if a.Run != nil {
+			id = a.Run.RunID
+		}
+		rows = append(rows, []any{a.Export, id, a.Reason})
+	}
+	p.table([]string{"export", "run", "not begun because"}, rows)
+}
+
+func allTable(p *page, all []oneOfAll) {
+	var rows [][]any
+	for _, a := range all {
+		if a.Run == nil {
+			rows = append(rows, []any{a.Export, "", "not begun", 0, 0, 0, 0, a.Reason})
+			continue
+		}
+		r := a.Run
+		said := r.Reason
+		if r.Status == run.Parked && r.Action != "" {
+			said = fmt.Sprintf("%s. %s", r.Reason, r.Action)
+		}
+		rows = append(rows, []any{a.Export, r.RunID, r.Status, r.Contacts, r.Delivered, r.Unchanged, r.Refused, said})
+	}
+	p.table([]string{"export", "run", "status", "contacts", "delivered", "unchanged", "refused", "reason"}, rows)
+}
