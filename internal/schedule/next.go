@@ -23,10 +23,8 @@ func (r *rule) next(after time.Time) time.Time {
 		}
 		var soonest time.Time
 		for _, minute := range r.minutes {
-			for _, at := range r.instants(date, minute) {
-				if at.After(after) && (soonest.IsZero() || at.Before(soonest)) {
-					soonest = at
-				}
+			if at, _ := r.instant(date, minute); at.After(after) && (soonest.IsZero() || at.Before(soonest)) {
+				soonest = at
 			}
 		}
 		if !soonest.IsZero() {
@@ -46,33 +44,17 @@ func (r *rule) on(date time.Time) bool {
 	return day && weekday && r.months&(1<<date.Month()) != 0
 }
 
-// instants returns when a minute of the clock counts on a date: once, or not at
-// all or twice where the clock is changed and the rule follows time.
-func (r *rule) instants(date time.Time, minute int) []time.Time {
-	found, moved := r.readings(date, minute)
-	switch {
-	case !r.fixed:
-		return found
-	case len(found) == 0:
-		return []time.Time{moved}
+// instant returns when a minute of the clock counts on a date. Where the clock
+// shows it twice it is the one that package time takes, as Temporal does; where
+// it never shows it, it lies as much later as the clock jumped.
+func (r *rule) instant(date time.Time, minute int) (at time.Time, exists bool) {
+	year, month, day := date.Date()
+	at = time.Date(year, month, day, 0, minute, 0, 0, r.zone)
+	if at.Hour() == minute/60 && at.Minute() == minute%60 {
+		return at, true
 	}
-	return found[:1]
-}
-
-// readings returns the instants at which the clock shows a minute of a date, in
-// order, and where that time lies if there is none.
-func (r *rule) readings(date time.Time, minute int) (found []time.Time, moved time.Time) {
 	wall := date.Add(time.Duration(minute) * time.Minute) // as if the zone were UTC
-	before := offset(wall.Add(-24*time.Hour), r.zone)
-	after := offset(wall.Add(24*time.Hour), r.zone)
-	for _, o := range []time.Duration{before, after} {
-		at := wall.Add(-o)
-		if offset(at, r.zone) == o && !slices.ContainsFunc(found, at.Equal) {
-			found = append(found, at)
-		}
-	}
-	slices.SortFunc(found, time.Time.Compare)
-	return found, wall.Add(-before)
+	return wall.Add(-offset(wall.Add(-24*time.Hour), r.zone)), false
 }
 
 func offset(at time.Time, zone *time.Location) time.Duration {
@@ -92,8 +74,7 @@ type Fields struct {
 const movedYears = 3
 
 // Fields returns what a scheduler has to match that only looks at the clock:
-// together they match at every time of the calendar for years to come, and
-// besides at times that the clock shows a second time. It is nil for an
+// together they match at every time of the calendar for years to come. It is nil for an
 // interval.
 func (c Calendar) Fields(now time.Time) ([]Fields, error) {
 	r, err := c.rule()
@@ -161,9 +142,6 @@ func (r *rule) clocks() []Fields {
 // They change with the turn of a year only, so that a schedule made from them
 // need not be changed at every look.
 func (r *rule) moved(now time.Time) []Fields {
-	if !r.fixed {
-		return nil
-	}
 	var moved []Fields
 	first := now.In(r.zone).Year()
 	for date := time.Date(first, 1, 1, 0, 0, 0, 0, time.UTC); date.Year() <= first+movedYears; date = date.AddDate(0, 0, 1) {
@@ -171,7 +149,7 @@ func (r *rule) moved(now time.Time) []Fields {
 			continue
 		}
 		for _, minute := range r.minutes {
-			if found, at := r.readings(date, minute); len(found) == 0 {
+			if at, exists := r.instant(date, minute); !exists {
 				wall := at.In(r.zone)
 				moved = append(moved, Fields{Minute: []int{wall.Minute()}, Hour: []int{wall.Hour()}, Day: []int{wall.Day()},
 					Month: []int{int(wall.Month())}, Year: []int{wall.Year()}})

@@ -3,9 +3,7 @@
 //
 // Where the clock is put forward, a time that does not exist that day comes as
 // much later as the clock jumped; where it is put back, a time that comes twice
-// counts once. Only a cron expression with a * for the hour or the minute, such
-// as every half hour, follows time as it passes: it skips what does not exist
-// and comes again in a repeated hour.
+// counts once.
 package schedule
 
 import (
@@ -95,7 +93,6 @@ type rule struct {
 	months   uint64
 	weekdays uint64
 	either   bool // a day of the month or of the week is enough
-	fixed    bool // these times of the clock, once a day whatever the clock does
 }
 
 func (c Calendar) rule() (*rule, error) {
@@ -119,7 +116,6 @@ func (c Calendar) rule() (*rule, error) {
 	if c.Every == "" {
 		return nil, fmt.Errorf("when is missing: give --every day, mon,thu or month:1,15 with --at 06:00, or --cron")
 	}
-	r.fixed = true
 	if err := r.every(c.Every); err != nil {
 		return nil, err
 	}
@@ -191,7 +187,7 @@ const star = 1 << 63
 
 func (r *rule) cron(text string) error {
 	fields := strings.Fields(text)
-	const minute, hour, wanted = 0, 1, 5
+	const wanted = 5
 	if len(fields) != wanted || strings.Contains(text, "=") {
 		return fmt.Errorf("--cron %q has not the five fields minute, hour, day of the month, month, day of the week", text)
 	}
@@ -203,7 +199,6 @@ func (r *rule) cron(text string) error {
 	if !ok {
 		return fmt.Errorf("--cron %q is not the five fields of a cron expression", text)
 	}
-	r.fixed = !strings.Contains(fields[minute], "*") && !strings.Contains(fields[hour], "*")
 	r.days, r.months, r.weekdays = s.Dom&all, s.Month&all, s.Dow&all
 	r.either = s.Dom&star == 0 && s.Dow&star == 0
 	for m := range 24 * 60 {

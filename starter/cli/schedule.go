@@ -20,7 +20,7 @@ func (s *session) scheduleCommands() *cli.Command {
 	return group("schedule", "when exports run by themselves",
 		s.leaf("schedule", leaf{
 			name: "set", args: export, usage: "give an export a schedule of its own, and turn it on",
-			detail: zoneDetail + "\nA --cron with a * for minute or hour follows time as it passes instead.",
+			detail: zoneDetail,
 			example: "starter schedule set spring --every mon,thu --at 06:00,18:00 --tz Europe/Warsaw\n" +
 				"starter schedule set spring --every month:1,15 --at 06:00 --tz Europe/Warsaw\n" +
 				"starter schedule set spring --cron \"30 6 * * mon-fri\" --tz UTC",
