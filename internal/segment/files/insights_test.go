@@ -2,6 +2,7 @@ package files
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding/charmap"
@@ -174,5 +175,8 @@ func TestWhereTheExportIs(t *testing.T) {
 	f.put(t, "other/plain.csv", []byte("id\n1\n"))
 	infos, err := f.read(t, Config{Path: "other"}).Segments(t.Context())
 	require.NoError(t, err)
+	require.Len(t, infos, 1)
+	require.NotZero(t, infos[0].RefreshedAt)
+	infos[0].RefreshedAt = time.Time{}
 	require.Equal(t, []segment.Info{{Name: "plain", Bytes: 5}}, infos)
 }

@@ -35,10 +35,10 @@ func (s *Source) plainSegments(ctx context.Context) ([]segment.Info, error) {
 			}
 			if i := slices.IndexFunc(infos, func(i segment.Info) bool { return i.Name == name }); i >= 0 {
 				infos[i].Bytes += f.Size // Describe says that there is one too many
-				infos[i].RefreshedAt = later(infos[i].RefreshedAt, f.Modified)
+				infos[i].RefreshedAt = later(infos[i].RefreshedAt, f.Modified.UTC())
 				continue
 			}
-			infos = append(infos, segment.Info{Name: name, Bytes: f.Size, RefreshedAt: f.Modified})
+			infos = append(infos, segment.Info{Name: name, Bytes: f.Size, RefreshedAt: f.Modified.UTC()})
 		}
 	}
 	slices.SortFunc(infos, func(a, b segment.Info) int { return strings.Compare(a.Name, b.Name) })

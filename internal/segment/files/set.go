@@ -72,7 +72,7 @@ func (s *set) refreshedAt() time.Time {
 	}
 	var newest time.Time
 	for _, f := range s.files {
-		newest = later(newest, f.Modified)
+		newest = later(newest, f.Modified.UTC())
 	}
 	return newest
 }
