@@ -76,6 +76,18 @@ var permissions = map[string]struct {
 	"verify":          {contributors, `{"export":"spring"}`},
 	"verify result":   {contributors, `{"export":"spring","id":"none"}`},
 
+	"schedule show":           {viewers, `{"export":"spring"}`},
+	"refresh show":            {viewers, ``},
+	"schedule set":            {contributors, `{"export":"spring","calendar":{}}`},
+	"schedule on":             {contributors, `{"export":"spring"}`},
+	"schedule off":            {contributors, `{"export":"spring"}`},
+	"schedule follow-refresh": {contributors, `{"export":"spring"}`},
+	"run all":                 {contributors, `{}`},
+	"refresh set":             {admins, `{}`},
+	"refresh on":              {admins, ``},
+	"refresh off":             {admins, ``},
+	"refresh now":             {admins, `{}`},
+
 	"forget":                {admins, `{}`},
 	"alert add":             {admins, `{"name":"late","on":[],"rejects":0}`},
 	"alert remove":          {admins, `{"name":"late"}`},
@@ -100,7 +112,7 @@ var permissions = map[string]struct {
 }
 
 // aboutNothing are the commands of contributors that name no object.
-var aboutNothing = map[string]bool{"source list": true, "connection list": true, "explain": true}
+var aboutNothing = map[string]bool{"source list": true, "connection list": true, "explain": true, "run all": true}
 
 // somebody has a role.
 type somebody struct{ role access.Role }
