@@ -123,7 +123,7 @@ func TestKilledProcessGoesOn(t *testing.T) {
 	}
 
 	kill = s.process()
-	defer kill()
+	defer func() { kill() }()
 	code, out, errs := s.starter("runs", "watch", "spring", "--output", "json")
 	require.Equal(t, 3, code, "%s%s", out, errs)
 	r := s.show()
@@ -147,4 +147,28 @@ func TestKilledProcessGoesOn(t *testing.T) {
 	require.Equal(t, 3, code)
 	require.Equal(t, e.Contacts, again.Unchanged)
 	require.Equal(t, invented.Expected{}.Changed, again.Changed)
+
+	// Some leave, and the process is killed while their markers are cleared.
+	s.write(5600, invented.Variant{})
+	reached := s.moment(2, true, isUpload)
+	s.must("run", "spring", "--detach")
+	select {
+	case <-reached:
+	case <-t.Context().Done():
+		require.FailNow(t, "never reached: markers are cleared")
+	}
+	kill()
+	s.hook.Store(nil)
+	kill = s.process()
+	code, out, errs = s.starter("runs", "watch", "spring", "--output", "json")
+	require.Equal(t, 3, code, "%s%s", out, errs)
+	r = s.show()
+	require.NoError(t, r.Check())
+	// A few change: a stricter consent stood in one of the rows that are gone.
+	require.Equal(t, []int{s.expected.Contacts, s.expected.Contacts, 0, e.Contacts - s.expected.Contacts},
+		[]int{r.Contacts, r.Unchanged + r.Changed, r.New, r.Leavers})
+	require.Equal(t, s.expected.Contacts, s.marked("segment_spring_buyers"), "leavers lose exactly their marker")
+	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), e.Contacts)
+	_, again = s.run()
+	require.Equal(t, []int{s.expected.Contacts, 0, 0}, []int{again.Unchanged, again.Leavers, again.Calls})
 }
