@@ -126,7 +126,7 @@ func (s somebody) RoleOf([]string) (access.Role, bool) { return s.role, true }
 // as gives a command with a role, and says whether it was refused.
 func (s *steps) as(role access.Role, name, args string) (refused bool, err error) {
 	s.t.Helper()
-	s.Activities.Identity = somebody{role}
+	s.Identity = somebody{role}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()

@@ -80,12 +80,12 @@ func viewOf(s catalogue.Source) []byte {
 	return sum[:8]
 }
 
-// faultOfSource marks an error as the source's: others are retried as they are.
-type faultOfSource struct{ error }
+// sourceFaultError marks an error as the source's: others are retried as they are.
+type sourceFaultError struct{ error }
 
-func (f *faultOfSource) Unwrap() error { return f.error }
+func (f *sourceFaultError) Unwrap() error { return f.error }
 
-func sourceFault(err error) error { return &faultOfSource{err} }
+func sourceFault(err error) error { return &sourceFaultError{err} }
 
 // trouble is since when a source has given nothing but errors.
 type trouble struct {
@@ -101,7 +101,7 @@ func (a *Activities) sourceHalt(ctx context.Context, name string, t *trouble, er
 	_, missing := errors.AsType[*segment.MissingFieldsError](err)
 	access, refused := errors.AsType[*segment.AccessError](err)
 	busy, isBusy := errors.AsType[*segment.BusyError](err)
-	_, isFault := errors.AsType[*faultOfSource](err)
+	_, isFault := errors.AsType[*sourceFaultError](err)
 	switch {
 	case missing || errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrMalformed):
 		return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("source %q: %v", name, err),

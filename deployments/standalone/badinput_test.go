@@ -119,7 +119,7 @@ func (s *shop) reading() int {
 	}
 	var p workflows.Progress
 	require.NoError(s.t, answer.Get(&p))
-	return p.Report.Read
+	return p.Read
 }
 
 func keys(all map[string]sandbox.Contact) []string {

@@ -15,7 +15,7 @@ var enums = map[reflect.Type][]string{
 }
 
 // descriptions are what an editor says of a field.
-var descriptions = map[string]string{
+var descriptions = map[string]string{ //nolint:gosec // texts about credentials, none of them
 	"source/kind":        "kind of the source",
 	"source/owner":       "who answers for it, and may read from it whether it is shared or not",
 	"source/shared":      "who besides administrators may read from it",

@@ -57,7 +57,7 @@ func (w *Webhook) Check() error {
 	switch {
 	case err != nil || u.Host == "":
 		return errors.New("the webhook's URL is not one")
-	case u.Scheme != "https" && !(u.Scheme == "http" && omnisend.IsLoopback(w.URL)):
+	case u.Scheme != "https" && (u.Scheme != "http" || !omnisend.IsLoopback(w.URL)):
 		return errors.New("the webhook's URL is not https, and not on this machine")
 	case u.User != nil:
 		return errors.New("the webhook's URL has a user name in it, which is not used")

@@ -18,7 +18,7 @@ import (
 )
 
 // credentialVariable holds the credential of a source for source add.
-const credentialVariable = "SEGMENT_EXPORT_SOURCE_CREDENTIAL" //nolint:gosec // the name of a variable
+const credentialVariable = "SEGMENT_EXPORT_SOURCE_CREDENTIAL"
 
 func sourceFlags() []cli.Flag {
 	text := func(name, usage string) cli.Flag { return &cli.StringFlag{Name: name, Usage: usage} }
