@@ -128,6 +128,9 @@ func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Exp
 	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
 		return nil, err
 	}
+	if answer.Schedule, err = a.scheduleInShort(ctx, e.Name); err != nil {
+		return nil, err
+	}
 	answer.LastRun, err = a.lastRun(ctx, e.Name)
 	return answer, err
 }

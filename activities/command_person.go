@@ -149,6 +149,14 @@ func (a *Activities) explainIn(ctx context.Context, e catalogue.Export, email st
 		return nil, err
 	}
 	x.Next = next(e, x)
+	planned, err := a.scheduleAnswer(ctx, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	x.Starts = planned.Starts
+	if len(planned.Next) > 0 {
+		x.NextStart = planned.Next[0]
+	}
 	return x, nil
 }
 

@@ -204,6 +204,28 @@ func (a *Activities) starts(ctx context.Context, export string) (string, error) 
 	return "with the system refresh, " + r.String(), nil
 }
 
+// scheduleInShort names an export's schedule as Customer Insights does in its list.
+func (a *Activities) scheduleInShort(ctx context.Context, export string) (string, error) {
+	s, _, err := a.exportSchedule(ctx, export)
+	if err != nil {
+		return "", err
+	}
+	name, on := "System refresh", true
+	if s != nil {
+		name, on = s.Calendar.String(), !s.Off
+	} else {
+		r, _, err := a.refresh(ctx)
+		if err != nil {
+			return "", err
+		}
+		on = r.On
+	}
+	if !on {
+		name += " (off)"
+	}
+	return name, nil
+}
+
 // runAll begins a run of every export that also runs by itself.
 func (a *Activities) runAll(ctx context.Context, c caller, args command.RunAllArgs) (any, error) {
 	exports, err := a.scheduledExports(ctx)

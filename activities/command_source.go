@@ -288,5 +288,12 @@ func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Na
 	if len(users) > 0 {
 		return nil, refuse(command.ErrConflict, "the source %q is read by %d exports: %s; remove them first, or give them another source", s.Name, len(users), strings.Join(users, ", "))
 	}
+	r, _, err := a.refresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Follow == s.Name {
+		return nil, refuse(command.ErrConflict, "the system refresh follows the source %q; give it other times first: starter refresh set", s.Name)
+	}
 	return s, a.remove(ctx, c, &s)
 }

@@ -131,5 +131,6 @@ type ExportAnswer struct {
 	LastRun     *RunAnswer `json:"last_run,omitempty"`
 	Permissions string     `json:"permissions,omitempty"` // of whoever asks
 	Starts      string     `json:"starts,omitempty"`      // when it runs by itself, for people
+	Schedule    string     `json:"schedule,omitempty"`    // the same in a word or two, for lists
 	Notes       []string   `json:"notes,omitempty"`
 }

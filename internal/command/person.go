@@ -46,6 +46,10 @@ type ExplainedExport struct {
 	// Rejects are what recent runs did not carry over of this address.
 	Rejects []ExplainedReject `json:"rejects,omitempty"`
 	Next    string            `json:"next"` // what a next run does, in a sentence
+	// NextStart is when the export runs by itself next; Starts says when it does
+	// in general, or that it does not.
+	NextStart time.Time `json:"next_start,omitzero"`
+	Starts    string    `json:"starts"`
 }
 
 // ExplainedReject is a row or contact of the address that a run left out.

@@ -319,51 +319,6 @@ type Ledger interface {
 	DropLedger(ctx context.Context, export string) error
 }
 
-// Budget is the sliding window of calls that all runs on all workers share for
-// one brand. A slot is taken before each request and frees 60 s after the
-// request's answer came, by the store's clock; a slot whose holder died frees
-// 60 s after the longest time that a request may take.
-type Budget interface {
-	// TakeSlot takes a slot if one is free and none must be waited for. Else it
-	// takes nothing and says how long to wait before asking again: for one waiter
-	// exactly, so let one of a process wait for all. After a rest a few slots may be
-	// had at once; then they come at the pace of the limit, and up to 25 % faster
-	// to make up for a stall of a few seconds.
-	TakeSlot(ctx context.Context, brand string, limit Limit) (SlotGrant, error)
-	// FreeSlot notes that the answer came: the slot frees 60 s from now. Told
-	// twice, the first time counts.
-	FreeSlot(ctx context.Context, brand string, slot int64) error
-	// PauseBrand lets nobody take a slot for that long: Omnisend answered 429. A
-	// wait of 0 is one that Omnisend did not name: 2 s, doubled with each 429 in a
-	// row up to 60 s. A pause is never made shorter, and a 429 told during one is
-	// part of it. The limit that TakeSlot grants is lowered too:
-	// by 5 % for a lone 429; when others evidently spend the same budget, since the
-	// next 429 comes within a minute and after 4 answers at most, to what our own
-	// window held if that was not full (by half at most, never under 5 % of the
-	// connection's limit). It recovers by 5 % of the limit every 10 s.
-	PauseBrand(ctx context.Context, brand string, wait time.Duration, limit Limit) error
-	// BudgetState tells how a brand's budget stands.
-	BudgetState(ctx context.Context, brand string, limit Limit) (BudgetState, error)
-}
-
-// Limit is a brand's limit as its connection sets it.
-type Limit struct {
-	Calls int // calls in any 60 s, share applied; must be above 0
-}
-
-// SlotGrant is the answer of TakeSlot.
-type SlotGrant struct {
-	Slot int64         // 0: none taken
-	Wait time.Duration // when none was taken; above 0
-}
-
-// BudgetState is how a brand's budget stands.
-type BudgetState struct {
-	InWindow  int           // slots taken and not free yet
-	Effective int           // the limit in force, after adaptation
-	Paused    time.Duration // until anybody may take a slot again
-}
-
 // Lease is the right to do a piece of work, held by one process at a time.
 type Lease struct {
 	Name  string
@@ -398,49 +353,4 @@ type Leases interface {
 	TakeTurn(ctx context.Context, brand, run string) (bool, error)
 	// YieldTurn gives the turn back; no error when the run does not have it.
 	YieldTurn(ctx context.Context, brand, run string) error
-}
-
-// AuditEntry says who did what to which object.
-type AuditEntry struct {
-	ID      string // the command's id: the same command is entered once
-	At      time.Time
-	Actor   string
-	Command string          // "connection add"
-	Object  string          // its name
-	Outcome string          // "done", or the class of the refusal
-	Detail  json.RawMessage // the command's arguments; nothing secret or personal
-	Changes []AuditChange   // read back: what the command changed, by kind and name
-}
-
-// AuditChange is an object of the catalogue before and after a command.
-type AuditChange struct {
-	Kind   string
-	Name   string
-	Before json.RawMessage // nil: there was none
-	After  json.RawMessage // nil: there is none any more
-	Secret bool            // its secret was stored or replaced
-}
-
-// AuditFilter selects entries; zero values select all.
-type AuditFilter struct {
-	Actor   string
-	Command string    // this command, or all of a group: "connection"
-	Object  string    // the name of what the command named or changed
-	Since   time.Time // not before
-	Past    string    // the id of an entry: only those older than it
-	Limit   int       // 0: 50
-}
-
-// Audit keeps what was done.
-type Audit interface {
-	// BeginCommand enters a command before it is carried out, with the workflow
-	// execution that carries it out; ErrExists when another execution used the
-	// same id. The same execution may call it again.
-	BeginCommand(ctx context.Context, id, workflowRun string) error
-	// AddAudit adds or replaces the entry with that ID; At is set by the store
-	// when it is added. Changes are not stored here: each object's change is.
-	AddAudit(ctx context.Context, e AuditEntry) error
-	// AuditEntries returns entries, newest first. A Past that is not known is
-	// ErrNotFound.
-	AuditEntries(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 }

@@ -20,6 +20,7 @@ var sortings = map[string]func(a, b *command.ExportAnswer) int{
 	"name":       func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Name, b.Name) },
 	"connection": func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Connection, b.Connection) },
 	"source":     func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Source, b.Source) },
+	"schedule":   func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Schedule, b.Schedule) },
 	"segments":   func(a, b *command.ExportAnswer) int { return cmp.Compare(segmentNames(a), segmentNames(b)) },
 	"status":     func(a, b *command.ExportAnswer) int { return cmp.Compare(lastStatus(a), lastStatus(b)) },
 	"last-run":   func(a, b *command.ExportAnswer) int { return lastTime(a).Compare(lastTime(b)) },
@@ -28,7 +29,7 @@ var sortings = map[string]func(a, b *command.ExportAnswer) int{
 }
 
 func sortColumns() []string {
-	return []string{"name", "connection", "source", "segments", "status", "last-run", "updated", "updated-by"}
+	return []string{"name", "connection", "source", "segments", "schedule", "status", "last-run", "updated", "updated-by"}
 }
 
 func lastStatus(a *command.ExportAnswer) string {
@@ -113,9 +114,9 @@ func exportTable(p *page, all []command.ExportAnswer) {
 	var rows [][]any
 	for i := range all {
 		a := &all[i]
-		rows = append(rows, []any{a.Name, or(a.Connection, "No connection"), a.Source, segmentNames(a), lastRun(p, a.LastRun), a.Permissions, a.UpdatedBy})
+		rows = append(rows, []any{a.Name, or(a.Connection, "No connection"), a.Source, segmentNames(a), a.Schedule, lastRun(p, a.LastRun), a.Permissions, a.UpdatedBy})
 	}
-	p.table([]string{"name", "connection", "source", "segments", "last run", "your permissions", "updated by"}, rows)
+	p.table([]string{"name", "connection", "source", "segments", "schedule", "last run", "your permissions", "updated by"}, rows)
 }
 
 func exportPage(p *page, a command.ExportAnswer) {

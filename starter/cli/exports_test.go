@@ -71,6 +71,7 @@ func TestExportList(t *testing.T) {
 	running := finished(run.Running)
 	running.StartedAt = running.StartedAt.Add(time.Hour)
 	late.LastRun, late.Connection, late.Permissions = &running, "", command.MayView
+	early.Schedule, late.Schedule = "System refresh", "day at 06:00 Europe/Warsaw (off)"
 	for sort, want := range map[string][]string{
 		"": {"a", "b", "c"}, "-name": {"c", "b", "a"}, "last-run": {"c", "a", "b"}, "-last-run": {"b", "a", "c"}, "connection": {"b", "a", "c"},
 	} {
@@ -90,9 +91,9 @@ func TestExportList(t *testing.T) {
 	}
 	b.answers([]any{late, early})
 	require.Equal(t, 0, b.run("export", "list"))
-	require.Equal(t, `NAME  CONNECTION     SOURCE  SEGMENTS     LAST RUN                            YOUR PERMISSIONS  UPDATED BY
-a     shop           crm     buyers, old  completed, 2026-11-24 09:01:30 UTC  edit and run      ben
-b     No connection  crm     buyers, old  running, 2026-11-24 10:00:00 UTC    view              ben
+	require.Equal(t, `NAME  CONNECTION     SOURCE  SEGMENTS     SCHEDULE                          LAST RUN                            YOUR PERMISSIONS  UPDATED BY
+a     shop           crm     buyers, old  System refresh                    completed, 2026-11-24 09:01:30 UTC  edit and run      ben
+b     No connection  crm     buyers, old  day at 06:00 Europe/Warsaw (off)  running, 2026-11-24 10:00:00 UTC    view              ben
 `, b.out.String())
 }
 

@@ -63,7 +63,8 @@ func explained(p *page, a command.ExplainAnswer) {
 		}
 		p.line("Export %s", e.Export)
 		p.fields("  verdict", verdict, "  sent", at, "  markers", strings.Join(e.Markers, ", "),
-			"  last complete run", strings.TrimSuffix(fmt.Sprintf("%s, %s", e.LastRun, p.time(e.LastAt)), ", "), "  next", e.Next)
+			"  last complete run", strings.TrimSuffix(fmt.Sprintf("%s, %s", e.LastRun, p.time(e.LastAt)), ", "), "  next", e.Next,
+			"  runs by itself", e.Starts, "  next start", p.time(e.NextStart))
 		for _, r := range e.Rejects {
 			p.line("  not carried over by run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
 		}
