@@ -75,3 +75,21 @@ func TestABegunRunIsRunning(t *testing.T) {
 	r := s.begin(run.Request{Yes: true})
 	require.Equal(t, run.Running, s.stored(r.RunID).Status)
 }
+
+// An export that wants a full run now and then gets it when the time has come,
+// and not before.
+func TestAFullRunNowAndThen(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	spec := s.export.ExportSpec
+	spec.FullEvery = 30
+	s.remap(spec)
+	s.write("ann@example.com,Ann", "bob@example.com,Bob")
+	require.Equal(t, 2, s.run().New)
+	s.later(29 * 24 * time.Hour)
+	require.Equal(t, 2, s.run().Unchanged)
+	s.later(24 * time.Hour)
+	r := s.run()
+	require.Equal(t, 2, r.Changed)
+	require.True(t, r.Full)
+	require.Equal(t, 2, s.run().Unchanged, "the next one is due in 30 days")
+}

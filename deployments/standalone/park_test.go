@@ -36,8 +36,16 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	require.Zero(t, code)
 	s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
 
-	s.write(100, invented.Variant{})
-	code, r = s.run("--yes")
+	for _, left := range []int{200, 100} { // half as long, and a quarter
+		if r.Status == run.Parked && left < 200 {
+			s.must("runs", "cancel", "spring")
+			s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
+		}
+		s.write(left, invented.Variant{})
+		code, r = s.run("--yes")
+		require.Equal(t, 4, code)
+		require.Contains(t, r.Reason, "guard shrunk")
+	}
 	require.Equal(t, 4, code)
 	require.Contains(t, r.Reason, "guard shrunk")
 	require.Equal(t, before, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -279,6 +280,23 @@ func TestSystemRefresh(t *testing.T) {
 	require.Equal(t, 3, code, errs)
 	require.Contains(t, out, `"trigger":"on-demand"`)
 	require.Contains(t, s.must("refresh", "set", "--follow", "crm"), "after each refresh of the source crm")
+	s.eventually("the runs before have ended", func() bool { return s.show().Status.Ended() })
+	before := len(s.runs())
+	look := s.client.ScheduleClient().GetHandle(t.Context(), "refresh")
+	require.NoError(t, look.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
+	code, _, errs = s.starter("source", "remove", "crm")
+	require.Equal(t, 1, code, errs)
+	s.write(60, invented.Variant{})
+	// As if the file were some time old, and newer than the setting.
+	later := time.Now().Add(time.Minute)
+	require.NoError(t, os.Chtimes(s.path("segments", "spring_buyers.csv"), later, later))
+	require.NoError(t, look.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
+	s.eventually("it has run after the source's refresh", func() bool {
+		last := s.show()
+		return last.Trigger == run.ByFollow && last.Status.Complete()
+	})
+	require.NoError(t, look.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
+	require.Len(t, s.runs(), before+1, "once for each refresh")
 	require.Contains(t, s.must("refresh", "off"), "is off")
 }
 
