@@ -282,6 +282,10 @@ spec:
   id: CustomerId
   mapping: {email: Email, consent: EmailConsent, consent-date: ConsentDate}
 ---
+kind: schedule
+name: spring
+spec: {every: "mon,thu", at: ["06:00"], zone: Europe/Warsaw}
+---
 kind: connection
 name: Shop
 spec: {api_key: "env:`+variable+`", calls_per_minute: 0}
@@ -292,16 +296,17 @@ spec: {kind: files, files: {path: segments}}
 `), 0o600))
 	file := s.path("exports.yaml")
 	s.refused("give --agree", "apply", "-f", file, "--yes")
-	require.Contains(t, s.must("apply", "-f", file, "--yes", "--agree"), "Applied: 3 changes")
+	require.Contains(t, s.must("apply", "-f", file, "--yes", "--agree"), "Applied: 4 changes")
 	require.Contains(t, s.must("apply", "-f", file), "Everything is as the file says")
 	_, r := s.run("--yes")
 	require.True(t, r.Status.Complete())
 
 	// What show gives is what apply takes.
-	all := s.must("source", "show", "crm", "-o", "yaml") + "---\n" + s.must("connection", "show", "Shop", "-o", "yaml") + "---\n" + s.must("export", "show", "spring", "-o", "yaml")
+	all := s.must("source", "show", "crm", "-o", "yaml") + "---\n" + s.must("connection", "show", "Shop", "-o", "yaml") + "---\n" + s.must("export", "show", "spring", "-o", "yaml") + "---\n" + s.must("schedule", "show", "spring", "-o", "yaml")
 	require.NoError(t, os.WriteFile(file, []byte(all), 0o600))
 	require.Contains(t, s.must("diff", "-f", file, "--exit-code"), "Everything is as the file says")
 	require.Contains(t, all, "api_key: env:"+variable)
+	require.Contains(t, all, "every: mon,thu")
 	require.NotContains(t, all, omnisendtest.Key)
 
 	require.NoError(t, os.Unsetenv(variable))

@@ -1,5 +1,5 @@
 // Package manifest is the configuration as files: documents of a kind, a name
-// and a spec, which say what a source, a connection or an export is to be. What
+// and a spec, which say what a source, a connection, an export or its schedule is to be. What
 // a spec may hold are the fields of the catalogue's own types that people
 // decide about. It does no I/O.
 package manifest
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/schedule"
 )
 
 // Document says what one object is to be.
@@ -27,13 +28,21 @@ func (d Document) String() string { return fmt.Sprintf("%s %q", d.Kind, d.Name) 
 
 // Kinds are the kinds of documents, in the order in which they are carried out:
 // what is named by others comes first.
-var Kinds = []catalogue.Kind{catalogue.KindSource, catalogue.KindConnection, catalogue.KindExport}
+var Kinds = []catalogue.Kind{catalogue.KindSource, catalogue.KindConnection, catalogue.KindExport, catalogue.KindSchedule}
+
+// Schedule is the spec of a schedule, which has the name of its export.
+type Schedule struct {
+	schedule.Calendar
+
+	Off bool `json:"off,omitempty"` // the times are kept
+}
 
 // types are the types that the specs are read into.
 var types = map[catalogue.Kind]reflect.Type{
 	catalogue.KindSource:     reflect.TypeFor[catalogue.Source](),
 	catalogue.KindConnection: reflect.TypeFor[catalogue.Connection](),
 	catalogue.KindExport:     reflect.TypeFor[catalogue.Export](),
+	catalogue.KindSchedule:   reflect.TypeFor[Schedule](),
 }
 
 // kept are the fields that the worker keeps itself: nobody writes them, and
@@ -42,6 +51,7 @@ var kept = map[catalogue.Kind][]string{
 	catalogue.KindSource:     {},
 	catalogue.KindConnection: {"endpoint", "brand_name", "brand_stated", "consent", "withdrawn", "stopped"},
 	catalogue.KindExport:     {"brand"},
+	catalogue.KindSchedule:   {"interval"},
 }
 
 // field is one field of a spec.

@@ -38,6 +38,11 @@ var descriptions = map[string]string{ //nolint:gosec // texts about credentials,
 	"export/mapping":      "which field fills which attribute: email, first-name, ..., property:NAME, property:NAME:TYPE",
 	"export/consent_rule": "values of the consent field that are consent and opt-out, where they are not the usual ones",
 	"export/leavers":      "what happens to contacts that left",
+	"schedule/every":      "days: day, mon,thu or month:1,15",
+	"schedule/at":         "times of the clock, as 06:00",
+	"schedule/cron":       "in place of every and at: minute, hour, day of the month, month, day of the week",
+	"schedule/zone":       "time zone of the times, as Europe/Warsaw",
+	"schedule/off":        "the export does not run by itself; the times are kept",
 	"export/guards":       "thresholds, from 0 to 1, that differ from the usual ones",
 }
 

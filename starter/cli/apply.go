@@ -11,13 +11,14 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/manifest"
 )
 
-const manifestDetail = `The file has documents of kind, name and spec: sources, connections without their keys, exports. What
-"show --output yaml" gives of each is such a document. What is not in the file stays as it is; nothing
-is removed. Of a connection or a source only what the spec says is changed; an export becomes what
-its spec says, and what the spec leaves out is as usual.`
+const manifestDetail = `The file has documents of kind, name and spec: sources, connections without their keys, exports, and
+schedules, which have the name of their export. What "show --output yaml" gives of each is such a document. What is not in the file stays as it is; nothing
+is removed. Of a connection or a source only what the spec says is changed; an export or a schedule becomes
+what its spec says, and what the spec leaves out is as usual.`
 
 func fileFlag() cli.Flag {
 	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "`FILE` with the configuration, - for standard input"}
@@ -25,7 +26,7 @@ func fileFlag() cli.Flag {
 
 func (s *session) applyCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "apply", usage: "make sources, connections and exports what a file says",
+		name: "apply", usage: "make sources, connections, exports and schedules what a file says",
 		detail:  manifestDetail + "\nThe differences are shown first, and asked about. Applied again it changes nothing.",
 		example: "starter apply -f exports.yaml --dry-run\nstarter apply -f exports.yaml --yes",
 		flags: []cli.Flag{
@@ -233,9 +234,28 @@ func planPage(p *page, plan *planned) {
 
 // carryOutStep gives the command that makes an object what its document says.
 func (s *session) carryOutStep(ctx context.Context, st *step, agree bool) error {
+	if st.Kind == catalogue.KindSchedule {
+		return s.applySchedule(ctx, st)
+	}
 	do, err := st.order(agree)
 	if err == nil {
 		_, err = s.call(ctx, do)
+	}
+	return err
+}
+
+// applySchedule gives an export its schedule. Setting one turns it on; one that
+// is to be off is turned off then.
+func (s *session) applySchedule(ctx context.Context, st *step) error {
+	var spec manifest.Schedule
+	if err := json.Unmarshal(st.doc.Spec, &spec); err != nil {
+		return err
+	}
+	export := command.ScheduleRef{Export: st.Name}
+	_, err := s.call(ctx, order{name: command.ScheduleSet, object: st.Name,
+		args: command.ScheduleSetArgs{ScheduleRef: export, Calendar: spec.Calendar}})
+	if err == nil && spec.Off {
+		_, err = s.call(ctx, order{name: command.ScheduleOff, object: st.Name, args: export})
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/manifest"
 )
 
@@ -17,7 +18,12 @@ func (s *session) compare(ctx context.Context, docs []manifest.Document) (*plann
 	there := map[catalogue.Kind]map[string]json.RawMessage{}
 	for _, kind := range manifest.Kinds {
 		var err error
-		if there[kind], err = s.objects(ctx, kind); err != nil {
+		if kind == catalogue.KindSchedule {
+			there[kind], err = s.schedules(ctx, docs)
+		} else {
+			there[kind], err = s.objects(ctx, kind)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -30,7 +36,7 @@ func (s *session) compare(ctx context.Context, docs []manifest.Document) (*plann
 			if err != nil {
 				return nil, err
 			}
-			if kind == catalogue.KindExport && st.problem == "" {
+			if st.problem == "" {
 				st.problem = unknownUse(d, docs, there)
 			}
 			if st.Action != actionNone {
@@ -63,6 +69,42 @@ func (s *session) objects(ctx context.Context, kind catalogue.Kind) (map[string]
 	return byName, nil
 }
 
+// schedules reads the schedules of exports that have one of their own, by
+// export; nothing when no document asks for it.
+func (s *session) schedules(ctx context.Context, docs []manifest.Document) (map[string]json.RawMessage, error) {
+	byExport := map[string]json.RawMessage{}
+	if !slices.ContainsFunc(docs, func(d manifest.Document) bool { return d.Kind == catalogue.KindSchedule }) {
+		return byExport, nil
+	}
+	all, err := answer[[]command.ScheduleAnswer](ctx, s, order{name: command.ScheduleShow, args: command.ScheduleShowArgs{}})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range all {
+		if a.Calendar != nil {
+			if byExport[a.Export], err = scheduleObject(a); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return byExport, nil
+}
+
+// scheduleObject is a schedule as its document has it, with its name.
+func scheduleObject(a command.ScheduleAnswer) (json.RawMessage, error) {
+	return json.Marshal(struct {
+		manifest.Schedule
+
+		Name string `json:"name"`
+	}{manifest.Schedule{Calendar: *a.Calendar, Off: a.Mode == command.ModeOff}, a.Export})
+}
+
+// whole says that an object becomes exactly what its document says; of others
+// only what is said is changed.
+func whole(kind catalogue.Kind) bool {
+	return kind == catalogue.KindExport || kind == catalogue.KindSchedule
+}
+
 // newStep compares a document with the object that is there, if one is.
 func newStep(d manifest.Document, object json.RawMessage) (*step, error) {
 	st := &step{Kind: d.Kind, Name: d.Name, Action: actionAdd, doc: d}
@@ -92,7 +134,7 @@ func newStep(d manifest.Document, object json.RawMessage) (*step, error) {
 			return nil, err
 		}
 		before = now.Spec
-		if d.Kind != catalogue.KindExport {
+		if !whole(d.Kind) {
 			if before, err = only(before, st.doc.Spec); err != nil {
 				return nil, err
 			}
@@ -153,13 +195,20 @@ func (st *step) impossible() string {
 	return ""
 }
 
-// unknownUse says that an export names what is neither there nor in the file.
+// unknownUse says that a document names what is neither there nor in the file.
 func unknownUse(d manifest.Document, docs []manifest.Document, there map[catalogue.Kind]map[string]json.RawMessage) string {
-	var spec catalogue.ExportSpec
-	if json.Unmarshal(d.Spec, &spec) != nil {
-		return ""
+	var uses map[catalogue.Kind]string
+	switch d.Kind {
+	case catalogue.KindExport:
+		var spec catalogue.ExportSpec
+		if json.Unmarshal(d.Spec, &spec) != nil {
+			return ""
+		}
+		uses = map[catalogue.Kind]string{catalogue.KindSource: spec.Source, catalogue.KindConnection: spec.Connection}
+	case catalogue.KindSchedule:
+		uses = map[catalogue.Kind]string{catalogue.KindExport: d.Name}
 	}
-	for kind, name := range map[catalogue.Kind]string{catalogue.KindSource: spec.Source, catalogue.KindConnection: spec.Connection} {
+	for kind, name := range uses {
 		_, exists := there[kind][name]
 		inFile := slices.ContainsFunc(docs, func(o manifest.Document) bool { return o.Kind == kind && o.Name == name })
 		if name != "" && !exists && !inFile {

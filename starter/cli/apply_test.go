@@ -11,6 +11,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/schedule"
 	"github.com/segment-export/segment-export/starter/cli"
 )
 
@@ -166,4 +167,40 @@ func TestApplyRefusesWhatCannotBe(t *testing.T) {
 	require.Equal(t, 2, b.run("apply"))
 	require.Contains(t, b.err.String(), "--file is missing")
 	require.Equal(t, 2, b.run("diff", "-f", "/nowhere"))
+}
+
+// A schedule is a document of its own, with the name of its export.
+func TestApplySchedules(t *testing.T) {
+	b := newBench(t)
+	file := manifestFile(t, `
+kind: schedule
+name: spring
+spec: {every: "mon,thu", at: ["06:00"], zone: Europe/Warsaw, off: true}
+`)
+	there := command.ScheduleAnswer{Export: "spring", Mode: command.ModeSchedule,
+		Calendar: &schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "Europe/Warsaw"}}
+	b.answers(append(standing(0.75), []any{there}, there, there)...)
+	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
+	require.Equal(t, `~ schedule "spring"
+    ~ every: "day" -> "mon,thu"
+    + off: true
+Applied: 1 change
+`, b.out.String())
+	require.Equal(t, []string{"source list", "connection list", "export list", "schedule show", "schedule set", "schedule off"}, b.names())
+
+	there.Mode, there.Calendar.Every = command.ModeOff, "mon,thu"
+	b.answers(append(standing(0.75), []any{there})...)
+	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
+	require.Contains(t, b.out.String(), "Everything is as the file says")
+
+	b.answers([]any{there})
+	require.Equal(t, 0, b.run("schedule", "show", "spring", "-o", "yaml"), b.err.String())
+	again := manifestFile(t, b.out.String())
+	b.answers(append(standing(0.75), []any{there})...)
+	require.Equal(t, 0, b.run("diff", "-f", again, "--exit-code"), b.out.String())
+
+	none := manifestFile(t, "kind: schedule\nname: winter\nspec: {every: day, at: [\"06:00\"], zone: Europe/Warsaw}\n")
+	b.answers(append(standing(0.75), []any{})...)
+	require.Equal(t, 2, b.run("apply", "-f", none, "--yes"))
+	require.Contains(t, b.err.String(), `there is no export "winter"`)
 }

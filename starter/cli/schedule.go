@@ -7,7 +7,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/manifest"
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
@@ -111,6 +113,9 @@ func (s *session) scheduleCommand(name string) func(*cli.Context) error {
 
 func (s *session) scheduleShow(c *cli.Context) error {
 	args := command.ScheduleShowArgs{Export: c.Args().First()}
+	if s.format == formatYAML && args.Export != "" {
+		return s.scheduleDocument(c, args)
+	}
 	return carryOut(c, s, order{name: command.ScheduleShow, args: args, object: args.Export}, func(p *page, all []command.ScheduleAnswer) {
 		if args.Export != "" && len(all) == 1 {
 			schedulePage(p, all[0])
@@ -126,6 +131,26 @@ func (s *session) scheduleShow(c *cli.Context) error {
 		}
 		p.table([]string{"export", "runs by itself", "next"}, rows)
 	})
+}
+
+// scheduleDocument shows an export's own schedule as the document that apply takes.
+func (s *session) scheduleDocument(c *cli.Context, args command.ScheduleShowArgs) error {
+	all, err := answer[[]command.ScheduleAnswer](c.Context, s, order{name: command.ScheduleShow, args: args, object: args.Export})
+	if err != nil {
+		return err
+	}
+	if len(all) != 1 || all[0].Calendar == nil {
+		return fail(command.ErrNotFound, "the export %q has no schedule of its own, and so no document; see: starter schedule show %q", args.Export, args.Export)
+	}
+	raw, err := scheduleObject(all[0])
+	if err != nil {
+		return err
+	}
+	d, err := manifest.Of(catalogue.KindSchedule, raw)
+	if err != nil {
+		return err
+	}
+	return s.print(d.JSON(), nil)
 }
 
 func schedulePage(p *page, a command.ScheduleAnswer) {
