@@ -66,8 +66,11 @@ func (s *Source) connectFault(ctx context.Context, err error) error {
 		authority    x509.UnknownAuthorityError
 		hostname     x509.HostnameError
 		record       tls.RecordHeaderError
+		invalid      x509.CertificateInvalidError
 	)
 	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return refused("have it renewed at the server; if it is not, set the worker's clock", "the certificate of %s has expired or is not valid yet", c.server())
 	case errors.As(err, &hostname):
 		return refused("use the name that the certificate is for, or have it issued for this one", "the certificate of %s is for another name: %s", c.server(), hostname.Error())
 	case errors.As(err, &authority), errors.As(err, &verification):

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -31,6 +32,9 @@ import (
 
 // Server is a running PostgreSQL that nobody else uses.
 type Server struct {
+	// Port is of 127.0.0.1 for a server with TLS, of the socket for one without.
+	Port int
+
 	dir       string
 	process   *os.Process
 	done      chan struct{} // closed when the process has ended
@@ -77,6 +81,24 @@ func Database(t testing.TB) string {
 // reached only through a socket in that directory. It ends at the latest with
 // this process.
 func Start() (*Server, error) {
+	return start(5432, nil, nil)
+}
+
+// StartTLS is Start for a server that also listens on 127.0.0.1, at a free
+// port, with TLS and that certificate and key (PEM).
+func StartTLS(certificate, key []byte) (*Server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	return start(port, certificate, key)
+}
+
+func start(port int, certificate, key []byte) (*Server, error) {
 	postgres, err := program("postgres")
 	if err != nil {
 		return nil, err
@@ -94,10 +116,15 @@ func Start() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, done: make(chan struct{})}
+	s := &Server{Port: port, dir: dir, done: make(chan struct{})}
 	err = s.prepare(initdb, account)
+	settings := []string{"-c", "listen_addresses="}
+	if err == nil && certificate != nil {
+		settings = []string{"-c", "listen_addresses=127.0.0.1", "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key"}
+		err = errors.Join(s.Write("server.crt", certificate), s.Write("server.key", key), s.Write("postgresql.auto.conf", []byte("ssl = on\n")))
+	}
 	if err == nil {
-		err = s.run(postgres, account)
+		err = s.run(postgres, account, settings)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting PostgreSQL for tests: %w", err), os.RemoveAll(dir))
@@ -161,6 +188,23 @@ func (s *Server) prepare(initdb string, account *syscall.Credential) error {
 	return nil
 }
 
+// Write puts a file into the cluster, in place of one of that name, that only
+// the server can read. The server takes it at its next reload.
+func (s *Server) Write(name string, content []byte) error {
+	path := filepath.Join(s.data(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	account, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	return os.Chown(path, int(account.Uid), int(account.Gid))
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *Server) command(account *syscall.Credential, name string, args ...string) *exec.Cmd {
@@ -172,9 +216,9 @@ func (s *Server) command(account *syscall.Credential, name string, args ...strin
 }
 
 // run starts the server and returns when it takes connections.
-func (s *Server) run(postgres string, account *syscall.Credential) error {
-	cmd := s.command(account, postgres, "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+func (s *Server) run(postgres string, account *syscall.Credential, settings []string) error {
+	args := append([]string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.Port)}, settings...)
+	cmd := s.command(account, postgres, append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -231,7 +275,7 @@ func (s *Server) Database(ctx context.Context) (string, error) {
 }
 
 func (s *Server) dsn(database string) string {
-	return "host=" + s.dir + " user=postgres dbname=" + database
+	return "host=" + s.dir + " port=" + strconv.Itoa(s.Port) + " user=postgres dbname=" + database
 }
 
 // Stop ends the server without ceremony and removes its directory.
