@@ -47,6 +47,7 @@ func Run(t *testing.T, make func(t *testing.T) Place, o Options) {
 		"no such segment":             notFound,
 		"no rows":                     noRows,
 		"odd characters":              oddCharacters,
+		"wide rows and empty values":  wide,
 		"resume from every row":       resume,
 		"a foreign cursor":            foreignCursor,
 		"change in mid-read":          changed,
@@ -197,6 +198,37 @@ func oddCharacters(t *testing.T, p Place, _ Options) {
 	}}
 	p.Put(t, "s", table)
 	require.Equal(t, table.Rows, values(ReadAll(t, p.Source(), "s", table.Fields, nil)))
+}
+
+// Wide rows come whole, and what is empty or null in them is empty: at the start,
+// in the middle, at the end, or everywhere.
+func wide(t *testing.T, p Place, _ Options) {
+	const columns, rows = 500, 40
+	table := Table{Fields: []string{"CustomerId"}}
+	for c := 1; c < columns; c++ {
+		table.Fields = append(table.Fields, fmt.Sprintf("Field%03d", c))
+	}
+	for i := range rows {
+		row := []string{ID(i)}
+		for c := 1; c < columns; c++ {
+			value := fmt.Sprintf("ž%d/%d", i, c)
+			if (i+c)%4 == 0 || i == 7 || i == 8 || i == 9 && c < columns-1 {
+				value = ""
+			}
+			row = append(row, value)
+		}
+		table.Rows = append(table.Rows, row)
+	}
+	p.Put(t, "s", table)
+	info, err := p.Source().Describe(t.Context(), "s")
+	require.NoError(t, err)
+	require.Equal(t, table.Fields, info.Fields)
+	require.Equal(t, table.Rows, values(ReadAll(t, p.Source(), "s", table.Fields, nil)))
+	few := ReadAll(t, p.Source(), "s", []string{"Field499", "Field001", "CustomerId"}, nil)
+	for i, row := range few {
+		require.Equal(t, []string{table.Rows[i][499], table.Rows[i][1], ID(i)}, row.Values)
+	}
+	require.Len(t, few, rows)
 }
 
 func resume(t *testing.T, p Place, o Options) {
