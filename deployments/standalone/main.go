@@ -70,7 +70,7 @@ func newApp() *cli.App {
 			&cli.IntFlag{Name: "temporal-port", Value: 7233, Usage: "port of the Temporal server; 0 is any free one"},
 			&cli.IntFlag{Name: "ui-port", Value: 8233, Usage: "port of the Web UI; 0 is any free one"},
 			&cli.StringFlag{Name: "metrics-address", Value: "127.0.0.1:9464", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
-				Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`; none serves them nowhere"},
+				Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`; none serves them nowhere; unless it is given, any free port is taken when this one is not free"},
 			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
@@ -160,6 +160,10 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	metrics := ""
 	if address := c.String("metrics-address"); address != "none" {
 		endpoint, err := s.Serve(c.Context, address, telemetry)
+		if errors.Is(err, syscall.EADDRINUSE) && !c.IsSet("metrics-address") {
+			// Nobody asked for that port: another standalone on this machine has it.
+			endpoint, err = s.Serve(c.Context, "127.0.0.1:0", telemetry)
+		}
 		if err != nil {
 			return errors.Join(err, s.Stop())
 		}
