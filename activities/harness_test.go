@@ -107,6 +107,12 @@ func (s *steps) write(rows ...string) {
 // begin takes a run up and reads and decides it.
 func (s *steps) begin(request run.Request) *run.Report {
 	s.t.Helper()
+	return s.decide(s.read(s.take(request)))
+}
+
+// take begins a run and returns its report so far.
+func (s *steps) take(request run.Request) *run.Report {
+	s.t.Helper()
 	ctx, id := s.t.Context(), uuid.NewString()
 	require.NoError(s.t, s.Store.CreateRun(ctx, store.Run{ID: id, Export: "spring", Connection: "shop", Brand: omnisendtest.Brand,
 		Status: string(run.Queued), Request: encode(request)}))
@@ -117,19 +123,38 @@ func (s *steps) begin(request run.Request) *run.Report {
 	require.NoError(s.t, err)
 	require.Nil(s.t, begun.Halt)
 	s.reconcile(id)
-	for i := range begun.Report.Segments {
-		read, err := s.Collect(ctx, CollectInput{RunID: id, Segment: i})
-		require.NoError(s.t, err)
-		require.Nil(s.t, read.Halt)
-		require.True(s.t, read.Done)
-		begun.Report.Segments[i].Read, begun.Report.Segments[i].Invalid = read.Read, read.Invalid
-		begun.Report.Read += read.Read
-		begun.Report.Invalid += read.Invalid
+	return begun.Report
+}
+
+// read reads a run's segments to their end.
+func (s *steps) read(r *run.Report) *run.Report {
+	s.t.Helper()
+	for i := range r.Segments {
+		for done := false; !done; {
+			read, err := s.Collect(s.t.Context(), CollectInput{RunID: r.RunID, Segment: i})
+			require.NoError(s.t, err)
+			require.Nil(s.t, read.Halt)
+			r.Segments[i].Read, r.Segments[i].Invalid = read.Read, read.Invalid
+			if done = read.Done; done {
+				r.Read += read.Read
+				r.Invalid += read.Invalid
+				r.Notes = append(r.Notes, read.Notes...)
+			}
+		}
 	}
-	decided, err := s.Decide(ctx, DecideInput{RunID: id, Report: begun.Report})
-	require.NoError(s.t, err)
-	require.True(s.t, decided.Done)
-	return decided.Report
+	return r
+}
+
+// decide compares what was read with the ledger.
+func (s *steps) decide(r *run.Report) *run.Report {
+	s.t.Helper()
+	for {
+		decided, err := s.Decide(s.t.Context(), DecideInput{RunID: r.RunID, Report: r})
+		require.NoError(s.t, err)
+		if decided.Done {
+			return decided.Report
+		}
+	}
 }
 
 func (s *steps) reconcile(id string) {

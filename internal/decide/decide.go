@@ -29,20 +29,22 @@ type Rules struct {
 
 // Counts are what a shard, or all of them, came to.
 type Counts struct {
-	Members      []int          `json:"members"`   // by segment of the export
-	Duplicate    []int          `json:"duplicate"` // by segment of the export
-	Contacts     int            `json:"contacts"`
-	New          int            `json:"new"`
-	Changed      int            `json:"changed"`
-	Unchanged    int            `json:"unchanged"`
-	Refused      int            `json:"refused"` // turned down before, same data now: not sent
-	Leavers      int            `json:"leavers"`
-	Ledger       int            `json:"ledger"` // contacts of the ledger that carry a marker
-	Subscribed   int            `json:"subscribed"`
-	Unsubscribed int            `json:"unsubscribed"`
-	Notes        map[string]int `json:"notes,omitempty"`       // of consent
-	Reasons      map[string]int `json:"reasons,omitempty"`     // of Refused
-	Differences  map[string]int `json:"differences,omitempty"` // what the changed ones differ in
+	Members      []int `json:"members"`   // by segment of the export
+	Duplicate    []int `json:"duplicate"` // by segment of the export
+	Contacts     int   `json:"contacts"`
+	New          int   `json:"new"`
+	Changed      int   `json:"changed"`
+	Unchanged    int   `json:"unchanged"`
+	Refused      int   `json:"refused"` // turned down before, same data now: not sent
+	Leavers      int   `json:"leavers"`
+	Ledger       int   `json:"ledger"` // contacts of the ledger that carry a marker
+	Subscribed   int   `json:"subscribed"`
+	Unsubscribed int   `json:"unsubscribed"`
+	// Empty ones are kept in JSON: a step that goes on from a stored state counts
+	// into them.
+	Notes       map[string]int `json:"notes"`       // of consent
+	Reasons     map[string]int `json:"reasons"`     // of Refused
+	Differences map[string]int `json:"differences"` // what the changed ones differ in
 }
 
 // NewCounts returns counts of nothing for so many segments.
