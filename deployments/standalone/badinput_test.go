@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"strings"
@@ -102,7 +103,9 @@ func TestAFileReplacedInMidRead(t *testing.T) {
 	s.must("run", "spring", "--yes", "--detach")
 	s.eventually("reading has begun", func() bool { return asked.Load() && s.reading() > 0 })
 	s.replace([]byte("Email\nnew@example.com\n"))
-	require.NoError(t, s.client.GetWorkflow(t.Context(), "export/spring", "").Get(t.Context(), nil))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	require.NoError(t, s.client.GetWorkflow(ctx, "export/spring", "").Get(ctx, nil))
 	r := s.show()
 	require.Equal(t, run.Completed, r.Status, r.Reason)
 	require.NoError(t, r.Check())
