@@ -48,6 +48,14 @@ func (in AdoptInput) run() string   { return in.RunID }
 // notBegun is why something is not carried out for a workflow.
 const notBegun = "this run was not begun with a worker's permission; begin runs with: starter run EXPORT"
 
+// notKnown is why something is not carried out for a run that is not in the
+// store.
+const notKnown = "the store does not know this run: it was not begun with a worker's permission, or the store was lost or replaced since; " +
+	"restore the store from a backup, or begin runs with: starter run EXPORT"
+
+// errNotKnown ends whatever asked for good.
+func errNotKnown() error { return temporal.NewNonRetryableApplicationError(notKnown, ErrorFail, nil) }
+
 // errNotBegun ends whatever asked for good.
 func errNotBegun() error { return temporal.NewNonRetryableApplicationError(notBegun, ErrorFail, nil) }
 
@@ -103,7 +111,7 @@ func (g *admission) admit(ctx context.Context, args []any) error {
 	}
 	r, err := g.activities.Store.Run(ctx, of.run())
 	if errors.Is(err, store.ErrNotFound) {
-		return errNotBegun()
+		return errNotKnown()
 	}
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 func (a *Activities) takeUp(ctx context.Context, in PreflightInput) (store.Run, error) {
 	r, err := a.Store.Run(ctx, in.RunID)
 	if errors.Is(err, store.ErrNotFound) {
-		return r, errNotBegun()
+		return r, errNotKnown()
 	}
 	if err != nil {
 		return r, err

@@ -104,7 +104,7 @@ func (a *Activities) endTerminated(ctx context.Context, r store.Run) error {
 	}
 	report.Export, report.RunID, report.Plan = r.Export, r.ID, r.Plan
 	report.Status, report.StartedAt = run.Failed, r.StartedAt
-	report.Reason = "its workflow was ended in Temporal from outside"
+	report.Reason = "its workflow was ended in Temporal from outside, or Temporal has lost it"
 	report.Action = "run the export again: it goes on from what Omnisend has confirmed"
 	_, err = a.Finish(ctx, FinishInput{RunID: r.ID, Report: &report})
 	return err

@@ -59,7 +59,7 @@ func newApp() *cli.App {
 			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
 			"  standalone --data-dir /var/lib/segment-export --files-root /data/segments",
 		SliceFlagSeparator: service.RoleSeparator,
-		Commands:           []*cli.Command{service.KeyringCommand("standalone")},
+		Commands:           []*cli.Command{service.KeyringCommand("standalone"), backupCommand()},
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
 			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
@@ -131,7 +131,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		url = at
 	}
 	server, err := embedded.Start(c.Context, embedded.Options{
-		Dir: filepath.Join(dir, "temporal"), FrontendPort: c.Int("temporal-port"), UIPort: c.Int("ui-port"),
+		Dir: filepath.Join(dir, temporalDir), FrontendPort: c.Int("temporal-port"), UIPort: c.Int("ui-port"),
 		SearchAttributes: service.SearchAttributes(), Logger: logger,
 	})
 	if err != nil {

@@ -93,7 +93,14 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	keyring, err := openKeyring(ctx, s.Store, filepath.Join(o.DataDir, keyringFile))
+	keyringPath := filepath.Join(o.DataDir, keyringFile)
+	_, missing := os.Stat(keyringPath)
+	_, unknown := s.Store.Object(ctx, metaKind, metaKeyring)
+	if missing == nil && errors.Is(unknown, store.ErrNotFound) {
+		o.Log.WarnContext(ctx, "the store is new, and its keyring is not: if a store was lost, stop and restore it from a backup; "+
+			"without it there are no exports, no connections and no ledgers, and nothing is sent until somebody defines them anew", "keyring", keyringPath)
+	}
+	keyring, err := openKeyring(ctx, s.Store, keyringPath)
 	var identity access.Identifier
 	if err == nil {
 		identity, err = o.Identity.identifier(filepath.Join(o.DataDir, access.IdentityFile), keyring)
@@ -144,12 +151,15 @@ func (s *Service) count(t *Telemetry) *metrics.Work {
 	return t.work
 }
 
+// storeFile is the SQLite store in a data directory.
+const storeFile = "store.db"
+
 func openStore(ctx context.Context, o Options) (store.Store, error) {
 	opts := sqlstore.Options{RequestTimeout: RequestTimeout}
 	if o.Postgres != "" {
 		return sqlstore.OpenPostgres(ctx, o.Postgres, opts)
 	}
-	return sqlstore.OpenSQLite(ctx, filepath.Join(o.DataDir, "store.db"), opts)
+	return sqlstore.OpenSQLite(ctx, filepath.Join(o.DataDir, storeFile), opts)
 }
 
 // The object of the catalogue by which a store knows its keyring.

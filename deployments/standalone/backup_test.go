@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/worker/service"
+)
+
+// backUp gives the command backup, as a person would.
+func backUp(ctx context.Context, from, to string) (stdout, stderr string, err error) {
+	var out, errs bytes.Buffer
+	app := newApp()
+	app.Writer, app.ErrWriter = &out, &errs
+	err = app.RunContext(ctx, []string{"standalone", "backup", "--data-dir", from, to})
+	return out.String(), errs.String(), err
+}
+
+// private requires that nobody but the owner can enter or read what is in a directory.
+func private(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := d.Info()
+		require.NoError(t, err)
+		require.Zero(t, info.Mode().Perm()&0o077, path)
+		return nil
+	}))
+}
+
+// The copy of a running standalone's directory, taken in the middle of a run,
+// goes on with that run when the original is gone.
+func TestBackupInMidRunGoesOnElsewhere(t *testing.T) {
+	s := newShop(t, 3000, sandbox.Options{Seed: 5})
+	kill := s.process()
+	defer func() { kill() }()
+	s.define("--calls-per-minute", "0")
+	reached := s.moment(7, false, isUpload)
+	s.must("run", "spring", "--yes", "--detach")
+	select {
+	case <-reached:
+	case <-t.Context().Done():
+		require.FailNow(t, "never reached: uploads")
+	}
+
+	elsewhere := s.path("copy")
+	require.NoError(t, os.Mkdir(elsewhere, 0o700), "an empty directory may be there")
+	out, errs, err := backUp(t.Context(), s.path("data"), elsewhere)
+	require.NoError(t, err)
+	require.Contains(t, out, elsewhere+" is a copy of "+s.path("data"))
+	require.Contains(t, errs, "whoever has it can read everything")
+	private(t, elsewhere)
+	require.NoDirExists(t, elsewhere+".partial")
+	kill()
+	s.hook.Store(nil)
+	require.Less(t, len(s.sandbox.Contacts(omnisendtest.Brand)), s.expected.Contacts, "the run was under way")
+
+	require.NoError(t, os.RemoveAll(s.path("data")))
+	require.NoError(t, os.Rename(elsewhere, s.path("moved")))
+	require.NoError(t, os.Symlink(s.path("moved"), s.path("data")))
+	kill = s.process()
+	code, out, errs := s.starter("runs", "watch", "spring", "--output", "json")
+	require.Equal(t, 3, code, "%s%s", out, errs)
+	r := s.show()
+	require.NoError(t, r.Check())
+	require.Equal(t, run.CompletedWithRejects, r.Status)
+	require.Equal(t, []int{s.expected.Contacts, s.expected.Contacts}, []int{r.Contacts, r.New})
+	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), s.expected.Contacts)
+	_, again := s.run()
+	require.Equal(t, []int{s.expected.Contacts, 0}, []int{again.Unchanged, again.Calls})
+}
+
+// A backup that cannot be made leaves nothing behind.
+func TestBackupThatFailsLeavesNothing(t *testing.T) {
+	s := newShop(t, 10, sandbox.Options{Seed: 5})
+	kill := s.process()
+	kill() // a stopped one can be copied as well
+
+	_, _, err := backUp(t.Context(), s.path("segments"), s.path("copy"))
+	require.ErrorContains(t, err, "is no data directory of standalone")
+	_, _, err = backUp(t.Context(), s.path("data"), s.path("segments"))
+	require.ErrorContains(t, err, "is not empty")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = backUp(ended, s.path("data"), s.path("copy"))
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, os.Rename(s.path("data", "keyring.json"), s.path("keyring.json")))
+	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	require.ErrorContains(t, err, "keyring.json")
+	require.NoError(t, os.Rename(s.path("keyring.json"), s.path("data", "keyring.json")))
+	require.NoDirExists(t, s.path("copy"))
+	require.NoDirExists(t, s.path("copy.partial"))
+	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	require.NoError(t, err)
+}
+
+// Temporal's files are lost, the store is kept: a run that was open is ended,
+// and the next one goes on from the ledger.
+func TestTemporalLostGoesOnFromTheLedger(t *testing.T) {
+	s := newShop(t, 600, sandbox.Options{Seed: 5})
+	kill := s.process()
+	defer func() { kill() }()
+	s.define("--calls-per-minute", "0")
+	s.run("--yes")
+	calls := s.sandbox.Stats(omnisendtest.Brand).Batches
+	// A run is left open: it hangs at its first request.
+	reached := s.moment(1, false, func(*http.Request) bool { return true })
+	s.must("run", "spring", "--detach")
+	select {
+	case <-reached:
+	case <-t.Context().Done():
+		require.FailNow(t, "never reached: the first request")
+	}
+	left := s.show().RunID
+	kill()
+	s.hook.Store(nil)
+	require.NoError(t, os.RemoveAll(s.path("data", "temporal")))
+
+	kill = s.process()
+	s.eventually("the open run is ended", func() bool { return s.show().Status == run.Failed })
+	ended := s.show()
+	require.Equal(t, left, ended.RunID)
+	require.NoError(t, ended.Check())
+	require.Contains(t, ended.Reason, "Temporal")
+	_, r := s.run()
+	require.Equal(t, []int{s.expected.Contacts, 0, 0}, []int{r.Unchanged, r.New, r.Calls})
+	require.Equal(t, calls, s.sandbox.Stats(omnisendtest.Brand).Batches)
+}
+
+// The store is lost, Temporal is kept: the worker says so, an open run fails
+// with the reason, and nothing is sent before somebody defines and approves it.
+func TestStoreLostSaysSoAndSendsNothing(t *testing.T) {
+	s := newShop(t, 600, sandbox.Options{Seed: 5})
+	kill := s.process()
+	stopped := false
+	defer func() {
+		if !stopped {
+			kill()
+		}
+	}()
+	s.define("--calls-per-minute", "0")
+	s.run("--yes")
+	reached := s.moment(1, false, func(*http.Request) bool { return true })
+	s.must("run", "spring", "--detach")
+	select {
+	case <-reached:
+	case <-t.Context().Done():
+		require.FailNow(t, "never reached: the first request")
+	}
+	kill()
+	stopped = true
+	s.hook.Store(nil)
+	calls := s.sandbox.Stats(omnisendtest.Brand).Batches
+	files, err := filepath.Glob(s.path("data", "store.db*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		require.NoError(t, os.Remove(file))
+	}
+
+	s.serve()
+	var said bytes.Buffer
+	w, err := service.Open(t.Context(), s.client, service.Options{DataDir: s.path("data"), FilesRoot: s.dir,
+		OmnisendURL: s.omnisend, Log: slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	require.NoError(t, err)
+	require.Contains(t, said.String(), "if a store was lost, stop and restore it from a backup")
+	require.NoError(t, w.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, w.Stop()) })
+	err = s.client.GetWorkflow(t.Context(), activities.WorkflowID("spring", false), "").Get(t.Context(), nil)
+	require.ErrorContains(t, err, "the store was lost or replaced")
+	code, _, errs := s.starter("run", "spring", "--yes")
+	require.NotZero(t, code)
+	require.Contains(t, strings.ToLower(errs), `there is no export "spring"`)
+
+	// Defined anew, its first run asks as every first run does.
+	s.define("--calls-per-minute", "0")
+	code, out, errs := s.starter("run", "spring", "--output", "json")
+	require.NotZero(t, code, "%s%s", out, errs)
+	require.Equal(t, run.Parked, s.show().Status)
+	require.Equal(t, calls, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent unasked")
+}
