@@ -210,20 +210,21 @@ func (a *Activities) scheduleInShort(ctx context.Context, export string) (string
 	if err != nil {
 		return "", err
 	}
-	name, on := "System refresh", true
 	if s != nil {
-		name, on = s.Calendar.String(), !s.Off
-	} else {
-		r, _, err := a.refresh(ctx)
-		if err != nil {
-			return "", err
-		}
-		on = r.On
+		return onOrOff(s.Calendar.String(), !s.Off), nil
 	}
-	if !on {
-		name += " (off)"
+	r, _, err := a.refresh(ctx)
+	if err != nil {
+		return "", err
 	}
-	return name, nil
+	return onOrOff("System refresh", r.On), nil
+}
+
+func onOrOff(name string, on bool) string {
+	if on {
+		return name
+	}
+	return name + " (off)"
 }
 
 // runAll begins a run of every export that also runs by itself.

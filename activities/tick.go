@@ -87,10 +87,10 @@ func (a *Activities) Tick(ctx context.Context, in TickInput) (*TickResult, error
 
 // due finds out what a schedule has to start now.
 func (a *Activities) due(ctx context.Context, t *tick, now time.Time) error {
-	switch {
-	case t.name == refreshNow: // only a command makes it due
+	switch t.name {
+	case refreshNow: // only a command makes it due
 		return nil
-	case t.name == systemRefresh:
+	case systemRefresh:
 		return a.dueRefresh(ctx, t, now)
 	}
 	export, ok := strings.CutPrefix(t.name, ofExport)

@@ -90,7 +90,7 @@ func backup(c *cli.Context, from, to string) (err error) {
 	if err := service.Backup(c.Context, from, partial); err != nil {
 		return err
 	}
-	if err := c.Context.Err(); err != nil {
+	if err := c.Err(); err != nil {
 		return err
 	}
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty directory only

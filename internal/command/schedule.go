@@ -49,7 +49,7 @@ func (a ScheduleShowArgs) About(string) []Subject {
 	if a.Export == "" {
 		return nil
 	}
-	return ScheduleRef{a.Export}.About("")
+	return ScheduleRef(a).About("")
 }
 
 // ScheduleAnswer shows when an export runs by itself.
