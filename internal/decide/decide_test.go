@@ -59,6 +59,7 @@ func decideAll(t *testing.T, r *Rules, records []spool.Record, ledger []spool.En
 	for _, e := range after {
 		entries = append(entries, e)
 	}
+	slices.SortFunc(entries, func(a, b spool.Entry) int { return bytes.Compare(a.Address[:], b.Address[:]) })
 	return counts, out, entries
 }
 

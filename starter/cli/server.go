@@ -136,12 +136,15 @@ func (s *server) Carry(ctx context.Context, request command.Request, summary str
 			if withdrawn != nil {
 				return nil, withdrawn
 			}
-			if r.err != nil {
-				return nil, s.commandFailure(ctx, request.Name, r.err)
+			switch {
+			case r.err == nil:
+				return &r.response, nil
+			case ctx.Err() != nil: // waiting for the result was interrupted too
+				return nil, interrupted(request.Name)
 			}
-			return &r.response, nil
+			return nil, s.commandFailure(ctx, request.Name, r.err)
 		case <-ctx.Done():
-			return nil, fail(classInterrupted, "interrupted; %q may be carried out or not", request.Name)
+			return nil, interrupted(request.Name)
 		case <-timer:
 			timer = nil
 			if withdrawn = s.withdrawUnseen(ctx, id, run.GetRunID(), last); withdrawn == nil && !last {
@@ -149,6 +152,10 @@ func (s *server) Carry(ctx context.Context, request command.Request, summary str
 			}
 		}
 	}
+}
+
+func interrupted(command string) error {
+	return fail(classInterrupted, "interrupted; %q may be carried out or not", command)
 }
 
 // withdrawUnseen takes a command back that no worker has begun, if there is no
