@@ -46,7 +46,7 @@ $(TOOLS)/workflowcheck:
 bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0
 	go run ./bench --size $(SIZE) --rpm $(RPM)
 
-soak: ## a run of 60,000 profiles at the real limit through every fault it can recover from; takes about 18 minutes
+soak: ## a run of 60,000 profiles at the real limit through every fault it can recover from; takes about 15 minutes
 	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./deployments/standalone
 
 generate: ## make the example segment again
