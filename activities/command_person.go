@@ -205,22 +205,13 @@ func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]com
 	}
 	var found []command.ExplainedReject
 	for _, r := range runs {
-		for _, group := range []int{rejectsRead, rejectsRefused} {
-			blobs, err := a.Store.Blobs(ctx, r.ID, store.BlobReject, group)
-			if err != nil {
-				return nil, err
+		err := a.eachReject(ctx, r.ID, func(reject command.Reject) {
+			if sameAddress(reject.Email, email) {
+				found = append(found, command.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
 			}
-			for _, b := range blobs {
-				rejects, err := a.rejects(r.ID, b)
-				if err != nil {
-					return nil, err
-				}
-				for _, reject := range rejects {
-					if sameAddress(reject.Email, email) {
-						found = append(found, command.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
-					}
-				}
-			}
+		}, rejectsRead, rejectsRefused)
+		if err != nil {
+			return nil, err
 		}
 	}
 	return found, nil

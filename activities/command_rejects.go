@@ -27,26 +27,37 @@ func (a *Activities) runsRejects(ctx context.Context, _ caller, args command.Rej
 	}
 	page := command.RejectsPage{Rejects: []command.Reject{}, Total: report.Invalid + report.Refused}
 	first := args.Page * rejectsPerPage
-	for _, group := range []int{rejectsRead, rejectsRefused} {
-		blobs, err := a.Store.Blobs(ctx, r.ID, store.BlobReject, group)
-		if err != nil {
-			return nil, err
+	err = a.eachReject(ctx, r.ID, func(reject command.Reject) {
+		if page.Kept >= first && page.Kept < first+rejectsPerPage {
+			page.Rejects = append(page.Rejects, reject)
 		}
-		for _, b := range blobs {
-			rejects, err := a.rejects(r.ID, b)
-			if err != nil {
-				return nil, err
-			}
-			for _, reject := range rejects {
-				if page.Kept >= first && page.Kept < first+rejectsPerPage {
-					page.Rejects = append(page.Rejects, reject)
-				}
-				page.Kept++
-			}
-		}
+		page.Kept++
+	}, rejectsRead, rejectsRefused)
+	if err != nil {
+		return nil, err
 	}
 	page.More = page.Kept > first+rejectsPerPage
 	return sealedAnswer{page}, nil
+}
+
+// eachReject goes through the rejects that are kept of a run, group by group.
+func (a *Activities) eachReject(ctx context.Context, runID string, do func(command.Reject), groups ...int) error {
+	for _, group := range groups {
+		blobs, err := a.Store.Blobs(ctx, runID, store.BlobReject, group)
+		if err != nil {
+			return err
+		}
+		for _, b := range blobs {
+			rejects, err := a.rejects(runID, b)
+			if err != nil {
+				return err
+			}
+			for _, r := range rejects {
+				do(r)
+			}
+		}
+	}
+	return nil
 }
 
 // planSamples returns a few contacts as a run would send them, and a few rows
@@ -77,22 +88,15 @@ func (a *Activities) planSamples(ctx context.Context, _ caller, args command.Run
 }
 
 func (a *Activities) invalidSamples(ctx context.Context, runID string) ([]command.Reject, error) {
-	blobs, err := a.Store.Blobs(ctx, runID, store.BlobReject, rejectsRead)
-	if err != nil {
-		return nil, err
-	}
 	var chosen []command.Reject
 	seen := map[string]int{}
-	for _, b := range blobs {
-		rejects, err := a.rejects(runID, b)
-		if err != nil {
-			return nil, err
+	err := a.eachReject(ctx, runID, func(r command.Reject) {
+		if seen[r.Reason]++; seen[r.Reason] <= maxSamples {
+			chosen = append(chosen, r)
 		}
-		for _, r := range rejects {
-			if seen[r.Reason]++; seen[r.Reason] <= maxSamples {
-				chosen = append(chosen, r)
-			}
-		}
+	}, rejectsRead)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(chosen, func(x, y command.Reject) int { return strings.Compare(x.Reason, y.Reason) })
 	return chosen, nil
