@@ -262,7 +262,7 @@ func sourcePage(p *page, a catalogue.Source) {
 func segmentsPage(p *page, a command.SourceAnswer) {
 	p.line("")
 	if len(a.SegmentList) == 0 {
-		p.line("It has no segments now")
+		p.line("It has no segments that can be read now; to see why: starter source test %q", a.Name)
 		notes(p, a.Notes)
 		return
 	}
