@@ -7,10 +7,10 @@ TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
 
-.PHONY: help build demo dev tools test lint bench soak generate clean
+.PHONY: help build demo dev tools test lint bench soak soak-sources generate clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 build: ## build bin/standalone, bin/worker, bin/starter, bin/sandbox
 	@echo "building; the first time takes about 5 minutes on 2 cores, since a Temporal server is compiled"
@@ -48,6 +48,9 @@ bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0
 
 soak: ## a run of 60,000 profiles at the real limit through every fault it can recover from; takes about 15 minutes
 	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./deployments/standalone
+
+soak-sources: tools ## a whole run from every real source through a kill and a reset: make soak-sources SIZE=1000000, about 10 minutes
+	SEGMENT_EXPORT_TEST_SOURCE_SIZE=$(SIZE) go test -run TestEverySourceArrivesThroughBreaks -count 1 -v -timeout 60m ./deployments/standalone
 
 generate: ## make the example segment again
 	go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv

@@ -29,7 +29,7 @@ func (s *shop) process() (kill func()) {
 	require.NoError(s.t, err)
 	c := exec.CommandContext(s.t.Context(), self, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend,
 		"--temporal-port", "0", "--ui-port", "0", "--metrics-address", "127.0.0.1:0", "--output", "json", "--log-level", "error")
-	c.Env = append(os.Environ(), asStandalone+"=1")
+	c.Env = append(append(os.Environ(), asStandalone+"=1"), s.env...)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	require.NoError(s.t, err)
@@ -38,7 +38,7 @@ func (s *shop) process() (kill func()) {
 	require.NoError(s.t, err, "standalone did not start")
 	var at ready
 	require.NoError(s.t, json.Unmarshal(line, &at))
-	s.temporal = at.Temporal
+	s.temporal, s.metrics, s.pid = at.Temporal, at.Metrics, c.Process.Pid
 	return func() {
 		_ = c.Process.Kill()
 		_ = c.Wait()

@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 
+	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/deployments/standalone/embedded"
 	"github.com/segment-export/segment-export/internal/datadir"
 	"github.com/segment-export/segment-export/internal/logging"
@@ -38,6 +39,9 @@ const (
 	sandboxKey   = "sandbox-key"
 	sandboxBrand = "sandbox"
 )
+
+// tuning is the product's own; tests of whole processes make parts of it small.
+var tuning activities.Tuning
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -153,7 +157,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	}
 	stops = append(stops, func() error { temporal.Close(); return nil })
 	s, err := service.Open(c.Context, temporal, service.Options{DataDir: dir, Identity: identity, Retention: retention, FilesRoot: c.String("files-root"), SecretsDir: c.String("secrets-dir"), OmnisendURL: url, Log: logger,
-		Telemetry: telemetry})
+		Telemetry: telemetry, Tuning: tuning})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
 	"github.com/segment-export/segment-export/internal/segment/invented"
 	"github.com/segment-export/segment-export/internal/store"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
@@ -35,12 +37,16 @@ import (
 // real process without building it again.
 const asStandalone = "SEGMENT_EXPORT_TEST_AS_STANDALONE"
 
+// withPartRows makes that program store what it reads in parts of so many rows.
+const withPartRows = "SEGMENT_EXPORT_TEST_PART_ROWS"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asStandalone) != "" {
+		tuning.PartRows, _ = strconv.Atoi(os.Getenv(withPartRows)) // else the product's own
 		main()
 		return
 	}
-	postgrestest.Main(m)
+	postgrestest.Main(azuritetest.Around(m))
 }
 
 // shop is everything that a whole run needs: a sandbox checked against the
@@ -51,8 +57,11 @@ type shop struct {
 	sandbox  *sandbox.Sandbox
 	omnisend string
 	temporal string
-	uiPort   int    // of embedded.Options
-	ui       string // its URL, when it was asked for
+	env      []string // of the program, beside that of the tests
+	metrics  string   // the program's URL for them
+	pid      int      // of the program
+	uiPort   int      // of embedded.Options
+	ui       string   // its URL, when it was asked for
 	client   client.Client
 	store    store.Store // of the worker in this process
 	expected invented.Expected

@@ -49,8 +49,9 @@ var one struct {
 	err    error
 }
 
-// Main runs a package's tests and stops the server afterwards.
-func Main(m *testing.M) {
+// Main runs a package's tests and stops the server afterwards. The tests are
+// *testing.M, or what starts other servers around it.
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if one.server != nil {
 		if err := one.server.Stop(); err != nil {

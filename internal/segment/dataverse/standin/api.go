@@ -105,13 +105,13 @@ func (s *Server) define(w http.ResponseWriter, path string) {
 
 // query is what a request asks of a table.
 type query struct {
-	table  *table
-	fields []string
-	where  condition
-	all    bool // there is no filter
-	from   string
-	order  []ordering
-	top    int
+	table    *table
+	fields   []string
+	where    condition
+	all      bool   // there is no filter
+	from, to string // bounds on customer ids that the filter sets; empty: none
+	order    []ordering
+	top      int
 }
 
 type ordering struct {
@@ -234,6 +234,9 @@ func (q query) find(after row, most int) []row {
 		}
 		for i := start; i < t.size && len(found) < most; i++ {
 			r := t.at(i)
+			if q.to != "" && t.compare(r["msdynci_customerid"], q.to) > 0 {
+				break
+			}
 			if q.where(r) && (after == nil || q.less(after, r)) {
 				found = append(found, r)
 			}
@@ -333,11 +336,9 @@ func (s *Server) parse(t *table, options url.Values) (query, error) {
 		q.top = top
 	}
 	if text := options.Get("$filter"); text != "" {
-		where, from, err := parseFilter(t, text, s.options.BackslashQuotes)
-		if err != nil {
+		if err := q.parseFilter(text, s.options.BackslashQuotes); err != nil {
 			return q, err
 		}
-		q.where, q.from, q.all = where, from, false
 	}
 	return q, nil
 }

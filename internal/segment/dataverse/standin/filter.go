@@ -17,19 +17,34 @@ type parser struct {
 	table     *table
 	backslash bool
 	rest      string
-	from      string // the greatest lower bound on customer ids that holds for every row found
+	from, to  string // the nearest bounds on customer ids that hold for every row found; empty: none
 	depth     int    // within or and not, where a bound holds for some rows only
 }
 
 var errFilter = errors.New("syntax error in the filter")
 
-func parseFilter(t *table, text string, backslash bool) (condition, string, error) {
-	p := &parser{table: t, backslash: backslash, rest: text}
+// parseFilter sets the condition of a query and its bounds.
+func (q *query) parseFilter(text string, backslash bool) error {
+	p := &parser{table: q.table, backslash: backslash, rest: text}
 	c, err := p.or()
 	if err == nil && strings.TrimSpace(p.rest) != "" {
 		err = errFilter
 	}
-	return c, p.from, err
+	q.where, q.from, q.to, q.all = c, p.from, p.to, false
+	return err
+}
+
+// bind notes that customer ids are not below one, or not above another.
+func (p *parser) bind(column, from, to string) {
+	if column != "msdynci_customerid" || p.depth > 0 {
+		return
+	}
+	if from != "" && (p.from == "" || p.table.compare(from, p.from) > 0) {
+		p.from = from
+	}
+	if to != "" && (p.to == "" || p.table.compare(to, p.to) < 0) {
+		p.to = to
+	}
 }
 
 func (p *parser) word(w string) bool {
@@ -47,10 +62,10 @@ func isLetter(c byte) bool {
 }
 
 func (p *parser) or() (condition, error) {
-	from := p.from
+	from, to := p.from, p.to
 	left, err := p.and()
 	for err == nil && p.word("or") {
-		p.from = from // a bound on one side binds nothing
+		p.from, p.to = from, to // a bound on one side binds nothing
 		p.depth++
 		var right condition
 		right, err = p.and()
@@ -170,10 +185,11 @@ func (p *parser) comparison() (condition, error) {
 		if operator != "eq" && operator != "ne" && !slices.Contains(ordered, p.table.columns[column]) {
 			return nil, fmt.Errorf("the operator '%s' is not supported for the column '%s'", operator, column)
 		}
-		if text, ok := value.(string); ok && column == "msdynci_customerid" && (operator == "ge" || operator == "gt") && p.depth == 0 {
-			if p.from == "" || p.table.compare(text, p.from) > 0 {
-				p.from = text
-			}
+		switch text, _ := value.(string); operator {
+		case "gt", "ge":
+			p.bind(column, text, "")
+		case "lt", "le":
+			p.bind(column, "", text)
 		}
 		t := p.table
 		return func(r row) bool {
@@ -250,7 +266,7 @@ func (p *parser) in() (condition, error) {
 	if p.table.kind == Elastic {
 		fold = func(s string) string { return s }
 	}
-	least := ""
+	least, greatest := "", ""
 	for {
 		value, err := p.text()
 		if err != nil {
@@ -260,6 +276,9 @@ func (p *parser) in() (condition, error) {
 		if least == "" || p.table.compare(value, least) < 0 {
 			least = value
 		}
+		if greatest == "" || p.table.compare(value, greatest) > 0 {
+			greatest = value
+		}
 		if !p.word(",") {
 			break
 		}
@@ -267,9 +286,7 @@ func (p *parser) in() (condition, error) {
 	if !p.word("]") || !p.word(")") || len(values) > mostIn {
 		return nil, errFilter
 	}
-	if column == "msdynci_customerid" && p.depth == 0 && (p.from == "" || p.table.compare(least, p.from) > 0) {
-		p.from = least
-	}
+	p.bind(column, least, greatest)
 	return func(r row) bool {
 		text, ok := r[column].(string)
 		return ok && values[fold(text)]

@@ -52,15 +52,27 @@ var one struct {
 }
 
 // Main runs a package's tests and stops the server afterwards.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Around(m).Run()) }
+
+// Runner is what runs a package's tests: *testing.M, or another Runner.
+type Runner interface{ Run() int }
+
+// Around is Main for a package that needs other servers too, each with a Runner
+// of its own.
+func Around(m Runner) Runner { return around{m} }
+
+type around struct{ Runner }
+
+// Run runs the tests, stops the server and returns the exit code.
+func (a around) Run() int {
+	code := a.Runner.Run()
 	if one.server != nil {
 		if err := one.server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping Azurite:", err)
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Container is a container of the test program's server.
