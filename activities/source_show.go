@@ -52,7 +52,30 @@ func describeSource(ctx context.Context, s catalogue.Source, src segment.Source,
 		answer.SegmentList = append(answer.SegmentList, segmentAnswer(i, failed))
 	}
 	foldFields(answer)
+	if t, ok := src.(segment.Tester); ok && len(segments) == 0 {
+		if answer.Notes, err = whyEmpty(ctx, t); err != nil {
+			return nil, sourceRefusal(s.Name, err)
+		}
+	}
 	return answer, ctx.Err()
+}
+
+// whyEmpty says what keeps a source from showing any segment, such as a missing
+// permission.
+func whyEmpty(ctx context.Context, t segment.Tester) ([]string, error) {
+	checks, err := t.Test(ctx)
+	var notes []string
+	for _, c := range checks {
+		if c.OK {
+			continue
+		}
+		note := c.Name + ": " + c.Detail
+		if c.Action != "" {
+			note += "; " + c.Action
+		}
+		notes = append(notes, note)
+	}
+	return notes, err
 }
 
 func segmentAnswer(i segment.Info, failed error) command.SegmentAnswer {

@@ -28,10 +28,11 @@ import (
 // origin is where a segment is read from: a real server with the rows of the
 // shop's file.
 type origin struct {
-	source  []string // of source add, after the name
-	mapping []string // of export add
-	wire    *wire    // to the server; nil where there is none
-	anew    bool     // a read that is broken off begins anew
+	source  []string        // of source add, after the name
+	mapping []string        // of export add
+	wire    *wire           // to the server; nil where there is none
+	anew    bool            // a read that is broken off begins anew
+	standin *standin.Server // of dataverse
 }
 
 var origins = []struct {
@@ -169,7 +170,7 @@ func (s *shop) environment() origin {
 	written := time.Now().Add(-time.Hour)
 	server.Generate(rows, customer, func(int) []string { return []string{"spring_buyers"} }, written)
 	server.SetSegments([]standin.Segment{{Name: "spring_buyers", Title: "Spring buyers", Members: rows, Run: "run-1", RefreshedAt: written}})
-	o := origin{wire: w, source: s.login(server.URL)}
+	o := origin{wire: w, standin: server, source: s.login(server.URL)}
 	for i, argument := range mapping {
 		if attribute, field, ok := strings.Cut(argument, "="); ok {
 			argument = attribute + "=" + column(field)

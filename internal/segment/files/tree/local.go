@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/segment-export/segment-export/internal/segment"
 )
 
 // local is a folder of this machine.
@@ -137,7 +135,7 @@ func (localContent) Chunk() int { return 128 << 10 }
 func (l *local) explain(where string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s does not exist below the files root: %w", where, segment.ErrNotFound)
+		return notFound("%s does not exist below the files root, which the worker's --files-root sets; put the path right, or make it", where)
 	case errors.Is(err, fs.ErrPermission):
 		return malformed("%s: the worker may not read it", where)
 	case escapes(err):
