@@ -41,6 +41,9 @@ type Tuning struct {
 	// SourcePatience is how long a source may give errors before the run parks;
 	// 10 minutes.
 	SourcePatience time.Duration
+	// SourceAnswer is how long a source may take to show that it has what is
+	// mapped, below the minute that the step has; 40 s.
+	SourceAnswer time.Duration
 }
 
 // Dependencies are what activities need of the world. All are required, unless
@@ -91,6 +94,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Tuning.SourcePatience == 0 {
 		d.Tuning.SourcePatience = 10 * time.Minute
+	}
+	if d.Tuning.SourceAnswer == 0 {
+		d.Tuning.SourceAnswer = 40 * time.Second
 	}
 	if d.Work == nil {
 		d.Work = metrics.NewWork(nil)

@@ -85,11 +85,7 @@ func (a *Activities) Collect(ctx context.Context, in CollectInput) (*CollectResu
 // halt says what becomes of a read that an error has broken off, and remembers
 // how long there have been errors. What was not stored is forgotten.
 func (c *collector) halt(ctx context.Context, fault error) error {
-	state, err := c.Store.StepState(ctx, c.in.RunID, collectStep(c.in.Segment))
-	if err != nil {
-		return err
-	}
-	if c.state, err = decode[collectState](state); err != nil {
+	if err := c.load(ctx); err != nil {
 		return err
 	}
 	halt, err := c.sourceHalt(ctx, c.job.Source.Name, &c.state.Trouble, fault)
@@ -129,15 +125,8 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 	if c.job, err = a.job(ctx, in.RunID); err != nil {
 		return nil, err
 	}
-	state, err := a.Store.StepState(ctx, in.RunID, collectStep(in.Segment))
-	if err != nil {
+	if err := c.load(ctx); err != nil {
 		return nil, err
-	}
-	if c.state, err = decode[collectState](state); err != nil {
-		return nil, err
-	}
-	if c.state.Reasons == nil {
-		c.state.Reasons = map[string]int{}
 	}
 	_, key, err := a.note(ctx, c.job.Export.Name)
 	if err != nil {
@@ -152,6 +141,18 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 		return nil, err
 	}
 	return c, nil
+}
+
+// load takes the progress that is stored.
+func (c *collector) load(ctx context.Context) error {
+	state, err := c.Store.StepState(ctx, c.in.RunID, collectStep(c.in.Segment))
+	if err != nil {
+		return err
+	}
+	if c.state, err = decode[collectState](state); err == nil && c.state.Reasons == nil {
+		c.state.Reasons = map[string]int{}
+	}
+	return err
 }
 
 // read goes on from the stored position until the slice of time is used up,
@@ -175,11 +176,16 @@ func (c *collector) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := src.Open(ctx, name, fieldsOf(c.job.Export, c.mapper), after)
-	if errors.Is(err, segment.ErrEmpty) {
+	// To break off a read changes nothing, and a source may not answer: unlike
+	// what is stored, it is not carried to its end when the work should stop.
+	reading := c.hold.soft
+	r, err := src.Open(reading, name, fieldsOf(c.job.Export, c.mapper), after)
+	switch {
+	case errors.Is(err, segment.ErrEmpty):
 		return c.commit(ctx, nil, true)
-	}
-	if err != nil {
+	case err != nil && c.hold.stopping():
+		return nil
+	case err != nil:
 		return sourceFault(err)
 	}
 	defer r.Close()
@@ -192,6 +198,9 @@ func (c *collector) read(ctx context.Context) error {
 				c.state.Notes = append(c.state.Notes, n.Notes()...)
 			}
 			return c.commit(ctx, r.Cursor(), true)
+		}
+		if err != nil && c.hold.stopping() {
+			return errors.Join(c.keep(ctx, r, err, whole), c.load(ctx))
 		}
 		if err != nil {
 			return errors.Join(c.keep(ctx, r, err, whole), sourceFault(err))

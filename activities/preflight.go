@@ -193,8 +193,19 @@ func (a *Activities) checkFields(ctx context.Context, j *job) (*Halt, error) {
 // preflightTrouble is the step that remembers how long a source has given errors.
 const preflightTrouble = "preflight/source"
 
-// tryFields begins to read each segment.
+// tryFields begins to read each segment. A source that does not answer must not
+// use up the step's time, or nobody would hear of it.
 func (a *Activities) tryFields(ctx context.Context, j *job, fields []string) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Tuning.SourceAnswer)
+	defer cancel()
+	err := a.openEach(ctx, j, fields)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = sourceFault(fmt.Errorf("it did not answer within %s", a.Tuning.SourceAnswer))
+	}
+	return err
+}
+
+func (a *Activities) openEach(ctx context.Context, j *job, fields []string) error {
 	src, _, err := a.sourceOf(ctx, j.Source.Name)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,14 +21,23 @@ const (
 	metadataTimeout = 20 * time.Second
 	// countTimeout is how long the rows of one segment are counted for a listing.
 	countTimeout = 2 * time.Second
-	// readTimeout bounds one read of a segment, so that one that hangs does not
-	// keep the server from cleaning up behind it for ever.
-	readTimeout = 2 * time.Hour
+	// readTimeout bounds one read of a segment: below the half hour that a step
+	// of a run may take, so that the run says what takes too long.
+	readTimeout = 25 * time.Minute
 )
+
+// silences are how long a connection is listened to while nothing comes.
+type silences struct {
+	metadata time.Duration // after a question about tables; beyond the server's own limit
+	first    time.Duration // before the first row: the server may be sorting; beyond its own limit too
+	next     time.Duration // between rows
+}
+
+var usualSilences = silences{metadata: metadataTimeout + 5*time.Second, first: readTimeout + time.Minute, next: 5 * time.Minute}
 
 // connConfig turns the settings into the library's, which would else take what
 // is missing from the worker's own environment.
-func (s *Source) connConfig() (*pgconn.Config, error) {
+func (s *Source) connConfig(silence *atomic.Int64) (*pgconn.Config, error) {
 	c := s.config
 	var text strings.Builder
 	for _, pair := range [][2]string{{"host", c.Host}, {"port", strconv.Itoa(c.port())}, {"dbname", c.Database}, {"user", c.User}, {"password", "x"},
@@ -42,7 +52,14 @@ func (s *Source) connConfig() (*pgconn.Config, error) {
 	}
 	config.Password = string(s.password)
 	config.ConnectTimeout = connectTimeout
-	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4}}
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &listening{Conn: conn, most: silence}, nil
+	}
 	config.TLSConfig, err = c.tls()
 	config.Fallbacks = nil
 	return config, err
@@ -80,9 +97,13 @@ func (c Config) tls() (*tls.Config, error) {
 // session is one connection in one read-only transaction, which sees one state
 // of the data.
 type session struct {
-	source *Source
-	conn   *pgconn.PgConn
+	source  *Source
+	conn    *pgconn.PgConn
+	silence *atomic.Int64 // how long to listen while nothing comes, in nanoseconds
 }
+
+// listen says how long to listen from now on while nothing comes.
+func (s *session) listen(most time.Duration) { s.silence.Store(int64(most)) }
 
 // begin connects and begins a transaction in which each statement may take that
 // long.
@@ -90,15 +111,15 @@ func (s *Source) begin(ctx context.Context, timeout time.Duration) (*session, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	config, err := s.connConfig()
+	open := &session{source: s, silence: &atomic.Int64{}}
+	open.listen(s.silences.metadata)
+	config, err := s.connConfig(open.silence)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
+	if open.conn, err = pgconn.ConnectConfig(ctx, config); err != nil {
 		return nil, s.connectFault(ctx, err)
 	}
-	open := &session{source: s, conn: conn}
 	for _, sql := range []string{
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 		// Within the transaction, so that it works through poolers of connections too.

@@ -97,6 +97,9 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 	case name != "":
 		what = fmt.Sprintf("the table or view %q", name)
 	}
+	if silent, ok := errors.AsType[*silenceError](err); ok {
+		return fmt.Errorf("PostgreSQL at %s sent nothing for %s while %s was read: the server hangs, or something on the way to it does", s.config.server(), silent.lasted, what)
+	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return fmt.Errorf("the connection to PostgreSQL at %s broke off: %s", s.config.server(), cause(err))

@@ -214,6 +214,7 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 
 func TestLoginFaults(t *testing.T) {
 	p := newPlace(t)
+	p.exec(t, "DROP ROLE IF EXISTS sealed")
 	p.exec(t, "CREATE ROLE sealed LOGIN PASSWORD 'sesame'")
 	hba := filepath.Join(p.config.Host, "data", "pg_hba.conf")
 	before, err := os.ReadFile(hba)

@@ -68,6 +68,7 @@ func (r *reader) Next() (segment.Row, error) {
 		return segment.Row{}, r.ended
 	}
 	if r.result == nil {
+		r.open.listen(r.open.source.silences.first)
 		r.result = r.open.conn.ExecParams(r.ctx, r.sql, nil, nil, nil, nil)
 	}
 	if r.row%64 == 0 && r.ctx.Err() != nil {
@@ -81,7 +82,9 @@ func (r *reader) Next() (segment.Row, error) {
 		}
 		return segment.Row{}, r.ended
 	}
-	r.row++
+	if r.row++; r.row == 1 {
+		r.open.listen(r.open.source.silences.next)
+	}
 	row := segment.Row{Number: r.row, Values: r.values}
 	if !r.convert(r.result.Values()) {
 		return segment.Row{Number: r.row, Problem: segment.ProblemEncoding}, nil

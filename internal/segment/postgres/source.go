@@ -19,6 +19,7 @@ import (
 type Source struct {
 	config   Config
 	password []byte
+	silences silences
 }
 
 var (
@@ -33,7 +34,7 @@ func New(c Config, password []byte) (*Source, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	return &Source{config: c, password: slices.Clone(password)}, nil
+	return &Source{config: c, password: slices.Clone(password), silences: usualSilences}, nil
 }
 
 // ReadsWhole says that a reader's view ends with it.

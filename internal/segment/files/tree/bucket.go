@@ -54,7 +54,7 @@ type provider struct {
 // provider's login needs, see CheckSecret; without one the worker's own
 // identity is used. Nothing is asked of the network yet.
 func Bucket(a Address, secret []byte) (Tree, error) {
-	b := &bucket{address: a, secrets: secretsIn(secret)}
+	b := &bucket{address: a, secrets: secretsIn(secret), patience: patience}
 	var err error
 	switch a.Scheme {
 	case SchemeAzure:
@@ -79,8 +79,9 @@ const (
 type bucket struct {
 	provider
 
-	address Address
-	secrets []string // what no error may show
+	address  Address
+	secrets  []string      // what no error may show
+	patience time.Duration // how long one answer may take
 
 	mu     sync.Mutex
 	opened *blob.Bucket
@@ -93,7 +94,9 @@ func (b *bucket) blobs(ctx context.Context) (*blob.Bucket, error) {
 	if b.opened != nil {
 		return b.opened, nil
 	}
-	opened, err := b.open(ctx)
+	asking, cancel := context.WithTimeout(ctx, b.patience)
+	defer cancel()
+	opened, err := b.open(asking)
 	if err != nil {
 		return nil, b.failed(ctx, "", err)
 	}
@@ -118,7 +121,7 @@ func (b *bucket) List(ctx context.Context, folder string) (Listing, error) {
 	}
 	var all Listing
 	for list := blobs.List(&blob.ListOptions{Prefix: prefix, Delimiter: "/"}); ; {
-		o, err := list.Next(ctx)
+		o, err := b.next(ctx, list)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -139,18 +142,27 @@ func (b *bucket) List(ctx context.Context, folder string) (Listing, error) {
 	return all, nil
 }
 
+// next goes on in a list; now and then that takes a request.
+func (b *bucket) next(ctx context.Context, list *blob.ListIterator) (*blob.ListObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.patience)
+	defer cancel()
+	return list.Next(ctx)
+}
+
 func (b *bucket) Stat(ctx context.Context, name string) (File, error) {
 	blobs, err := b.blobs(ctx)
 	if err != nil {
 		return File{}, err
 	}
-	attrs, err := blobs.Attributes(ctx, b.key(name))
+	asking, cancel := context.WithTimeout(ctx, b.patience)
+	defer cancel()
+	attrs, err := blobs.Attributes(asking, b.key(name))
 	if err != nil {
 		err = b.failed(ctx, name, err)
 		// An answer without a body cannot say why access is refused; that to a
 		// list can.
 		if errors.Is(err, segment.ErrAccess) {
-			if _, why := blobs.List(&blob.ListOptions{Prefix: b.key(name)}).Next(ctx); why != nil && !errors.Is(why, io.EOF) {
+			if _, why := b.next(ctx, blobs.List(&blob.ListOptions{Prefix: b.key(name)})); why != nil && !errors.Is(why, io.EOF) {
 				err = b.failed(ctx, name, why)
 			}
 		}
@@ -185,8 +197,9 @@ const (
 	// attempts is how often a body that breaks off is asked for, from where
 	// it broke; what the service answers is retried by its own client.
 	attempts = 3
-	// patience is how long one range may take. It is for a connection that
-	// has gone quiet; 4 MiB at 1 Mbit a second take half of it.
+	// patience is how long one answer may take: a range, a page of a list. It is
+	// for a connection that has gone quiet, which the libraries would wait for
+	// without end; 4 MiB at 1 Mbit a second take half of it.
 	patience = time.Minute
 )
 
@@ -226,7 +239,7 @@ func gone(err error) bool {
 type brokenError struct{ error }
 
 func (o *object) readRange(p []byte, off int64) (int, error) {
-	ctx, cancel := context.WithTimeout(o.ctx, patience)
+	ctx, cancel := context.WithTimeout(o.ctx, o.bucket.patience)
 	defer cancel()
 	conditional := false
 	r, err := o.blobs.NewRangeReader(ctx, o.bucket.key(o.file.Name), off, int64(len(p)), &blob.ReaderOptions{
@@ -259,6 +272,9 @@ func (b *bucket) failed(ctx context.Context, name string, err error) error {
 		return ctx.Err()
 	}
 	where := b.Place(name)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: the service, or the login to it, did not answer within %s", where, b.patience)
+	}
 	if said := b.explain(err); said != nil {
 		return said
 	}

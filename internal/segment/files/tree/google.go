@@ -58,7 +58,9 @@ func google(a Address, secret []byte) (provider, error) {
 		}
 	}
 	p.open = func(ctx context.Context) (*blob.Bucket, error) {
-		lasting := context.WithoutCancel(ctx) // tokens are renewed later
+		// Tokens are renewed later, by requests of their own that know nothing of
+		// the one that needs them.
+		lasting := context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Timeout: patience})
 		var tokens oauth2.TokenSource
 		if key != nil {
 			tokens = key.TokenSource(lasting)
@@ -73,6 +75,7 @@ func google(a Address, secret []byte) (provider, error) {
 		if err != nil {
 			return nil, err
 		}
+		client.Transport = prompt{client.Transport}
 		var options gcsblob.Options
 		if a.Endpoint != "" {
 			options.ClientOptions = append(options.ClientOptions, option.WithEndpoint(a.Endpoint+"/storage/v1/"))
@@ -80,6 +83,33 @@ func google(a Address, secret []byte) (provider, error) {
 		return gcsblob.OpenBucket(ctx, client, a.Bucket, &options)
 	}
 	return p, nil
+}
+
+// prompt gives a request up when its context ends, also while a token is
+// fetched for it.
+type prompt struct{ http.RoundTripper }
+
+func (p prompt) RoundTrip(r *http.Request) (*http.Response, error) {
+	type answered struct {
+		response *http.Response
+		err      error
+	}
+	done := make(chan answered, 1)
+	go func() {
+		response, err := p.RoundTripper.RoundTrip(r)
+		done <- answered{response, err}
+	}()
+	select {
+	case a := <-done:
+		return a.response, a.err
+	case <-r.Context().Done():
+		go func() {
+			if a := <-done; a.err == nil {
+				_ = a.response.Body.Close()
+			}
+		}()
+		return nil, r.Context().Err()
+	}
 }
 
 func (a Address) explainGoogle(err error) error {
