@@ -7,7 +7,7 @@ TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
 
-.PHONY: help build demo dev tools test lint bench soak soak-sources generate clean
+.PHONY: help build demo dev tools test lint bench soak soak-sources soak-reads generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -51,6 +51,9 @@ soak: ## a run of 60,000 profiles at the real limit through every fault it can r
 
 soak-sources: tools ## a whole run from every real source through a kill and a reset: make soak-sources SIZE=1000000, about 10 minutes
 	SEGMENT_EXPORT_TEST_SOURCE_SIZE=$(SIZE) go test -run TestEverySourceArrivesThroughBreaks -count 1 -v -timeout 60m ./deployments/standalone
+
+soak-reads: tools ## a million rows read from every real source in flat memory, with the figures; about 4 minutes
+	SEGMENT_ROWS=1000000 go test -run 'TestConformance/.*/many_rows' -count 1 -v -timeout 60m ./internal/segment/dataverse ./internal/segment/files ./internal/segment/postgres
 
 generate: ## make the example segment again
 	go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv

@@ -16,7 +16,6 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
-	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
@@ -99,12 +98,7 @@ var identityHandlers = map[string]handler{
 // repeated carries the same command out again, which the handlers bear.
 func (a *Activities) Command(ctx context.Context, request command.Request) (*command.Response, error) {
 	c := caller{request: &request, object: new(string)}
-	var answer any
-	err := fault.Guard(func() error {
-		var err error
-		answer, err = a.carryOut(ctx, &c)
-		return err
-	})
+	answer, err := a.carryOut(ctx, &c)
 	if err := a.enter(ctx, c, err); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
+	"github.com/segment-export/segment-export/deployments/standalone/embedded"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/worker/service"
@@ -20,9 +21,11 @@ import (
 func (s *shop) openObserved() string {
 	s.t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	if s.client == nil {
-		s.serve()
-	}
+	server, err := embedded.Start(s.t.Context(), embedded.Options{Dir: s.path("data", "temporal"), UIPort: s.uiPort,
+		SearchAttributes: service.SearchAttributes(), Logger: log})
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { require.NoError(s.t, server.Stop()) })
+	s.temporal = server.Address()
 	telemetry, err := service.NewTelemetry()
 	require.NoError(s.t, err)
 	s.client, err = client.Dial(client.Options{HostPort: s.temporal, Logger: sdklog.NewStructuredLogger(log), MetricsHandler: telemetry.Handler})

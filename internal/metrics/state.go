@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -93,22 +91,14 @@ func (s *State) current() []prometheus.Metric {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	r := &reading{store: s.Store}
-	// A panic here would end the whole process: gauges are read on a goroutine of
-	// the registry's own.
-	err := fault.Guard(func() error {
-		if err := r.read(ctx); err != nil || s.Schedules == nil {
-			return err
-		}
-		return r.schedules(ctx, s.Schedules)
-	})
+	err := r.read(ctx)
+	if err == nil && s.Schedules != nil {
+		err = r.schedules(ctx, s.Schedules)
+	}
 	up := 1.0
 	if err != nil {
 		up = 0
-		stack := ""
-		if f, ok := errors.AsType[*fault.Error](err); ok {
-			stack = f.Stack
-		}
-		s.Log.WarnContext(ctx, "the metrics' gauges could not be read", "error", err, "stack", stack)
+		s.Log.WarnContext(ctx, "the metrics' gauges could not be read", "error", err)
 	}
 	r.gauge(stateUp, up)
 	s.at, s.last = now(), r.all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -186,6 +187,41 @@ func (p *place) Put(_ *testing.T, name string, table segmenttest.Table) {
 	p.clock.advance(time.Hour)
 }
 
+// Fill makes customers when they are asked for.
+func (p *place) Fill(_ *testing.T, name string, fields []string, rows int, row func(i int) []string) {
+	p.fields = fields
+	p.columns[fields[0]] = "msdynci_customerid"
+	for _, field := range fields[1:] {
+		p.columns[field] = column(field)
+		p.Column(column(field), "String")
+	}
+	p.Generate(rows, func(i int) standin.Profile {
+		values := row(i)
+		profile := standin.Profile{ID: values[0], Values: map[string]any{}}
+		for c, field := range fields[1:] {
+			if values[c+1] != "" {
+				profile.Values[p.columns[field]] = values[c+1]
+			}
+		}
+		return profile
+	}, func(int) []string { return []string{name} }, p.clock.Now().Add(-time.Hour))
+}
+
+func (p *place) Pages(rows int) { p.SetPageRows(rows) }
+
+// Break lets one page of members through.
+func (p *place) Break(_ *testing.T, _ string, how segmenttest.Fault) (begin, mend func()) {
+	f := standin.Fault{Path: "msdynci_segmentmemberships", Skip: 2, Times: 1_000_000}
+	switch how {
+	case segmenttest.Cut:
+		f.Cut = 900
+	case segmenttest.Silent:
+		f.Do = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	}
+	p.world.Break(f)
+	return func() {}, p.Mend
+}
+
 func (p *place) Source() segment.Source { return &translated{p} }
 
 // translated speaks of the suite's fields.
@@ -236,13 +272,13 @@ func (s *translated) Open(ctx context.Context, name string, fields []string, aft
 	return r, err
 }
 
-func TestSuite(t *testing.T) {
-	for _, kind := range []standin.Kind{standin.Standard, standin.Elastic, standin.Virtual} {
+func TestConformance(t *testing.T) {
+	for kind, many := range map[standin.Kind]int{standin.Standard: 50_000, standin.Elastic: 12_000, standin.Virtual: 12_000} {
 		t.Run(string(kind), func(t *testing.T) {
 			segmenttest.Run(t, func(t *testing.T) segmenttest.Place {
 				w := newWorld(t, standin.Options{Kind: kind})
 				return &place{world: w, source: w.source(t), columns: map[string]string{}, members: map[string][][]string{}}
-			}, segmenttest.Options{})
+			}, segmenttest.Options{Many: many})
 		})
 	}
 }

@@ -48,9 +48,9 @@ func (s *scan) next(ctx context.Context, begin func(), row func(values []string,
 	case next != "" && !s.client.ours(next):
 		return malformed("the next page of %s is at another host, where the login's token must not go", s.table.name)
 	case next == "":
-		// A full page without a link may be the end of what a provider of virtual
-		// tables gives, and not of the table.
-		s.ended = rows < virtualPageRows || s.table.kind != virtual || last == s.from
+		// A page without a link may be all that a provider of virtual tables gives
+		// at once, and not the end of the table: it is asked until nothing new comes.
+		s.ended = s.table.kind != virtual || rows == 0 || last == s.from
 	}
 	if last != "" {
 		s.from = last

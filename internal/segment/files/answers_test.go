@@ -156,13 +156,12 @@ func (d *googleDisk) put(_ testing.TB, name string, data []byte) {
 	d.generation[key]++
 }
 
-func (d *googleDisk) read(t testing.TB, c Config) *Source {
-	t.Helper()
+func (d *googleDisk) settings(c Config) (Config, []byte) {
 	c.URL, c.Endpoint, c.Path = "gs://people/"+path.Join("some/where", c.Path), d.server.URL, ""
-	s, err := New(nil, c, d.secret)
-	require.NoError(t, err)
-	return s
+	return c, d.secret
 }
+
+func (d *googleDisk) read(t testing.TB, c Config) *Source { return readBucket(t, d, c) }
 
 func (d *googleDisk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()

@@ -1,16 +1,13 @@
 package files
 
 import (
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/parquet-go/parquet-go"
@@ -198,75 +195,6 @@ func TestEachFormGivesTheSame(t *testing.T) {
 				got = append(got, strings.Join(row.Values, "\x00"))
 			}
 			require.Equal(t, want, got)
-		})
-	}
-}
-
-// size is how many rows the tests of memory and of cancellation read; more when
-// it is asked for.
-func size() int {
-	n := 50_000
-	if s := os.Getenv("SEGMENT_ROWS"); s != "" {
-		_, _ = fmt.Sscan(s, &n)
-	}
-	return n
-}
-
-// However long a segment is, reading it holds as much memory.
-func TestMemoryIsFlat(t *testing.T) {
-	n := size()
-	for form, write := range peopleFiles {
-		t.Run(form, func(t *testing.T) {
-			f := newFolder(t)
-			write(t, f, n)
-			runtime.GC()
-			runtime.GC() // what pools hold goes with the second
-			var before, now runtime.MemStats
-			runtime.ReadMemStats(&before)
-			r, err := f.source.Open(t.Context(), "s", invented.Header[:11], nil)
-			require.NoError(t, err)
-			defer r.Close()
-			rows, most := 0, uint64(0)
-			began := time.Now()
-			for {
-				_, err := r.Next()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				require.NoError(t, err)
-				if rows++; rows%(n/10) == 0 {
-					runtime.GC()
-					runtime.ReadMemStats(&now)
-					most = max(most, now.HeapAlloc)
-				}
-			}
-			require.Equal(t, n, rows)
-			held := int64(most) - int64(before.HeapAlloc)
-			t.Logf("%d rows in %s, %d KiB held", rows, time.Since(began).Round(time.Millisecond), held>>10)
-			require.Less(t, held, int64(24<<20))
-		})
-	}
-}
-
-// A read that is cancelled gives up after a bounded number of rows, in each form,
-// on each disk: a second would be 50,000 rows and more.
-func TestCancellationIsNoticedSoon(t *testing.T) {
-	for form, write := range peopleFiles {
-		t.Run(form, func(t *testing.T) {
-			f := newFolder(t)
-			write(t, f, 20_000)
-			ctx, cancel := context.WithCancel(t.Context())
-			r, err := f.source.Open(ctx, "s", invented.Header[:11], nil)
-			require.NoError(t, err)
-			defer r.Close()
-			for range 1_000 {
-				_, err := r.Next()
-				require.NoError(t, err)
-			}
-			cancel()
-			rows, err := segmenttest.Drain(r)
-			require.ErrorIs(t, err, context.Canceled)
-			require.LessOrEqual(t, len(rows), checkRows)
 		})
 	}
 }

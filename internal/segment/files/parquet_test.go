@@ -118,7 +118,7 @@ func TestParquetThatCannotBeRead(t *testing.T) {
 	for range 20_000 {
 		table.Rows = append(table.Rows, []string{uuid.NewString(), uuid.NewString()})
 	}
-	whole := parquetOf(t, table)
+	whole := parquetOf(t, table, 7_000)
 	damaged := bytes.Clone(whole)
 	copy(damaged[len(damaged)/2:], strings.Repeat("\xff", 64<<10))
 	for name, test := range map[string]struct {

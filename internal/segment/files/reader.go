@@ -43,6 +43,7 @@ type reader struct {
 	content tree.Content
 	rows    rows
 	count   int
+	ended   error
 }
 
 // begin opens a file, at a position or where its rows begin.
@@ -67,8 +68,18 @@ func (r *reader) begin(file int, from *position) error {
 	return nil
 }
 
-// Next returns the next row, see segment.Reader.
+// Next returns the next row, see segment.Reader. What ended the rows ends them
+// for good: behind a fault they could go on in the middle of one.
 func (r *reader) Next() (segment.Row, error) {
+	if r.ended != nil {
+		return segment.Row{}, r.ended
+	}
+	row, err := r.next()
+	r.ended = err
+	return row, err
+}
+
+func (r *reader) next() (segment.Row, error) {
 	if r.count++; r.count%checkRows == 0 {
 		if err := r.ctx.Err(); err != nil {
 			return segment.Row{}, err

@@ -52,10 +52,9 @@ func (d *s3Disk) put(t testing.TB, name string, data []byte) {
 	require.NoError(t, err)
 }
 
-func (d *s3Disk) read(t testing.TB, c Config) *Source {
-	t.Helper()
+func (d *s3Disk) settings(c Config) (Config, []byte) {
 	c.URL, c.Endpoint, c.Path = "s3://people/"+path.Join("some/where", c.Path), d.endpoint, ""
-	s, err := New(nil, c, []byte(s3Key))
-	require.NoError(t, err)
-	return s
+	return c, []byte(s3Key)
 }
+
+func (d *s3Disk) read(t testing.TB, c Config) *Source { return readBucket(t, d, c) }

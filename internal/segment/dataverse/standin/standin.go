@@ -120,6 +120,20 @@ func (s *Server) Break(f Fault) {
 	s.faults = append(s.faults, f)
 }
 
+// Mend makes nothing go wrong any more.
+func (s *Server) Mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// SetPageRows changes how many rows a page has at most.
+func (s *Server) SetPageRows(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.PageRows = n
+}
+
 // RevokeTokens makes every token that was given invalid.
 func (s *Server) RevokeTokens() {
 	s.mu.Lock()

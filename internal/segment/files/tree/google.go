@@ -80,7 +80,15 @@ func google(a Address, secret []byte) (provider, error) {
 		if a.Endpoint != "" {
 			options.ClientOptions = append(options.ClientOptions, option.WithEndpoint(a.Endpoint+"/storage/v1/"))
 		}
-		return gcsblob.OpenBucket(ctx, client, a.Bucket, &options)
+		bucket, err := gcsblob.OpenBucket(ctx, client, a.Bucket, &options)
+		if err != nil {
+			return nil, err
+		}
+		var service *storage.Client
+		if bucket.As(&service) { // by itself it tries again for as long as it is let
+			service.SetRetry(storage.WithMaxAttempts(attempts))
+		}
+		return bucket, nil
 	}
 	return p, nil
 }

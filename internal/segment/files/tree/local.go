@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -111,18 +112,23 @@ func (l *local) Open(ctx context.Context, f File) (Content, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return localContent{file, l.Place(f.Name)}, nil
+	return localContent{file, l.Place(f.Name), f.Size}, nil
 }
 
 type localContent struct {
 	*os.File
 
 	place string
+	size  int64
 }
 
-// ReadAt names the file as people know it, not by its path on this machine.
+// ReadAt names the file as people know it, not by its path on this machine. An
+// end before that of the state that is read is none: the row there is cut off.
 func (c localContent) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.File.ReadAt(p, off)
+	if errors.Is(err, io.EOF) && off+int64(n) < c.size {
+		err = fmt.Errorf("%s: %w", c.place, io.ErrUnexpectedEOF)
+	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = fmt.Errorf("%s: %w", c.place, e.Err)
 	}
