@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
@@ -122,6 +123,11 @@ func attend(r *command.RunAnswer) command.AttendStatus {
 	return w
 }
 
+// asksAgain is how long a worker that is at work is not heard of at most: its
+// question for work is answered within a minute. The server remembers for five
+// minutes those that are gone.
+const asksAgain = 75 * time.Second
+
 // queueStatus asks Temporal for the workers that poll and the work that waits.
 func (a *Activities) queueStatus(ctx context.Context, s *command.StatusAnswer) error {
 	seen := map[string]command.WorkerStatus{}
@@ -141,8 +147,16 @@ func (a *Activities) queueStatus(ctx context.Context, s *command.StatusAnswer) e
 		s.Backlog.Tasks += int(d.GetStats().GetApproximateBacklogCount())
 		s.Backlog.Age = max(s.Backlog.Age, d.GetStats().GetApproximateBacklogAge().AsDuration())
 	}
+	var newest time.Time // the worker that carries this out was there a moment ago
 	for _, w := range seen {
-		s.Workers = append(s.Workers, w)
+		if w.LastSeen.After(newest) {
+			newest = w.LastSeen
+		}
+	}
+	for _, w := range seen {
+		if newest.Sub(w.LastSeen) <= asksAgain {
+			s.Workers = append(s.Workers, w)
+		}
 	}
 	slices.SortFunc(s.Workers, func(a, b command.WorkerStatus) int { return strings.Compare(a.Identity, b.Identity) })
 	return nil

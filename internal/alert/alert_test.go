@@ -97,3 +97,38 @@ func TestOnlyChangesAreTold(t *testing.T) {
 	require.Nil(t, n)
 	require.Contains(t, (&Notice{Alert: "ops", Test: true}).Subject(), "a test of the alert ops")
 }
+
+// Each condition is told of once when it begins and once when it is over,
+// however often it is looked at in between.
+func TestEachConditionIsToldOnceAndItsEndOnce(t *testing.T) {
+	well := facts(nil, &run.Report{RunID: "r0", Status: run.Completed, Read: 100})
+	late := well
+	late.Now = well.Now.Add(27 * time.Hour)
+	for condition, f := range map[catalogue.Condition]Facts{
+		catalogue.ConditionFailed:  facts(nil, &run.Report{RunID: "r1", Status: run.Failed}),
+		catalogue.ConditionParked:  facts(&run.Report{RunID: "r1", Status: run.Parked}, well.Last),
+		catalogue.ConditionSkipped: facts(nil, &run.Report{RunID: "r1", Status: run.Skipped}),
+		catalogue.ConditionRejects: facts(nil, &run.Report{RunID: "r1", Status: run.CompletedWithRejects, Read: 100, Refused: 50}),
+		catalogue.ConditionZero:    facts(nil, &run.Report{RunID: "r1", Status: run.Completed}),
+		catalogue.ConditionLate:    late,
+	} {
+		t.Run(string(condition), func(t *testing.T) {
+			a := all(26 * time.Hour)
+			f.LastSuccess = well.LastSuccess
+			s, n := State{}.Step(a, well)
+			require.Nil(t, n)
+			s, n = s.Step(a, f)
+			require.NotNil(t, n)
+			require.Len(t, n.Began, 1)
+			require.Equal(t, condition, n.Began[0].Condition)
+			s, n = s.Step(a, f)
+			require.Nil(t, n, "told already")
+			s, n = s.Step(a, well)
+			require.NotNil(t, n)
+			require.Empty(t, n.Began)
+			require.Len(t, n.Over, 1)
+			_, n = s.Step(a, well)
+			require.Nil(t, n)
+		})
+	}
+}

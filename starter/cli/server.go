@@ -16,6 +16,8 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/workflows"
@@ -69,6 +71,7 @@ type server struct {
 	client    temporalClient
 	address   string
 	namespace string
+	remote    bool // reached by TLS or with an API key: not a standalone
 	after     func(time.Duration) <-chan time.Time
 }
 
@@ -92,7 +95,8 @@ func dial(ctx context.Context, env envconfig.EnvLookup, logs io.Writer, verbose 
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	c, err := client.DialContext(dialCtx, options)
-	s := &server{client: c, address: options.HostPort, namespace: options.Namespace, after: time.After}
+	s := &server{client: c, address: options.HostPort, namespace: options.Namespace, after: time.After,
+		remote: options.ConnectionOptions.TLS != nil || options.Credentials != nil}
 	if err != nil {
 		return nil, s.classify(ctx, err)
 	}
@@ -246,10 +250,14 @@ func (s *server) classify(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
 		return fail(classNoServer, "the Temporal server at %s has no namespace %q: set TEMPORAL_NAMESPACE", s.address, s.namespace)
 	}
-	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok {
+	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok || grpcstatus.Code(err) == codes.Unauthenticated {
 		return fail(command.ErrNotAllowed, "the Temporal server at %s does not let this client in (namespace %s): %v", s.address, s.namespace, err)
 	}
-	return fail(classNoServer, "no Temporal server answers at %s (%s): start one with: standalone --data-dir DIR, or set TEMPORAL_ADDRESS", s.address, cause(err))
+	hint := "start one with: standalone --data-dir DIR, or set TEMPORAL_ADDRESS"
+	if s.remote {
+		hint = "look at TEMPORAL_ADDRESS, the certificates of TEMPORAL_TLS_*, and the network"
+	}
+	return fail(classNoServer, "no Temporal server answers at %s (%s): %s", s.address, cause(err), hint)
 }
 
 // cause is why a server does not answer, without the wrappings of the layers
