@@ -142,7 +142,7 @@ func many(t *testing.T, p Place, o Options) {
 	}
 	runtime.GC() // what pools hold goes with the second
 	before, most := held(), int64(0)
-	part := rows/7 + 1
+	part := rows/3 + 1
 	if o.NoResume {
 		part = rows + 1
 	}

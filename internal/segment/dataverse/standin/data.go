@@ -118,14 +118,13 @@ func (s *Server) SetProfiles(profiles []Profile, written time.Time) {
 func (s *Server) SetMemberships(memberships []Membership, written time.Time) {
 	rows := make([]row, len(memberships))
 	for i, m := range memberships {
-		list := m.Raw
-		if list == "" {
-			data, _ := json.Marshal(m.Segments)
-			list = string(data)
+		names := m.Raw
+		if names == "" {
+			names = list(m.Segments)
 		}
 		identifier := m.Customer + "|" + cmp.Or(m.Provider, "DataPlatform") + "|" + cmp.Or(m.Type, "Customer") + "|"
 		rows[i] = row{"msdynci_segmentmembershipid": guid(identifier), "msdynci_identifier": identifier, "msdynci_customerid": m.Customer,
-			"msdynci_segments": list, "msdynci_segmentprovider": cmp.Or(m.Provider, "DataPlatform"), "msdynci_segmentmembershiptype": cmp.Or(m.Type, "Customer"),
+			"msdynci_segments": names, "msdynci_segmentprovider": cmp.Or(m.Provider, "DataPlatform"), "msdynci_segmentmembershiptype": cmp.Or(m.Type, "Customer"),
 			"createdon": stampOf(written), "modifiedon": stampOf(written), "versionnumber": i}
 	}
 	s.set(Memberships, rows)
@@ -174,11 +173,16 @@ func (s *Server) Generate(n int, customer func(i int) Profile, segments func(i i
 		return r
 	}
 	memberships.size, memberships.at = n, func(i int) row {
-		list, _ := json.Marshal(segments(i))
 		id := customer(i).ID
-		return row{"msdynci_segmentmembershipid": guid(id + "|"), "msdynci_customerid": id, "msdynci_segments": string(list),
+		return row{"msdynci_segmentmembershipid": guid(id + "|"), "msdynci_customerid": id, "msdynci_segments": list(segments(i)),
 			"msdynci_segmentmembershiptype": "Customer", "modifiedon": at}
 	}
+}
+
+// list is a list of names as the column has it.
+func list(names []string) string {
+	data, _ := json.Marshal(names)
+	return string(data)
 }
 
 // compare orders values as the table's database does: SQL Server without
