@@ -44,6 +44,9 @@ type Tuning struct {
 	// SourceAnswer is how long a source may take to show that it has what is
 	// mapped, below the minute that the step has; 40 s.
 	SourceAnswer time.Duration
+	// SourceReady is how long a source may be busy with itself before the run
+	// parks; 12 hours. Refreshes take hours, and some hang.
+	SourceReady time.Duration
 }
 
 // Dependencies are what activities need of the world. All are required, unless
@@ -97,6 +100,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Tuning.SourceAnswer == 0 {
 		d.Tuning.SourceAnswer = 40 * time.Second
+	}
+	if d.Tuning.SourceReady == 0 {
+		d.Tuning.SourceReady = 12 * time.Hour
 	}
 	if d.Work == nil {
 		d.Work = metrics.NewWork(nil)

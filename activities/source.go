@@ -87,10 +87,12 @@ func (f *sourceFaultError) Unwrap() error { return f.error }
 
 func sourceFault(err error) error { return &sourceFaultError{err} }
 
-// trouble is since when a source has given nothing but errors.
+// trouble is since when a source has given nothing but errors, or nothing since
+// it is busy.
 type trouble struct {
 	Since time.Time `json:"since,omitzero"`
 	Tries int       `json:"tries,omitempty"`
+	Busy  time.Time `json:"busy,omitzero"`
 }
 
 // sourceHalt says what must happen before it is worth trying a source again.
@@ -110,8 +112,7 @@ func (a *Activities) sourceHalt(ctx context.Context, name string, t *trouble, er
 		*t = trouble{}
 		return &Halt{Kind: HaltPark, Reason: fmt.Sprintf("source %q: %s", name, access.Message), Action: access.Action + "; then resume"}, nil
 	case isBusy:
-		*t = trouble{}
-		return &Halt{Kind: HaltWait, Reason: fmt.Sprintf("source %q: %s", name, busy.Reason), Wait: busy.RetryAfter}, nil
+		return a.busyHalt(ctx, name, t, busy)
 	case !isFault || errors.Is(err, context.Canceled):
 		return nil, err
 	}
@@ -131,4 +132,23 @@ func (a *Activities) sourceHalt(ctx context.Context, name string, t *trouble, er
 		Action: fmt.Sprintf("see what is wrong (starter source test %q), then resume", name)}
 	*t = trouble{}
 	return h, nil
+}
+
+// busyHalt waits for a source that is busy with itself, but not for ever: a
+// refresh that hangs never ends.
+func (a *Activities) busyHalt(ctx context.Context, name string, t *trouble, busy *segment.BusyError) (*Halt, error) {
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	*t = trouble{Busy: t.Busy}
+	if t.Busy.IsZero() {
+		t.Busy = now
+	}
+	if lasted := now.Sub(t.Busy); lasted >= a.Tuning.SourceReady {
+		*t = trouble{}
+		return &Halt{Kind: HaltPark, Reason: fmt.Sprintf("source %q could not be read for %s: %s", name, lasted.Round(time.Second), busy.Reason),
+			Action: fmt.Sprintf("see what keeps it (starter source test %q; in Customer Insights, Settings > System > Status), then resume", name)}, nil
+	}
+	return &Halt{Kind: HaltWait, Reason: fmt.Sprintf("source %q: %s", name, busy.Reason), Wait: busy.RetryAfter}, nil
 }

@@ -108,7 +108,14 @@ func TestWhatASourceSaysDecides(t *testing.T) {
 		fault = refused
 		require.Equal(t, &Halt{Kind: HaltPark, Reason: `source "crm": the secret has expired`, Action: "make a new one; then resume"}, steps[step](), step)
 		fault = busy
-		require.Equal(t, &Halt{Kind: HaltWait, Reason: `source "crm": a refresh is running`, Wait: 3 * time.Minute}, steps[step](), step)
+		for range 3 {
+			require.Equal(t, &Halt{Kind: HaltWait, Reason: `source "crm": a refresh is running`, Wait: 3 * time.Minute}, steps[step](), step)
+			s.storeNow.Advance(3*time.Hour + 59*time.Minute)
+		}
+		s.storeNow.Advance(3 * time.Minute)
+		require.Equal(t, &Halt{Kind: HaltPark, Reason: `source "crm" could not be read for 12h0m0s: a refresh is running`,
+			Action: `see what keeps it (starter source test "crm"; in Customer Insights, Settings > System > Status), then resume`}, steps[step](), "a refresh that never ends")
+		require.Equal(t, HaltWait, steps[step]().Kind, "from now on, once it was resumed")
 		fault = network
 		for try := range 3 {
 			h := steps[step]()

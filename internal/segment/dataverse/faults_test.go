@@ -2,6 +2,7 @@ package dataverse_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -154,6 +155,54 @@ func TestTheLimitIsTheLoginsNotTheSources(t *testing.T) {
 	w.clock.advance(time.Minute)
 	_, err = w.source(t).Describe(t.Context(), "Male_under_40")
 	require.NoError(t, err)
+}
+
+// Two workers read for the same identity and know nothing of each other: both
+// meet its limits, both wait as long as they are told, and both get everything.
+func TestTwoWorkersWithOneIdentity(t *testing.T) {
+	w := newWorld(t, standin.Options{PageRows: 300, Limits: standin.Limits{Requests: 12}})
+	in := func(i int) bool { return i%3 < 2 }
+	w.fill(3000, in)
+	type worker struct {
+		source *dataverse.Source
+		cursor segment.Cursor
+		got    []string
+		until  time.Time
+		done   bool
+	}
+	workers := []*worker{{source: w.source(t).Apart()}, {source: w.source(t).Apart()}}
+	waits := 0
+	for !workers[0].done || !workers[1].done {
+		for _, one := range workers {
+			if one.done || w.clock.Now().Before(one.until) {
+				w.clock.advance(time.Second)
+				continue
+			}
+			r, err := one.source.Open(t.Context(), "Male_under_40", email, one.cursor)
+			for err == nil {
+				var row segment.Row
+				if row, err = r.Next(); err == nil {
+					one.got, one.cursor = append(one.got, row.Values[0]), r.Cursor()
+				}
+			}
+			if r != nil {
+				require.NoError(t, r.Close())
+			}
+			busy, ok := errors.AsType[*segment.BusyError](err)
+			if one.done = errors.Is(err, io.EOF); one.done {
+				continue
+			}
+			require.True(t, ok, "%v", err)
+			one.until = w.clock.Now().Add(busy.RetryAfter)
+			waits++
+			require.Less(t, waits, 60)
+		}
+	}
+	for _, one := range workers {
+		require.Equal(t, expected(3000, in), one.got)
+	}
+	_, early := w.Worst(client)
+	require.LessOrEqual(t, early, 7*waits, "a worker asks in vain once for what it has under way, and then not before the time is over")
 }
 
 func TestARefreshIsWaitedFor(t *testing.T) {

@@ -2,6 +2,7 @@ package dataverse
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +20,10 @@ const (
 )
 
 // gate holds the requests of one login back. Dataverse counts requests, server
-// time and concurrency for each user, whatever the user reads, so all sources
-// of this process with the same login share one. After a 429 nobody asks until
+// time and concurrency for each user, whatever the user reads and however it
+// logs in, so all sources of this process with the same login share one. Other
+// processes have gates of their own and meet the same 429s: what one may ask at
+// once is a ninth of what Dataverse allows. After a 429 nobody asks until
 // the time is over, since asking lengthens it; then one request is made at a
 // time, and more with each few good answers.
 type gate struct {
@@ -39,7 +42,10 @@ var (
 
 // gateOf returns the gate of whoever logs in so.
 func gateOf(c Config) *gate {
-	key := origin(c.URL) + " " + string(c.Auth) + " " + c.Tenant + " " + c.ClientID
+	key := origin(c.URL) + " " + strings.ToLower(c.ClientID)
+	if c.ClientID == "" { // the machine's own identity, or whoever is logged in
+		key += string(c.Auth) + " " + c.Tenant
+	}
 	gatesMu.Lock()
 	defer gatesMu.Unlock()
 	g := gates[key]

@@ -130,6 +130,8 @@ func TestOneGateForALogin(t *testing.T) {
 	b := a
 	b.URL, b.OnChange = "https://A.example/", OnChangeWarn
 	require.Same(t, gateOf(a), gateOf(b))
+	b.Auth = AuthCertificate
+	require.Same(t, gateOf(a), gateOf(b), "another proof of the same identity")
 	b.ClientID = "d"
 	require.NotSame(t, gateOf(a), gateOf(b))
 	require.True(t, errors.Is(&segment.BusyError{}, segment.ErrBusy))
