@@ -44,6 +44,9 @@ type Tuning struct {
 	// SourceAnswer is how long a source may take to show that it has what is
 	// mapped, below the minute that the step has; 40 s.
 	SourceAnswer time.Duration
+	// SourceShows is how long a source may take to show what it has, or to be
+	// tested, below the time that a command has; 25 s.
+	SourceShows time.Duration
 	// SourceReady is how long a source may be busy with itself before the run
 	// parks; 12 hours. Refreshes take hours, and some hang.
 	SourceReady time.Duration
@@ -100,6 +103,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Tuning.SourceAnswer == 0 {
 		d.Tuning.SourceAnswer = 40 * time.Second
+	}
+	if d.Tuning.SourceShows == 0 {
+		d.Tuning.SourceShows = 25 * time.Second
 	}
 	if d.Tuning.SourceReady == 0 {
 		d.Tuning.SourceReady = 12 * time.Hour

@@ -178,7 +178,7 @@ func (a *Activities) tried(ctx context.Context, s catalogue.Source, secret []byt
 		return &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}, Notes: []string{
 			fmt.Sprintf("it was not tested; do that with: starter source test %q", s.Name)}}, closeSource(src)
 	}
-	answer, err := describeSource(ctx, s, src, "")
+	answer, err := a.describeSource(ctx, s, src, "")
 	return answer, errors.Join(err, closeSource(src))
 }
 
@@ -226,7 +226,7 @@ func (a *Activities) sourceShow(ctx context.Context, c caller, args command.Sour
 		if err != nil {
 			return nil, err
 		}
-		answer, err = describeSource(ctx, s, src, args.Segment)
+		answer, err = a.describeSource(ctx, s, src, args.Segment)
 		if err := errors.Join(err, closeSource(src)); err != nil {
 			return nil, err
 		}

@@ -20,17 +20,39 @@ const (
 	// mostNames bounds the characters of all field names in one answer, which
 	// passes through Temporal: 2 MiB at most.
 	mostNames = 500_000
-	// testTime is how long the test of a source may take.
-	testTime = 25 * time.Second
+	// mostSegments is how many segments are shown at once, for the same reason.
+	mostSegments = 2_000
 )
 
+// inTime lets a source answer while the command still has the time to say so.
+func (a *Activities) inTime(ctx context.Context, ask func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Tuning.SourceShows)
+	defer cancel()
+	err := ask(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("it did not answer within %s; see whether it is up, and whether something on the way to it lets nothing through", a.Tuning.SourceShows)
+	}
+	return err
+}
+
 // describeSource shows what a source has, or one segment of it.
-func describeSource(ctx context.Context, s catalogue.Source, src segment.Source, only string) (*command.SourceAnswer, error) {
+func (a *Activities) describeSource(ctx context.Context, s catalogue.Source, src segment.Source, only string) (answer *command.SourceAnswer, err error) {
+	err = a.inTime(ctx, func(ctx context.Context) error {
+		answer, err = whatItHas(ctx, s, src, only)
+		return err
+	})
+	if err != nil {
+		return nil, sourceRefusal(s.Name, err)
+	}
+	return answer, nil
+}
+
+func whatItHas(ctx context.Context, s catalogue.Source, src segment.Source, only string) (*command.SourceAnswer, error) {
 	answer := &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}}
 	if only != "" {
 		info, err := src.Describe(ctx, only)
 		if err != nil && !errors.Is(err, segment.ErrEmpty) {
-			return nil, sourceRefusal(s.Name, err)
+			return nil, err
 		}
 		info.Name = only
 		answer.SegmentList = append(answer.SegmentList, segmentAnswer(info, err))
@@ -38,7 +60,11 @@ func describeSource(ctx context.Context, s catalogue.Source, src segment.Source,
 	}
 	segments, err := src.Segments(ctx)
 	if err != nil {
-		return nil, sourceRefusal(s.Name, err)
+		return nil, err
+	}
+	if more := len(segments) - mostSegments; more > 0 {
+		answer.Notes = append(answer.Notes, fmt.Sprintf("%d more segments are left out; see one with: starter source show %q --segment NAME", more, s.Name))
+		segments = segments[:mostSegments]
 	}
 	until := time.Now().Add(describing)
 	for _, i := range segments {
@@ -54,7 +80,7 @@ func describeSource(ctx context.Context, s catalogue.Source, src segment.Source,
 	foldFields(answer)
 	if t, ok := src.(segment.Tester); ok && len(segments) == 0 {
 		if answer.Notes, err = whyEmpty(ctx, t); err != nil {
-			return nil, sourceRefusal(s.Name, err)
+			return nil, err
 		}
 	}
 	return answer, ctx.Err()
@@ -122,8 +148,6 @@ func (a *Activities) sourceTest(ctx context.Context, _ caller, args command.Name
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, testTime)
-	defer cancel()
 	tested := &command.SourceTested{Name: s.Name}
 	secret, err := a.credential(&s, o.Sealed)
 	if err != nil {
@@ -135,11 +159,14 @@ func (a *Activities) sourceTest(ctx context.Context, _ caller, args command.Name
 		tested.Checks = []segment.Check{failedCheck("settings", err)}
 		return tested, nil
 	}
-	if t, ok := src.(segment.Tester); ok {
-		tested.Checks, err = t.Test(ctx)
-	} else {
-		tested.Checks = testPlainly(ctx, src)
-	}
+	err = a.inTime(ctx, func(ctx context.Context) error {
+		if t, ok := src.(segment.Tester); ok {
+			tested.Checks, err = t.Test(ctx)
+		} else {
+			tested.Checks = testPlainly(ctx, src)
+		}
+		return errors.Join(err, ctx.Err())
+	})
 	if err := errors.Join(err, closeSource(src)); err != nil {
 		return nil, sourceRefusal(s.Name, err)
 	}

@@ -1,0 +1,64 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/store/postgrestest"
+)
+
+// crowded is a source with very many segments of very many fields each.
+type crowded struct{ segment.Source }
+
+func (crowded) Segments(context.Context) ([]segment.Info, error) {
+	infos := make([]segment.Info, 5_000)
+	for i := range infos {
+		infos[i] = segment.Info{Name: fmt.Sprintf("segment_%04d", i), Title: strings.Repeat("é", 100)}
+	}
+	return infos, nil
+}
+
+func (crowded) Describe(_ context.Context, name string) (segment.Info, error) {
+	info := segment.Info{Name: name}
+	for i := range 300 {
+		info.Fields = append(info.Fields, fmt.Sprintf("%s_field_%d", name, i))
+	}
+	return info, nil
+}
+
+// What a source shows passes through Temporal, so it has an end, and says that it
+// has one.
+func TestWhatIsShownHasAnEnd(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	answer, err := s.describeSource(t.Context(), catalogue.Source{Meta: catalogue.Meta{Name: "crm"}}, crowded{}, "")
+	require.NoError(t, err)
+	require.Len(t, answer.SegmentList, mostSegments)
+	require.Less(t, len(encode(answer)), 1_500_000)
+	require.Equal(t, `3000 more segments are left out; see one with: starter source show "crm" --segment NAME`, answer.Notes[0])
+	require.Contains(t, answer.Notes[1], "the fields of")
+}
+
+// A source that does not answer is said to be one before the command's time is
+// over, whatever is asked of it.
+func TestASilentSourceIsShownAsOne(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	relay, _ := s.relayed()
+	relay.Through(0, postgrestest.Silent)
+	s.Tuning.SourceShows = 200 * time.Millisecond
+	const says = `source "crm": it did not answer within 200ms; see whether it is up`
+	_, err := s.sourceShow(t.Context(), caller{}, command.SourceShowArgs{Name: "crm"})
+	require.ErrorContains(t, err, says)
+	_, err = s.sourceShow(t.Context(), caller{}, command.SourceShowArgs{Name: "crm", Segment: "buyers"})
+	require.ErrorContains(t, err, says)
+	_, err = s.sourceTest(t.Context(), caller{}, command.Named{Name: "crm"})
+	require.ErrorContains(t, err, says)
+}
