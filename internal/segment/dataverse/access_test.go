@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -239,6 +240,54 @@ func TestLoginByManagedIdentity(t *testing.T) {
 	w.config.ClientID = "00000000-0000-0000-0000-000000000001"
 	_, err := w.source(t).Segments(t.Context())
 	require.ErrorIs(t, err, segment.ErrAccess)
+}
+
+// virtualMachine sends what is meant for the address of Azure's Instance
+// Metadata Service, which no test can have, to the stand-in.
+type virtualMachine struct {
+	http.RoundTripper
+
+	standin *url.URL
+}
+
+func (m virtualMachine) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == "169.254.169.254" {
+		r = r.Clone(r.Context())
+		r.URL.Scheme, r.URL.Host, r.Host = m.standin.Scheme, m.standin.Host, ""
+	}
+	return m.RoundTripper.RoundTrip(r)
+}
+
+func TestLoginOnAVirtualMachine(t *testing.T) {
+	w := newWorld(t, standin.Options{})
+	w.fill(10, third)
+	at, err := url.Parse(w.URL)
+	require.NoError(t, err)
+	source := func(client string) *dataverse.Source {
+		w.config.Auth, w.config.Tenant, w.config.ClientID = dataverse.AuthManagedIdentity, "", client
+		s, err := dataverse.New(w.config, nil, dataverse.Options{HTTP: &http.Client{Transport: virtualMachine{w.Client().Transport, at}}, Clock: w.clock})
+		require.NoError(t, err)
+		return s
+	}
+	require.Len(t, read(t, source(client), "Male_under_40"), 4, "an identity assigned by a user")
+
+	var refused *segment.AccessError
+	_, err = source("00000000-0000-0000-0000-000000000001").Segments(t.Context())
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, `the worker's machine has no managed identity with the client id "00000000-0000-0000-0000-000000000001"`, refused.Message)
+	require.Contains(t, refused.Action, "assign that identity to the machine")
+	_, err = source("").Segments(t.Context())
+	require.ErrorAs(t, err, &refused)
+	require.Contains(t, refused.Message, "has no managed identity that gives tokens")
+
+	w.app.Machine = true
+	w.Register(w.app)
+	require.Len(t, read(t, source(""), "Male_under_40"), 4, "the machine's own")
+
+	at.Host = "127.0.0.1:1"
+	_, err = source("00000000-0000-0000-0000-000000000002").Segments(t.Context()) // tokens are kept for the process
+	require.ErrorContains(t, err, "the identity service of the worker's machine could not be reached")
+	require.NotErrorIs(t, err, segment.ErrAccess, "it may pass")
 }
 
 // The Azure CLI is a program that prints a token; this one is from the stand-in.

@@ -109,6 +109,9 @@ func (l *login) refusal(err error) error {
 	c := l.config
 	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	switch {
+	case ok && failed.RawResponse != nil && c.Auth == AuthManagedIdentity && failed.RawResponse.StatusCode == http.StatusBadRequest:
+		return &segment.AccessError{Message: fmt.Sprintf("the worker's machine has no managed identity with the client id %q", c.ClientID),
+			Action: "assign that identity to the machine (in the Azure portal under Identity, User assigned), or leave the client id out for the machine's own"}
 	case ok && failed.RawResponse != nil:
 		return l.answered(failed.RawResponse)
 	case c.Auth == AuthCLI:
@@ -117,6 +120,8 @@ func (l *login) refusal(err error) error {
 	case c.Auth == AuthManagedIdentity && !ok:
 		return &segment.AccessError{Message: "the worker's machine has no managed identity that gives tokens",
 			Action: "assign one to the machine, or log in with a client secret or a certificate"}
+	case c.Auth == AuthManagedIdentity:
+		return passing("the identity service of the worker's machine could not be reached: %s", transportCause(err))
 	}
 	return passing("the login at %s could not be reached: %s", c.authority(), transportCause(err))
 }

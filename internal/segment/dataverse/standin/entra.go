@@ -21,6 +21,7 @@ type App struct {
 	SecretExpires  time.Time // zero: never
 	Certificate    *x509.Certificate
 	Disabled       bool // in the tenant
+	Machine        bool // it is the identity of the machine itself
 	NoConsent      bool // Dataverse is not among its permissions
 	User           UserState
 	// Unreadable are tables that its role does not cover.
@@ -60,6 +61,8 @@ func (s *Server) serveEntra(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/msi/token":
 		s.managedIdentity(w, r)
+	case r.URL.Path == "/metadata/identity/oauth2/token":
+		s.instanceMetadata(w, r)
 	case rest == "v2.0/.well-known/openid-configuration" && r.Method == http.MethodGet:
 		if !s.hasTenant(tenant) {
 			entraError(w, http.StatusBadRequest, "invalid_tenant", 90002, fmt.Sprintf("Tenant '%s' not found.", tenant))
@@ -183,6 +186,41 @@ func (s *Server) managedIdentity(w http.ResponseWriter, r *http.Request) {
 	}
 	answerJSON(w, http.StatusOK, map[string]any{"access_token": s.newToken(app), "token_type": "Bearer", "resource": s.URL,
 		"expires_on": fmt.Sprint(time.Now().Add(tokenLife).Unix()), "client_id": app.Client})
+}
+
+// instanceMetadata gives tokens as the Instance Metadata Service of a virtual
+// machine does, which Azure has at 169.254.169.254.
+func (s *Server) instanceMetadata(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	refused := func(text string) {
+		answerJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": text})
+	}
+	if r.Header.Get("Metadata") != "true" || r.Method != http.MethodGet {
+		refused("Required metadata header not specified")
+		return
+	}
+	if q.Get("api-version") != "2018-02-01" || q.Get("resource") != s.URL {
+		refused("Required query variable is missing or wrong")
+		return
+	}
+	s.mu.Lock()
+	app := s.apps[q.Get("client_id")]
+	if q.Get("client_id") == "" {
+		for _, one := range s.apps {
+			if one.Machine {
+				app = one
+			}
+		}
+	}
+	s.mu.Unlock()
+	if app == nil {
+		refused("Identity not found")
+		return
+	}
+	until := time.Now().Add(tokenLife)
+	answerJSON(w, http.StatusOK, map[string]string{"access_token": s.newToken(app), "client_id": app.Client, "token_type": "Bearer", "resource": s.URL,
+		"expires_in": fmt.Sprint(int(tokenLife.Seconds())), "expires_on": fmt.Sprint(until.Unix()), "ext_expires_in": fmt.Sprint(int(tokenLife.Seconds())),
+		"not_before": fmt.Sprint(time.Now().Unix())})
 }
 
 // entraError writes an error as Microsoft Entra does.
