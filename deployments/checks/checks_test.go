@@ -70,7 +70,7 @@ func manifests(t *testing.T, values map[string]any) map[string]string {
 	require.NoError(t, err)
 	found := map[string]string{}
 	for name, text := range rendered {
-		if strings.TrimSpace(text) != "" && strings.HasSuffix(name, ".yaml") {
+		if strings.TrimSpace(text) != "" {
 			found[filepath.Base(name)] = text
 		}
 	}
@@ -122,6 +122,8 @@ func TestHelmChart(t *testing.T) {
 				}
 			}
 			worker := pod.Containers[0]
+			require.Contains(t, all["NOTES.txt"], "exec deploy/"+d.Name+" --container "+worker.Name+" -- starter status")
+			require.Contains(t, worker.Env, corev1.EnvVar{Name: "SEGMENT_EXPORT_DATA_DIR", Value: "/data"}, "the starter finds the identity there")
 			require.Equal(t, "/readyz", worker.ReadinessProbe.HTTPGet.Path)
 			require.Equal(t, "/livez", worker.LivenessProbe.HTTPGet.Path)
 			mounts := map[string]bool{}

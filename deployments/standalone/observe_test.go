@@ -3,8 +3,9 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,14 +14,20 @@ import (
 
 	"github.com/segment-export/segment-export/deployments/standalone/embedded"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/worker/service"
 )
 
-// openObserved is open with metrics and health; it returns their URL.
+// openObserved is open with metrics, health and everything logged to worker.log;
+// it returns the URL of the first two.
 func (s *shop) openObserved() string {
 	s.t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	file, err := os.Create(s.path("worker.log"))
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { require.NoError(s.t, file.Close()) })
+	log, err := logging.New(file, "json", "debug")
+	require.NoError(s.t, err)
 	server, err := embedded.Start(s.t.Context(), embedded.Options{Dir: s.path("data", "temporal"), UIPort: s.uiPort,
 		SearchAttributes: service.SearchAttributes(), Logger: log})
 	require.NoError(s.t, err)
@@ -52,8 +59,8 @@ func (s *shop) get(url string) (int, string) {
 	return r.StatusCode, string(body)
 }
 
-// A run can be seen from outside: in the metrics, in the probes, and with
-// starter status.
+// A run can be seen from outside: in the metrics, in the probes, in the log, and
+// with starter status; whom it is about cannot.
 func TestARunIsSeenFromOutside(t *testing.T) {
 	s := newShop(t, 500, sandbox.Options{Seed: 5})
 	url := s.openObserved()
@@ -75,6 +82,13 @@ func TestARunIsSeenFromOutside(t *testing.T) {
 		require.Contains(t, scraped, want)
 	}
 	require.NotContains(t, scraped, "@example", "nothing personal")
+	logged, err := os.ReadFile(s.path("worker.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(logged), `"level":"DEBUG"`)
+	require.Contains(t, string(logged), `"run":"`+r.RunID+`"`)
+	for _, secret := range s.private() {
+		require.NotContains(t, strings.ToLower(string(logged)), secret)
+	}
 	var status command.StatusAnswer
 	require.NoError(t, json.Unmarshal([]byte(s.must("status", "--output", "json")), &status))
 	require.Empty(t, status.Problems)
