@@ -162,7 +162,7 @@ func TestTheTestOfASource(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	place := "azblob://" + d.Name + "/some/where"
-	check(segment.Check{Name: "list the place", Detail: place + ": 0 segments", Action: "put SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet there, or name the folder of an export of Customer Insights (with model.json)"})
+	check(segment.Check{Name: "list the place", Detail: place + ": 0 segments", Action: "put SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet there, or name the folder of an export of Customer Insights (with its model.json, which tells the columns)"})
 	d.put(t, "b.csv", []byte("a\n1\n2\n"))
 	listed := segment.Check{Name: "list the place", OK: true, Detail: place + ": 1 segments"}
 	check(listed, segment.Check{Name: "read a segment", OK: true, Detail: `segment "b": its first 2 rows`})

@@ -60,8 +60,9 @@ func (s *Source) exportBelow(ctx context.Context) (*export, error) {
 	case len(found) == 1:
 		return s.load(ctx, found[0])
 	case s.config.Layout == LayoutCustomerInsights:
-		return nil, malformed("%s has no %s, neither itself nor in %s…/EXPORT: it is not an export of Customer Insights",
-			s.tree.Place(""), modelName, instancePrefix)
+		return nil, malformed("%s has no %s, neither itself nor in %s…/EXPORT: it is not an export of Customer Insights, or its %s was not copied with it, "+
+			"and that alone tells the columns of files that have no header",
+			s.tree.Place(""), modelName, instancePrefix, modelName)
 	}
 	return nil, nil
 }

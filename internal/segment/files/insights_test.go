@@ -162,6 +162,15 @@ func TestWhereTheExportIs(t *testing.T) {
 	_, err := f.read(t, Config{Path: "lake/CustomerInsights_1234/daily/Gold", Layout: LayoutCustomerInsights}).Segments(t.Context())
 	require.ErrorIs(t, err, segment.ErrMalformed)
 	require.ErrorContains(t, err, "it is not an export of Customer Insights")
+	// Without its model an export has files, and no columns.
+	f.put(t, "bare/Gold/2026/11/25/0615/Gold_1.csv", []byte("1\n"))
+	_, err = f.read(t, Config{Path: "bare", Layout: LayoutCustomerInsights}).Segments(t.Context())
+	require.ErrorIs(t, err, segment.ErrMalformed)
+	require.ErrorContains(t, err, "or its model.json was not copied with it, and that alone tells the columns")
+	checks, err := f.read(t, Config{Path: "bare"}).Test(t.Context())
+	require.NoError(t, err)
+	require.False(t, checks[0].OK)
+	require.Contains(t, checks[0].Action, "with its model.json")
 	put(t, f, "lake/CustomerInsights_1234/weekly")
 	for _, at := range []string{"lake", "lake/CustomerInsights_1234"} {
 		_, err := f.read(t, Config{Path: at}).Segments(t.Context())

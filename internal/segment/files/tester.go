@@ -27,7 +27,7 @@ func (s *Source) Test(ctx context.Context) ([]segment.Check, error) {
 	checks := []segment.Check{{Name: "list the place", OK: true, Detail: fmt.Sprintf("%s: %d segments", s.tree.Place(""), len(infos))}}
 	if len(infos) == 0 {
 		checks[0].OK = false
-		checks[0].Action = "put SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet there, or name the folder of an export of Customer Insights (with model.json)"
+		checks[0].Action = "put SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet there, or name the folder of an export of Customer Insights (with its model.json, which tells the columns)"
 		return checks, nil
 	}
 	name := infos[0].Name

@@ -118,7 +118,11 @@ var (
 )
 
 func (a Address) explainAzure(err error) error {
-	if _, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok {
+	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	if ok && (failed.RawResponse == nil || failed.RawResponse.StatusCode >= http.StatusInternalServerError || failed.RawResponse.StatusCode == http.StatusTooManyRequests) {
+		return fmt.Errorf("%s: Microsoft Entra, which logs the worker in, could not be reached", a) // it may pass
+	}
+	if ok {
 		return &segment.AccessError{
 			Message: fmt.Sprintf("%s: Microsoft Entra refuses the login", a),
 			Action:  "check tenant, client id and whether the client secret has expired; or give the source an account key or a shared access signature",
