@@ -60,6 +60,7 @@ type Dependencies struct {
 	Temporal client.Client
 	Identity access.Identifier // finds out who gives a command
 	Log      *slog.Logger
+	Worker   string        // what this worker is called in Temporal
 	Work     *metrics.Work // nil: counted nowhere
 	Secrets  secretref.Resolver
 	// OpenSource opens a source of the catalogue with its credential; nil where

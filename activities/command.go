@@ -16,6 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
@@ -98,7 +99,12 @@ var identityHandlers = map[string]handler{
 // repeated carries the same command out again, which the handlers bear.
 func (a *Activities) Command(ctx context.Context, request command.Request) (*command.Response, error) {
 	c := caller{request: &request, object: new(string)}
-	answer, err := a.carryOut(ctx, &c)
+	var answer any
+	err := fault.Guard(func() error {
+		var err error
+		answer, err = a.carryOut(ctx, &c)
+		return err
+	})
 	if err := a.enter(ctx, c, err); err != nil {
 		return nil, err
 	}

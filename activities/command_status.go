@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,7 @@ func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, 
 			if answer.Status == run.Parked || answer.Status == run.Paused {
 				s.Attend = append(s.Attend, attend(answer))
 			}
+			a.tellStuck(ctx, s, r)
 		case e.Last == nil:
 			e.Last = answer
 			if answer.Status == run.Failed || answer.Status == run.Expired {
@@ -109,6 +111,18 @@ func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, 
 	}
 	s.Exports = append(s.Exports, e)
 	return nil
+}
+
+// tellStuck tells of an open run that does not get on, whatever its status.
+func (a *Activities) tellStuck(ctx context.Context, s *command.StatusAnswer, r store.Run) {
+	w, err := a.stuck(ctx, r, s.At)
+	switch {
+	case err != nil:
+		s.Problems = append(s.Problems, fmt.Sprintf("Temporal does not tell about the run of %s: %v", r.Export, err))
+	case w.Reason != "":
+		w.Export, w.RunID, w.Status = r.Export, r.ID, run.Status(r.Status)
+		s.Attend = append(s.Attend, w)
+	}
 }
 
 // attend says what waits for somebody, and what that one can do.

@@ -66,6 +66,7 @@ func (a *Activities) recordEnd(ctx context.Context, runID string, r *run.Report)
 	if err != nil {
 		return err
 	}
+	r.Export, r.Plan = before.Export, before.Plan // which the report has not of a run that its preflight ended
 	if err := a.Record(ctx, RecordInput{RunID: runID, Report: r}); err != nil {
 		return err
 	}

@@ -3,12 +3,11 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -55,15 +54,8 @@ func (a *Activities) underLease(ctx context.Context, name string, work func(ctx 
 
 	done := make(chan error, 1)
 	go func() {
-		// Temporal's own recover does not reach this goroutine, and a panic here
-		// would end the whole process.
-		defer func() {
-			if p := recover(); p != nil {
-				a.Log.ErrorContext(ctx, "an activity panicked", "lease", name, "stack", string(debug.Stack()))
-				done <- fmt.Errorf("a defect of this program: the work under the lease %s panicked", name)
-			}
-		}()
-		done <- work(hard, hold{lease: lease, soft: soft})
+		// A panic here would end the whole process: nothing else reaches this goroutine.
+		done <- fault.Guard(func() error { return work(hard, hold{lease: lease, soft: soft}) })
 	}()
 	end := func(cause error) error {
 		stop(cause)

@@ -9,7 +9,7 @@ import (
 	"github.com/segment-export/segment-export/internal/metrics"
 )
 
-// Schedules tells how the namespace's schedules stand.
+// Schedules tells how our schedules stand.
 func Schedules(ctx context.Context, c client.Client) ([]metrics.Schedule, error) {
 	list, err := c.ScheduleClient().List(ctx, client.ScheduleListOptions{})
 	if err != nil {
@@ -22,7 +22,9 @@ func Schedules(ctx context.Context, c client.Client) ([]metrics.Schedule, error)
 		if err != nil {
 			return all, err
 		}
-		all = append(all, standing(e, now))
+		if e.WorkflowType.Name == TickWorkflowType { // others may use the namespace
+			all = append(all, standing(e, now))
+		}
 	}
 	return all, nil
 }

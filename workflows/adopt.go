@@ -21,8 +21,12 @@ func (e *exporter) adopt(_, work workflow.Context) (ending, bool) {
 		var result activities.AdoptResult
 		err := workflow.ExecuteActivity(long(work, "compare a sample with the account, take the audience over"), acts.Adopt,
 			activities.AdoptInput{RunID: e.in.RunID, Contacts: r.ToSend, Batches: e.state.Delivery.Batches[0]}).Get(work, &result)
+		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
+		}
+		if halt != nil {
+			result.Halt = halt
 		}
 		if result.Done {
 			r.Notes = append(r.Notes, fmt.Sprintf("nothing was sent: the account has these contacts already, of %s compared %s carry their markers",

@@ -197,8 +197,15 @@ func (e *exporter) takeTurn(_, work workflow.Context) (ending, bool) {
 		var got bool
 		err := workflow.ExecuteActivity(short(work, "take the connection's turn"), acts.TakeTurn,
 			activities.RunInput{RunID: e.in.RunID}).Get(work, &got)
+		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
+		}
+		if halt != nil {
+			if end, ok := e.wait(work, halt); !ok {
+				return end, false
+			}
+			continue
 		}
 		if got {
 			e.state.HasTurn = true

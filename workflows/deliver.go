@@ -192,6 +192,12 @@ func (l *delivering) begin(work workflow.Context) {
 // uploaded takes in what an attempt at a batch came to.
 func (l *delivering) uploaded(ctx workflow.Context, batch int, r activities.UploadResult, err error) {
 	l.d.Unsure = true
+	halt, err := fault(err)
+	if halt != nil {
+		l.d.Again = append(l.d.Again, batch)
+		l.halt(ctx, halt)
+		return
+	}
 	if err != nil {
 		l.d.Again = append(l.d.Again, batch)
 		if !temporal.IsCanceledError(err) && l.failed == nil {
@@ -266,7 +272,12 @@ func (l *delivering) sweep(work workflow.Context) {
 		var result activities.SweepResult
 		err := future.Get(ctx, &result)
 		l.sweeping, l.changed = false, true
+		halt, err := fault(err)
 		switch {
+		case halt != nil:
+			l.halt(ctx, halt)
+			l.d.Unsure = true
+			l.d.Idle++
 		case err == nil:
 			l.d.swept(result, due)
 			l.halt(ctx, result.Halt)

@@ -146,16 +146,20 @@ func (e *exporter) preflight(_, work workflow.Context) (ending, bool) {
 		var result activities.PreflightResult
 		err := workflow.ExecuteActivity(short(work, "check the key, the brand, the fields"), acts.Preflight,
 			activities.PreflightInput{RunID: e.in.RunID, Ticket: e.in.Ticket}).Get(work, &result)
+		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
 		}
-		e.state.Report = result.Report
-		e.state.Report.Status, e.state.Report.Phase = run.Running, run.PhasePreflight
-		if result.Halt == nil {
+		if halt == nil {
+			halt = result.Halt
+			e.state.Report = result.Report
+			e.state.Report.Status, e.state.Report.Phase = run.Running, run.PhasePreflight
+		}
+		if halt == nil {
 			e.state.Connection = result.Connection
 			break
 		}
-		if end, ok := e.wait(work, result.Halt); !ok {
+		if end, ok := e.wait(work, halt); !ok {
 			return end, false
 		}
 	}
@@ -182,17 +186,20 @@ func (e *exporter) reconcile(work workflow.Context) (ending, bool) {
 		var result activities.SweepResult
 		err := workflow.ExecuteActivity(long(work, "verdicts of earlier runs"), acts.Reconcile,
 			activities.RunInput{RunID: e.in.RunID}).Get(work, &result)
+		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
 		}
-		if result.Halt == nil && result.Totals.Unsettled == 0 {
+		if halt == nil && result.Halt == nil && result.Totals.Unsettled == 0 {
 			e.state.Reconciling = false
 			return ending{}, true
 		}
 		if e.longHistory(work) {
 			return ending{again: true}, false
 		}
-		halt := result.Halt
+		if halt == nil {
+			halt = result.Halt
+		}
 		if halt == nil {
 			halt = &activities.Halt{Kind: activities.HaltWait, Wait: backoff(try)}
 		}
@@ -212,8 +219,12 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 		var result activities.CollectResult
 		err := workflow.ExecuteActivity(long(work, "read "+s.Segment), acts.Collect,
 			activities.CollectInput{RunID: e.in.RunID, Segment: e.state.Segment}).Get(work, &result)
+		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
+		}
+		if halt != nil { // it says nothing of how far it came
+			result = activities.CollectResult{Read: s.Read, Invalid: s.Invalid, Halt: halt}
 		}
 		r.Read += result.Read - s.Read
 		r.Invalid += result.Invalid - s.Invalid
@@ -257,8 +268,15 @@ func (e *exporter) decide(_, work workflow.Context) (ending, bool) {
 		var result activities.DecideResult
 		err := workflow.ExecuteActivity(long(work, "compare with the ledger"), acts.Decide,
 			activities.DecideInput{RunID: e.in.RunID, Report: e.state.Report}).Get(work, &result)
+		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
+		}
+		if halt != nil {
+			if end, ok := e.wait(work, halt); !ok {
+				return end, false
+			}
+			continue
 		}
 		if result.Done {
 			result.Report.Status, result.Report.Phase = e.state.Report.Status, run.PhaseDecide
@@ -290,24 +308,22 @@ func (e *exporter) finish(ctx workflow.Context, end ending) (*run.Report, error)
 		r.Reason = "it was not finished within 6 days"
 	}
 	e.show(ctx)
-	var final run.Report
-	err := workflow.ExecuteActivity(long(ctx, "book the verdicts, write the report"), acts.Finish,
-		activities.FinishInput{RunID: e.in.RunID, Report: r}).Get(ctx, &final)
+	final, err := e.finalReport(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e.state.Report = &final
+	e.state.Report = final
 	e.show(ctx)
 	if err := workflow.UpsertTypedSearchAttributes(ctx, activities.StatusAttribute.ValueSet(string(final.Status))); err != nil {
 		return nil, err
 	}
 	switch final.Status {
 	case run.Failed, run.Expired:
-		return nil, temporal.NewNonRetryableApplicationError(string(final.Status)+": "+final.Reason, "RunFailed", nil, final)
+		return nil, temporal.NewNonRetryableApplicationError(string(final.Status)+": "+final.Reason, "RunFailed", nil, *final)
 	case run.Canceled:
-		return nil, temporal.NewCanceledError(final)
+		return nil, temporal.NewCanceledError(*final)
 	}
-	return &final, nil
+	return final, nil
 }
 
 // continueAsNew hands the state on. Nothing is in flight by then.

@@ -65,7 +65,10 @@ func newWorld(t *testing.T) *world {
 			return &activities.PreflightResult{Connection: "shop", Report: &run.Report{Export: "spring", RunID: in.RunID,
 				Segments: []run.SegmentCount{{Segment: "buyers", Marker: "segment_buyers"}}, Reasons: map[string]int{}, StartedAt: env.Now()}}, nil
 		}).Maybe()
-	env.OnActivity(acts.Reconcile, mock.Anything, mock.Anything).Return(&activities.SweepResult{}, nil).Maybe()
+	env.OnActivity(acts.Reconcile, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.RunInput) (*activities.SweepResult, error) {
+			return &activities.SweepResult{}, nil
+		}).Maybe()
 	env.OnActivity(acts.Collect, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.CollectInput) (*activities.CollectResult, error) {
 			w.mu.Lock()
@@ -102,7 +105,8 @@ func newWorld(t *testing.T) *world {
 			w.recorded = append(w.recorded, in.Report.Status)
 			return nil
 		}).Maybe()
-	env.OnActivity(acts.TakeTurn, mock.Anything, mock.Anything).Return(true, nil).Maybe()
+	env.OnActivity(acts.TakeTurn, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.RunInput) (bool, error) { return true, nil }).Maybe()
 	env.OnActivity(acts.YieldTurn, mock.Anything, mock.Anything).Return(func(context.Context, activities.RunInput) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
-	"github.com/segment-export/segment-export/deployments/standalone/embedded"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
@@ -28,11 +27,9 @@ func (s *shop) openObserved() string {
 	s.t.Cleanup(func() { require.NoError(s.t, file.Close()) })
 	log, err := logging.New(file, "json", "debug")
 	require.NoError(s.t, err)
-	server, err := embedded.Start(s.t.Context(), embedded.Options{Dir: s.path("data", "temporal"), UIPort: s.uiPort,
-		SearchAttributes: service.SearchAttributes(), Logger: log})
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { require.NoError(s.t, server.Stop()) })
-	s.temporal = server.Address()
+	if s.client == nil {
+		s.serve()
+	}
 	telemetry, err := service.NewTelemetry()
 	require.NoError(s.t, err)
 	s.client, err = client.Dial(client.Options{HostPort: s.temporal, Logger: sdklog.NewStructuredLogger(log), MetricsHandler: telemetry.Handler})

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,9 +14,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/store"
+	"github.com/segment-export/segment-export/internal/store/sqlstore"
 )
 
 // prometheus runs Debian's Prometheus over one target, with the project's
@@ -87,32 +98,32 @@ func panels(t *testing.T) map[string][]string {
 	return all
 }
 
-// Every panel of the dashboard shows data of a real run that a real Prometheus
-// has scraped, those about schedules apart where there is none; and no alert
-// fires that should not.
+// Every panel of the dashboard shows data of a real run that a schedule began
+// and a real Prometheus has scraped, no alert fires that should not, and there
+// is no metric in dashboard and rules that a worker does not have.
 func TestDashboardShowsARealRun(t *testing.T) {
 	s := newShop(t, 3000, sandbox.Options{Seed: 5, BatchDelay: 300 * time.Millisecond})
+	w := s.worker()
+	s.define("--share", "1")
+	_, _ = s.run("--yes")
+	s.stopWorker(w)
+	s.write(3000, invented.Variant{Change: 0.5})
+	s.ticking(20 * time.Second)
 	target := s.openObserved()
 	prometheus := s.prometheus(target)
-	s.define("--share", "1")
 	s.eventually("Prometheus is ready", func() bool {
 		r, err := http.Get(prometheus + "/-/ready") //nolint:noctx // of a test, on this machine
 		return err == nil && r.Body.Close() == nil && r.StatusCode == http.StatusOK
 	})
-	s.eventually("Prometheus scrapes", func() bool {
-		n, _ := s.query(prometheus, "segment_export_state_up == 1")
+	s.eventually("Prometheus has scraped a run that a schedule began", func() bool {
+		n, _ := s.query(prometheus, `segment_export_runs_ended_total{status=~"completed.*"} > 0`)
 		return n == 1
 	})
-	s.run("--yes")
+	require.Equal(t, run.BySchedule, s.runs()[1].Trigger)
 	all := panels(t)
 	require.Greater(t, len(all), 15)
 	for title, queries := range all {
 		for _, expr := range queries {
-			if strings.Contains(expr, "segment_export_schedule_") {
-				n, _ := s.query(prometheus, expr)
-				require.Zero(t, n, "there are no schedules here")
-				continue
-			}
 			s.eventually("the panel "+title+" shows something: "+expr, func() bool {
 				n, _ := s.query(prometheus, expr)
 				return n > 0
@@ -123,6 +134,52 @@ func TestDashboardShowsARealRun(t *testing.T) {
 	}
 	n, firing := s.query(prometheus, `ALERTS{alertstate="firing",alertname!="SegmentExportManyRejects"}`)
 	require.Zero(t, n, firing)
+
+	there := s.exposed(target)
+	for _, file := range []string{"../prometheus/alerts.yml", "../grafana/dashboard.json"} {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		names := regexp.MustCompile(`\b(?:segment_export|temporal|process)_[a-z_]+`).FindAllString(string(content), -1)
+		require.NotEmpty(t, names)
+		for _, name := range names {
+			require.Contains(t, there, name, file)
+		}
+	}
+}
+
+// exposed returns the names that the metrics of a worker have that has met
+// everything: those of one that has run, and those that trouble and a run going
+// on bring.
+func (s *shop) exposed(target string) map[string]bool {
+	s.t.Helper()
+	troubled := prometheus.NewRegistry()
+	metrics.NewWork(troubled).Alert("ops", nil)
+	open, err := sqlstore.OpenSQLite(s.t.Context(), s.path("open.db"), sqlstore.Options{})
+	require.NoError(s.t, err)
+	defer open.Close()
+	require.NoError(s.t, open.CreateObject(s.t.Context(), store.Object{Kind: string(catalogue.KindExport), Name: "open", Body: []byte(`{"name":"open"}`)}))
+	require.NoError(s.t, open.CreateRun(s.t.Context(), store.Run{ID: "open", Export: "open", Status: string(run.Running), Report: []byte("{}")}))
+	troubled.MustRegister(&metrics.State{Store: open, Log: slog.New(slog.DiscardHandler)})
+	families, err := troubled.Gather()
+	require.NoError(s.t, err)
+	there := map[string]bool{}
+	for _, f := range families {
+		there[f.GetName()] = true
+	}
+	faulty := sdkworker.New(s.client, "faulty", sdkworker.Options{})
+	faulty.RegisterWorkflowWithOptions(func(workflow.Context) error { panic("a fault") }, workflow.RegisterOptions{Name: "Faulty"})
+	require.NoError(s.t, faulty.Start())
+	defer faulty.Stop()
+	_, err = s.client.ExecuteWorkflow(s.t.Context(), client.StartWorkflowOptions{TaskQueue: "faulty", WorkflowExecutionTimeout: time.Minute}, "Faulty")
+	require.NoError(s.t, err)
+	s.eventually("the fault is counted", func() bool {
+		_, scraped := s.get(target + "/metrics")
+		for line := range strings.Lines(scraped) {
+			there[regexp.MustCompile(`^\w*`).FindString(line)] = true
+		}
+		return there["temporal_workflow_task_execution_failed_total"]
+	})
+	return there
 }
 
 // Each alert rule fires, and clears, where the cases say so.

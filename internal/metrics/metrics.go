@@ -25,6 +25,7 @@ type Work struct {
 	pauses   *prometheus.CounterVec
 	batches  prometheus.Gauge
 	alerts   *prometheus.CounterVec
+	faults   prometheus.Counter
 }
 
 // NewWork returns the counters, registered with r; nil registers them nowhere.
@@ -46,9 +47,11 @@ func NewWork(r prometheus.Registerer) *Work {
 		batches: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "batches_in_flight",
 			Help: "Batches that this worker is uploading now."}),
 		alerts: counter("alert_deliveries_total", "Attempts of this worker to deliver an alert, by outcome: ok or failed.", "alert", "outcome"),
+		faults: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "faults_total",
+			Help: "Faults of this program that this worker met: panics. The log has their stacks."}),
 	}
 	if r != nil {
-		r.MustRegister(w.profiles, w.rows, w.sent, w.runs, w.calls, w.seconds, w.slots, w.waited, w.pauses, w.batches, w.alerts)
+		r.MustRegister(w.profiles, w.rows, w.sent, w.runs, w.calls, w.seconds, w.slots, w.waited, w.pauses, w.batches, w.alerts, w.faults)
 	}
 	return w
 }
@@ -90,6 +93,9 @@ func (w *Work) Alert(alert string, err error) {
 	}
 	w.alerts.WithLabelValues(alert, outcome).Inc()
 }
+
+// Fault notes a fault of this program.
+func (w *Work) Fault() { w.faults.Inc() }
 
 // Uploading notes a batch in this worker's hand; call what it returns when it
 // is not any more.

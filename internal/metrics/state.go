@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -91,14 +93,22 @@ func (s *State) current() []prometheus.Metric {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	r := &reading{store: s.Store}
-	err := r.read(ctx)
-	if err == nil && s.Schedules != nil {
-		err = r.schedules(ctx, s.Schedules)
-	}
+	// A panic here would end the whole process: gauges are read on a goroutine of
+	// the registry's own.
+	err := fault.Guard(func() error {
+		if err := r.read(ctx); err != nil || s.Schedules == nil {
+			return err
+		}
+		return r.schedules(ctx, s.Schedules)
+	})
 	up := 1.0
 	if err != nil {
 		up = 0
-		s.Log.WarnContext(ctx, "the metrics' gauges could not be read", "error", err)
+		stack := ""
+		if f, ok := errors.AsType[*fault.Error](err); ok {
+			stack = f.Stack
+		}
+		s.Log.WarnContext(ctx, "the metrics' gauges could not be read", "error", err, "stack", stack)
 	}
 	r.gauge(stateUp, up)
 	s.at, s.last = now(), r.all

@@ -95,7 +95,7 @@ func (s *Service) cleanUp(ctx context.Context) {
 }
 
 func (s *Service) cleanUpOnce(ctx context.Context) error {
-	return errors.Join(s.activities.ReapTerminated(ctx), s.activities.RepairSchedules(ctx), s.expire(ctx))
+	return errors.Join(s.guarded(ctx, s.activities.ReapTerminated), s.guarded(ctx, s.activities.RepairSchedules), s.guarded(ctx, s.expire))
 }
 
 // expire deletes what is older than it is kept.

@@ -21,6 +21,7 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
@@ -111,7 +112,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	s.keyring = keyring
 	work := s.count(o.Telemetry)
 	s.activities = activities.New(activities.Dependencies{
-		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: identity, Log: o.Log, Work: work,
+		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: identity, Log: o.Log, Work: work, Worker: workerName(),
 		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
 		AlertRoots: o.AlertRoots, Changed: s.nudge,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
@@ -130,8 +131,9 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		// Otherwise the SDK passes a heartbeat on every 8 s, which leaves 2 s to
 		// the timeout on a busy machine.
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
+		Identity:                     workerName(),
 		DeploymentOptions:            o.versioning(),
-		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Admission(s.activities)},
+		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Faults(s.activities), activities.Admission(s.activities)},
 		OnFatalError: func(err error) {
 			s.fatal.Store(&err)
 			s.log.Error("Temporal refused this worker for good; it does nothing any more", "error", err)
@@ -139,6 +141,25 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	})
 	workflows.Register(s.worker, s.activities)
 	return s, nil
+}
+
+// workerName is what this worker is called in Temporal: its process and machine.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%d@%s", os.Getpid(), host)
+}
+
+// guarded does something beside the activities. A fault of this program in it
+// is logged, and ends nothing else.
+func (s *Service) guarded(ctx context.Context, do func(context.Context) error) error {
+	err := fault.Guard(func() error { return do(ctx) })
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		activities.NoteFault(ctx, s.activities, f)
+	}
+	return err
 }
 
 // count registers this worker's metrics and returns its counters.

@@ -22,7 +22,7 @@ func (s *Service) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if err := s.activities.EvaluateAlerts(ctx); err != nil && ctx.Err() == nil {
+		if err := s.guarded(ctx, s.activities.EvaluateAlerts); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "alerts could not be evaluated and are again in a moment", "error", err)
 		}
 		select {

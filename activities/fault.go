@@ -1,0 +1,89 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/fault"
+)
+
+// ErrorFault is the type of application errors of an activity that met a fault
+// of this program.
+const ErrorFault = "Fault"
+
+// FaultAction is what to do about a run that met a fault of this program.
+const FaultAction = "report it with the stack from that log; upgrade this program, or go back to the release before; then resume"
+
+// faultAttempts are how often an activity is attempted that meets a fault of
+// this program: another worker may be of another build, and some faults happen
+// once. After that its workflow is told. What is not named here is tried for
+// ever, since its workflow could do nothing about it: without Control and Record
+// a run could not even be seen to be parked, and a tick that gave up would be a
+// run that never begins.
+var faultAttempts = map[string]int32{
+	"Preflight": 4, "Reconcile": 4, "Collect": 4, "Decide": 4, "Adopt": 4, "TakeTurn": 4, "UploadBatch": 4, "Sweep": 4, "Finish": 4,
+	"Verify": 4,
+	// Somebody waits for the answer.
+	"Command": 2,
+}
+
+// Faults returns the interceptor that makes errors of panics. Every worker has
+// it, around the others.
+func Faults(a *Activities) interceptor.WorkerInterceptor { return &faults{activities: a} }
+
+type faults struct {
+	interceptor.WorkerInterceptorBase
+	activities *Activities
+}
+
+// InterceptActivity stands around an activity.
+func (f *faults) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &faultsInbound{faults: f}
+	i.Next = next
+	return i
+}
+
+type faultsInbound struct {
+	interceptor.ActivityInboundInterceptorBase
+	faults *faults
+}
+
+// ExecuteActivity carries an activity out.
+func (i *faultsInbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (result any, err error) {
+	err = fault.Guard(func() error {
+		var err error
+		result, err = i.Next.ExecuteActivity(ctx, in)
+		return err
+	})
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return nil, i.faults.activities.faulty(ctx, f)
+	}
+	return result, err
+}
+
+// faulty logs and counts a fault, and makes what the activity ends with of it.
+func (a *Activities) faulty(ctx context.Context, f *fault.Error) error {
+	info := activity.GetInfo(ctx)
+	NoteFault(ctx, a, f)
+	message := fmt.Sprintf("%v in %s; the log of worker %s at %s has its stack", f, info.ActivityType.Name, a.Worker, time.Now().UTC().Format(time.DateTime+" MST"))
+	most, bounded := faultAttempts[info.ActivityType.Name]
+	last := bounded && info.Attempt >= most
+	if last && info.ActivityType.Name == "Command" {
+		return temporal.NewNonRetryableApplicationError(message, command.ErrFailed, nil)
+	}
+	return temporal.NewApplicationErrorWithOptions(message, ErrorFault, temporal.ApplicationErrorOptions{NonRetryable: last})
+}
+
+// NoteFault logs and counts a fault of this program. It is no method, which
+// Temporal would take for an activity.
+func NoteFault(ctx context.Context, a *Activities, f *fault.Error) {
+	a.Work.Fault()
+	a.Log.ErrorContext(ctx, f.Error(), "stack", f.Stack)
+}

@@ -1,0 +1,60 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// stuckAfter is how many attempts in a row that came to nothing are more than
+// something that passes: the waits between them come to half a minute.
+const stuckAfter = 6
+
+// stuck looks in Temporal for why an open run does not get on. It returns what
+// to tell about it, with an empty reason when it does.
+func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time) (command.AttendStatus, error) {
+	var w command.AttendStatus
+	d, err := a.Temporal.DescribeWorkflowExecution(ctx, WorkflowID(r.Export, r.Plan), "")
+	_, missing := errors.AsType[*serviceerror.NotFound](err)
+	switch {
+	case err != nil && !missing:
+		return w, err
+	case missing || d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		if now.Sub(r.CreatedAt) < time.Minute {
+			return w, nil // it is about to begin
+		}
+		w.Reason = "Temporal does not run it any more: it was terminated there, or Temporal was lost"
+		w.Action = "nothing: it ends as failed within the hour; the next run goes on from what Omnisend has confirmed"
+		return w, nil
+	}
+	w.Reason, w.Action = whyStuck(d)
+	return w, nil
+}
+
+// whyStuck finds what is attempted again and again.
+func whyStuck(d *workflowservice.DescribeWorkflowExecutionResponse) (reason, action string) {
+	if n := d.GetPendingWorkflowTask().GetAttempt(); n > stuckAfter {
+		return fmt.Sprintf("a fault of this program, or a build that cannot go on with what another began: the run's next step came to nothing %d times", n-1),
+			"the logs of the workers say more; upgrade this program, or go back to the build before: it goes on by itself"
+	}
+	var worst *workflowpb.PendingActivityInfo
+	for _, p := range d.GetPendingActivities() {
+		if p.GetAttempt() > max(stuckAfter, worst.GetAttempt()) {
+			worst = p
+		}
+	}
+	if worst == nil {
+		return "", ""
+	}
+	return fmt.Sprintf("%s came to nothing %d times: %s", worst.GetActivityType().GetName(), worst.GetAttempt()-1, worst.GetLastFailure().GetMessage()),
+		"nothing is lost, and it goes on by itself once that is mended; the workers' logs say more"
+}

@@ -1,0 +1,119 @@
+package workflows
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+// broken makes one activity panic, as a fault of this program would, until it is
+// mended.
+type broken struct {
+	interceptor.WorkerInterceptorBase
+	w        *world
+	activity string
+	attempts int
+}
+
+func (b *broken) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &brokenInbound{interceptor.ActivityInboundInterceptorBase{Next: next}, b}
+}
+
+type brokenInbound struct {
+	interceptor.ActivityInboundInterceptorBase
+	broken *broken
+}
+
+func (i *brokenInbound) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	b := i.broken
+	b.w.mu.Lock()
+	faulty := b.activity == activity.GetInfo(ctx).ActivityType.Name
+	if faulty {
+		b.attempts++
+	}
+	b.w.mu.Unlock()
+	if faulty {
+		panic("ann@example.com came in an odd shape")
+	}
+	return i.Next.ExecuteActivity(ctx, in)
+}
+
+// A fault of this program in any step parks the run, which says what to do. It
+// goes on from where it was when another build has taken over.
+func TestFaultParksAndResumeGoesOn(t *testing.T) {
+	for _, name := range []string{"Preflight", "Reconcile", "Collect", "Decide", "TakeTurn", "UploadBatch", "Sweep", "Finish"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var log bytes.Buffer
+			acts := activities.New(activities.Dependencies{Worker: "7@shop", Log: slog.New(slog.NewTextHandler(&log, nil))})
+			b := &broken{w: w, activity: name}
+			w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
+			w.later(time.Hour/2, func() {
+				p, err := w.env.QueryWorkflow(ProgressQuery)
+				require.NoError(t, err)
+				var progress Progress
+				require.NoError(t, p.Get(&progress))
+				require.Equal(t, run.Parked, progress.Status)
+				require.Regexp(t, `^a fault of this program \(a panic with a string\) in `+name+`; the log of worker 7@shop at .* UTC has its stack$`, progress.Reason)
+				require.Contains(t, progress.Action, "then resume")
+				require.GreaterOrEqual(t, b.attempts, 4, "it may have been a fault that happens once")
+				b.activity = ""
+				w.decide(func(c *run.Control) { c.Resumes++ })
+			})
+			require.NoError(t, w.run(t, ExportInput{Window: 1}))
+			require.Equal(t, run.Parked, w.recorded[0])
+			require.Equal(t, run.Completed, w.finished.Status)
+			require.Empty(t, w.finished.Reason)
+			require.ElementsMatch(t, []int{0, 1, 2}, w.batches)
+			require.NoError(t, w.finished.Check())
+			require.Contains(t, log.String(), "brokenInbound")
+			require.NotContains(t, log.String(), "ann@example.com")
+		})
+	}
+}
+
+// Finishing is tried again by itself: nobody has to resume a run that was
+// canceled, and its verdicts are not lost.
+func TestFaultWhileFinishingIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	acts := activities.New(activities.Dependencies{Log: slog.New(slog.DiscardHandler)})
+	b := &broken{w: w, activity: "Finish"}
+	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
+	w.upload = func(batch int) *activities.UploadResult {
+		w.env.CancelWorkflow()
+		return nil
+	}
+	w.later(90*time.Minute, func() { b.activity = "" })
+	require.Error(t, w.run(t, ExportInput{Window: 1}))
+	require.Equal(t, []run.Status{run.Parked, run.Parked}, w.recorded)
+	require.Equal(t, run.Canceled, w.finished.Status)
+	require.Equal(t, 8, b.attempts)
+}
+
+// Somebody waits for a command: it is tried once more, and then says what is
+// wrong.
+func TestFaultInACommandIsAnswered(t *testing.T) {
+	w := newWorld(t)
+	w.env.RegisterWorkflow(Command)
+	acts := activities.New(activities.Dependencies{Worker: "7@shop", Log: slog.New(slog.DiscardHandler)})
+	b := &broken{w: w, activity: "Command"}
+	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
+	w.env.ExecuteWorkflow(Command, command.Request{Name: command.WhoAmI})
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, w.env.GetWorkflowError(), &app)
+	require.Equal(t, command.ErrFailed, app.Type())
+	require.Contains(t, app.Message(), "the log of worker 7@shop")
+	require.Equal(t, 2, b.attempts)
+}
