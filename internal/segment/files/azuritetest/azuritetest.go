@@ -116,7 +116,16 @@ func (c *Container) Remove(t testing.TB, name string) {
 
 // Start starts Azurite on a free port of this machine, with a temporary
 // directory. It ends at the latest with this process.
-func Start() (*Server, error) {
+func Start() (*Server, error) { return start() }
+
+// StartTLS starts one that takes tokens of Microsoft Entra too, over TLS only,
+// with the certificate and key in those PEM files. It believes every token that
+// is well made and not expired.
+func StartTLS(certificate, key string) (*Server, error) {
+	return start("--oauth", "basic", "--cert", certificate, "--key", key)
+}
+
+func start(options ...string) (*Server, error) {
 	program, err := program()
 	if err != nil {
 		return nil, err
@@ -128,8 +137,11 @@ func Start() (*Server, error) {
 	key := make([]byte, 64)
 	_, _ = rand.Read(key) // never fails
 	s := &Server{dir: dir, Key: base64.StdEncoding.EncodeToString(key), done: make(chan struct{})}
-	if err := s.run(program); err != nil {
+	if err := s.run(program, options); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting Azurite for tests: %w", err), os.RemoveAll(dir))
+	}
+	if len(options) > 0 {
+		return s, nil // whoever trusts its certificate logs in
 	}
 	return s, s.login()
 }
@@ -161,12 +173,13 @@ func program() (string, error) {
 	return onPath, nil
 }
 
-var listens = regexp.MustCompile(`listens on (http://127\.0\.0\.1:\d+)`)
+var listens = regexp.MustCompile(`listens on (https?://127\.0\.0\.1:\d+)`)
 
 // run starts the server and returns when it takes requests.
-func (s *Server) run(program string) error {
-	cmd := exec.Command(program, "--blobHost", "127.0.0.1", "--blobPort", "0", "--location", s.dir,
-		"--silent", "--skipApiVersionCheck", "--disableTelemetry")
+func (s *Server) run(program string, options []string) error {
+	options = append([]string{"--blobHost", "127.0.0.1", "--blobPort", "0", "--location", s.dir,
+		"--silent", "--skipApiVersionCheck", "--disableTelemetry"}, options...)
+	cmd := exec.Command(program, options...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+Account+":"+s.Key)
 	cmd.SysProcAttr = attributes()

@@ -33,6 +33,11 @@ type azureLogin struct {
 const azureLoginLike = `{"tenant_id": "…", "client_id": "…", "client_secret": "…"}`
 
 func azure(a Address, secret []byte) (provider, error) {
+	return azureOver(a, secret, azcore.ClientOptions{})
+}
+
+// azureOver is azure where Entra or the way to it may be others than usual.
+func azureOver(a Address, secret []byte, way azcore.ClientOptions) (provider, error) {
 	p := provider{
 		attributes: func(b *blob.Attributes) string { return bareETag(b.ETag) },
 		listed: func(o *blob.ListObject) string {
@@ -63,14 +68,14 @@ func azure(a Address, secret []byte) (provider, error) {
 	if err != nil {
 		return p, malformed("the endpoint %q is not a URL", a.Endpoint)
 	}
-	client, err := azureClient(where, a.Account, strings.TrimSpace(string(secret)))
+	client, err := azureClient(where, a.Account, strings.TrimSpace(string(secret)), way)
 	p.open = func(ctx context.Context) (*blob.Bucket, error) { return azureblob.OpenBucket(ctx, client, nil) }
 	return p, err
 }
 
 // azureClient logs in with what the secret turns out to be.
-func azureClient(where, account, secret string) (*container.Client, error) {
-	options := &container.ClientOptions{}
+func azureClient(where, account, secret string, way azcore.ClientOptions) (*container.Client, error) {
+	options := &container.ClientOptions{ClientOptions: way}
 	// Short: whoever reads goes on later from where it was.
 	options.Retry = policy.RetryOptions{MaxRetries: 2, RetryDelay: 500 * time.Millisecond}
 	_, signed := signature(secret)
@@ -86,7 +91,10 @@ func azureClient(where, account, secret string) (*container.Client, error) {
 		if err := decodeSecret([]byte(secret), &login, azureLoginLike); err != nil {
 			return nil, err
 		}
-		identity, err := azidentity.NewClientSecretCredential(login.Tenant, login.Client, login.Secret, nil)
+		identity, err := azidentity.NewClientSecretCredential(login.Tenant, login.Client, login.Secret, &azidentity.ClientSecretCredentialOptions{
+			ClientOptions:            way,
+			DisableInstanceDiscovery: way.Cloud.ActiveDirectoryAuthorityHost != "", // no other is listed
+		})
 		if err != nil {
 			return nil, malformed("the credentials of the Entra application lack something; they are like this: %s", azureLoginLike)
 		}
