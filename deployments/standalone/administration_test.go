@@ -67,6 +67,7 @@ func (s *shop) export(args ...string) command.ExportAnswer {
 // was sent until then has its verdict. Agreed to again, all goes on. The same
 // for a connection that is stopped.
 func TestRunsEndWhenNothingMayBeSent(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 1500, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{BatchSize: 100})
 	s.define("--calls-per-minute", "0")
@@ -126,6 +127,7 @@ func TestRunsEndWhenNothingMayBeSent(t *testing.T) {
 // Two administrators edit one export: the second is told, nothing is
 // overwritten.
 func TestTwoAdministrators(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 50, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.define("--calls-per-minute", "0")
@@ -143,6 +145,7 @@ func TestTwoAdministrators(t *testing.T) {
 
 // A connection and its exports through their lives.
 func TestConnectionsAndExports(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 200, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.define("--calls-per-minute", "0")
@@ -216,6 +219,7 @@ func TestConnectionsAndExports(t *testing.T) {
 // Segments are made at Omnisend, named after ours; without the permission the
 // rule is told.
 func TestSegmentsAreMade(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 20, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.define()
@@ -239,6 +243,7 @@ func TestSegmentsAreMade(t *testing.T) {
 // the reason; its report adds up, and a new connection to the same brand learns
 // what became of what was sent.
 func TestConnectionRemovedInMidRun(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 1000, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{BatchSize: 100})
 	s.define("--calls-per-minute", "0")

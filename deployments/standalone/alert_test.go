@@ -17,6 +17,7 @@ import (
 // Mail and webhook are told when an export fails and when it is well again,
 // once each, although both are away when it happens.
 func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
+	t.Parallel()
 	const key = "a signing key of some length"
 	mail, hook := notifytest.NewMailServer(t), notifytest.NewReceiver(t, key)
 	s := newShop(t, 50, sandbox.Options{Seed: 5})

@@ -43,6 +43,7 @@ func private(t *testing.T, dir string) {
 // The copy of a running standalone's directory, taken in the middle of a run,
 // goes on with that run when the original is gone.
 func TestBackupInMidRunGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 3000, sandbox.Options{Seed: 5})
 	kill := s.process()
 	defer func() { kill() }()
@@ -84,6 +85,7 @@ func TestBackupInMidRunGoesOnElsewhere(t *testing.T) {
 
 // A backup that cannot be made leaves nothing behind.
 func TestBackupThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	kill := s.process()
 	kill() // a stopped one can be copied as well
@@ -109,6 +111,7 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 // Temporal's files are lost, the store is kept: a run that was open is ended,
 // and the next one goes on from the ledger.
 func TestTemporalLostGoesOnFromTheLedger(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 600, sandbox.Options{Seed: 5})
 	kill := s.process()
 	defer func() { kill() }()
@@ -142,6 +145,7 @@ func TestTemporalLostGoesOnFromTheLedger(t *testing.T) {
 // The store is lost, Temporal is kept: the worker says so, an open run fails
 // with the reason, and nothing is sent before somebody defines and approves it.
 func TestStoreLostSaysSoAndSendsNothing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 600, sandbox.Options{Seed: 5})
 	kill := s.process()
 	stopped := false

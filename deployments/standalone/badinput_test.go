@@ -22,6 +22,7 @@ import (
 // sentence with file and line, or a counted reject; nothing is sent of a file
 // that cannot be read to its end.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.must("source", "add", "crm", "--kind", "files", "--path", "segments")
@@ -86,6 +87,7 @@ func TestBadInput(t *testing.T) {
 // A file that is replaced while it is read is read again from the start, and the
 // report says so.
 func TestAFileReplacedInMidRead(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	// Parts of one row, and slices of a few of them: the worker comes back often.
 	s.open(activities.Tuning{PartRows: 1, Slice: 20 * time.Millisecond})

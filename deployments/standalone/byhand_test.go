@@ -42,6 +42,7 @@ func (s *shop) begunWith(id string) workflows.ExportInput {
 // activities and send signals. With a run that waits for an answer, none of it
 // sends a single contact, changes the run, or puts an end to it.
 func TestWhatIsBegunByHandIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 300, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.define("--calls-per-minute", "0")

@@ -79,6 +79,7 @@ func isList(r *http.Request) bool {
 // A process that is killed at any moment goes on where it was when it is
 // started again, and sends at most the calls in flight a second time.
 func TestKilledProcessGoesOn(t *testing.T) {
+	t.Parallel()
 	const window = 4 // uploads in flight
 	s := newShop(t, 6000, sandbox.Options{Seed: 5})
 	// The same people over and over take a while to read and no longer to send.

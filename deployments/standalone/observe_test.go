@@ -59,6 +59,7 @@ func (s *shop) get(url string) (int, string) {
 // A run can be seen from outside: in the metrics, in the probes, in the log, and
 // with starter status; whom it is about cannot.
 func TestARunIsSeenFromOutside(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 500, sandbox.Options{Seed: 5})
 	url := s.openObserved()
 	s.define("--share", "1")

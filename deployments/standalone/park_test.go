@@ -21,6 +21,7 @@ import (
 // A segment that is suddenly a quarter as long, or empty, parks before the
 // first call; what was approved then loses exactly its marker.
 func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 400, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.define("--calls-per-minute", "0")
@@ -66,6 +67,7 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 // A file that cannot be read to its end fails the run with the place, and its
 // report adds up all the same.
 func TestBrokenFileFailsWithItsPlace(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})
 	s.define("--calls-per-minute", "0")
@@ -84,6 +86,7 @@ func TestBrokenFileFailsWithItsPlace(t *testing.T) {
 // A key that is revoked in mid-run parks the run, which goes on after resume;
 // afterwards no address and not the key stands in clear in any file.
 func TestRevokedKeyParksAndNothingIsStoredInClear(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 1000, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{BatchSize: 100})
 	s.define("--calls-per-minute", "0")

@@ -85,6 +85,7 @@ func (p *staff) cannot(name, says string, args ...string) {
 }
 
 func TestPeopleWithTokens(t *testing.T) {
+	t.Parallel()
 	p := newStaff(t, newShop(t, 300, sandbox.Options{Seed: 5}))
 	require.NoFileExists(t, p.path("data", access.IdentityFile), "nobody is admin by a file")
 	const anna, carl, vera, nick = "anna-admin", "carl-contributor", "vera-viewer", "nick-nobody"

@@ -102,6 +102,7 @@ func panels(t *testing.T) map[string][]string {
 // and a real Prometheus has scraped, no alert fires that should not, and there
 // is no metric in dashboard and rules that a worker does not have.
 func TestDashboardShowsARealRun(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 3000, sandbox.Options{Seed: 5, BatchDelay: 300 * time.Millisecond})
 	w := s.worker()
 	s.define("--share", "1")
@@ -184,6 +185,7 @@ func (s *shop) exposed(target string) map[string]bool {
 
 // Each alert rule fires, and clears, where the cases say so.
 func TestAlertRulesFireAndClear(t *testing.T) {
+	t.Parallel()
 	output, err := exec.CommandContext(t.Context(), "promtool", "test", "rules", "../prometheus/alerts_test.yml").CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	rules, err := os.ReadFile("../prometheus/alerts.yml")

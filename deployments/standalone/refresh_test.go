@@ -92,6 +92,7 @@ const marker = "segment_spring_buyers"
 // A first real test sends few, says that it was one, and leaves the whole
 // segment to the first run, which asks as if nothing had been sent.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	s := refreshed(t)
 	r := s.noted(4, "run", "spring", "--limit", "10")
 	require.Contains(t, r.Reason, "the first run would send 10 contacts")
@@ -137,6 +138,7 @@ func (s *shop) text(args ...string) string {
 
 // What a refresh does is told by its plan, and nothing else is sent.
 func TestPlanTellsWhatARefreshDoes(t *testing.T) {
+	t.Parallel()
 	s := refreshed(t)
 	s.run("--yes")
 	before := s.uploads()
@@ -199,6 +201,7 @@ func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 // Refused contacts wait for other data or for somebody who asks, and leave
 // nothing behind when they are gone from the segment.
 func TestRefusedContactsAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	s := refreshed(t)
 	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{PoisonItems: []string{"p7@example.com", "p8@example.com"}}))
 	r := s.noted(3, "run", "spring", "--yes")
@@ -243,6 +246,7 @@ func TestRefusedContactsAreTriedAgain(t *testing.T) {
 // An audience of which too few carry the marker is not taken over, and an
 // export is removed with or without its markers.
 func TestForeignAudienceAndRemoval(t *testing.T) {
+	t.Parallel()
 	s := refreshed(t)
 	for n := range 300 {
 		c := sandbox.Contact{Email: fmt.Sprintf("p%d@example.com", n), Properties: map[string]any{}}
@@ -275,6 +279,7 @@ func TestForeignAudienceAndRemoval(t *testing.T) {
 // Somebody is looked up and forgotten: nothing of them is kept, later runs
 // leave them out, and it can be taken back. The address stands nowhere in clear.
 func TestSomebodyIsLookedUpAndForgotten(t *testing.T) {
+	t.Parallel()
 	s := refreshed(t)
 	s.replace(append(people(0, 300), "c900,P5@example.com ,Twice\nc901,p7 at example.com,Bad\n"...))
 	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{PoisonItems: []string{"p6@example.com"}}))
@@ -352,6 +357,7 @@ func (s *shop) nothingInClear(secrets ...string) {
 // What the account no longer has as it was confirmed is found by a sample, and
 // put right by a full run.
 func TestVerifyFindsWhatTheAccountLost(t *testing.T) {
+	t.Parallel()
 	s := refreshed(t)
 	s.run("--yes")
 	require.Contains(t, s.must("verify", "spring"), "100 of 300 contacts compared: 0 differences")

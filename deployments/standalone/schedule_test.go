@@ -83,9 +83,8 @@ func TestTicksNeverOverlapAndAreAllOnRecord(t *testing.T) {
 	w = s.worker()
 	s.eventually("five starts are on record", func() bool { return len(s.runs()) >= 1+5 })
 	s.must("schedule", "off", "spring")
-	s.eventually("the last run ends", func() bool {
-		all := s.runs()
-		return all[len(all)-1].EndedAt != nil
+	s.eventually("all runs end", func() bool { // the newest on record may be a start that was skipped, beside a run
+		return !slices.ContainsFunc(s.runs(), func(r command.RunAnswer) bool { return r.EndedAt == nil })
 	})
 	lasted := time.Since(began)
 	s.stopWorker(w)

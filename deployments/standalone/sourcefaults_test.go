@@ -34,6 +34,7 @@ type mistake struct {
 // by the real program reading the real source: a sentence of what was refused and
 // one of what to do, no secret, no stack.
 func TestSourcesThatCannotBeReadSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	all := map[string][]mistake{"folder": s.wrongFolders(), "bucket": s.wrongBuckets(), "postgres": s.wrongDatabases(), "dataverse": s.wrongEnvironments()}
 	kill := s.process()
@@ -190,6 +191,7 @@ func (s *shop) wrongEnvironments() []mistake {
 // A login that is lost between two runs parks the run, with what to do; when that
 // is done it goes on. A segment that is not there is named where it is asked for.
 func TestALostLoginParksTheRunUntilItIsMended(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 200, sandbox.Options{Seed: 5})
 	o := s.environment()
 	kill := s.process()

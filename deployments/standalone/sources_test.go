@@ -123,14 +123,22 @@ func TestEverySourceArrivesThroughBreaks(t *testing.T) {
 		size, err = strconv.Atoi(text)
 		require.NoError(t, err)
 	}
+	var mu sync.Mutex
 	arrived := map[string][]string{} // the sources by the contacts that came from them
-	for _, source := range origins {
-		t.Run(source.name, func(t *testing.T) {
-			digest := arrivesThroughBreaks(t, size, source.at)
-			arrived[digest] = append(arrived[digest], source.name)
-			runtime.GC() // before the next one is measured
-		})
-	}
+	t.Run("from", func(t *testing.T) {
+		for _, source := range origins {
+			t.Run(source.name, func(t *testing.T) {
+				if size <= 50_000 {
+					t.Parallel() // most of the time is waiting for the lease of what was killed
+				}
+				digest := arrivesThroughBreaks(t, size, source.at)
+				mu.Lock()
+				defer mu.Unlock()
+				arrived[digest] = append(arrived[digest], source.name)
+				runtime.GC() // before the next one is measured
+			})
+		}
+	})
 	require.Len(t, arrived, 1, "all sources give the same contacts: %v", arrived)
 }
 

@@ -52,6 +52,7 @@ func (s *shop) pinned() string {
 // A worker is upgraded in mid-run, and taken back in mid-run: each run ends on
 // the build that began it, and nothing is lost or sent twice.
 func TestUpgradeAndDowngradeInMidRun(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 1000, sandbox.Options{Seed: 5})
 	s.serve()
 	stopOld := s.build("1.0")

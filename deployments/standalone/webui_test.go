@@ -21,6 +21,7 @@ import (
 
 // What the pages of a run show, in a real browser.
 func TestWebUIShowsRuns(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	s := newShop(t, 300, sandbox.Options{Seed: 6})
 	s.uiPort = 0

@@ -18,6 +18,7 @@ import (
 )
 
 func TestRunArrivesThroughFaults(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 5000, sandbox.Options{CallsPerMinute: 400, BatchDelay: 300 * time.Millisecond, Seed: 3,
 		Faults: sandbox.Faults{Rates: map[sandbox.Fault]float64{sandbox.ServerError: 0.10, sandbox.BreakAfter: 0.05, sandbox.TooMany: 0.05}}})
 	s.open(activities.Tuning{BatchSize: 500})
@@ -48,6 +49,7 @@ func TestRunArrivesThroughFaults(t *testing.T) {
 // A run whose history grows long continues as new, more than once, and loses
 // nothing on the way; the last part is on record for the replay tests.
 func TestRunContinuesAsNew(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 3000, sandbox.Options{BatchDelay: 50 * time.Millisecond, Seed: 4})
 	s.open(activities.Tuning{BatchSize: 100, MaxEvents: 60})
 	s.define("--calls-per-minute", "0")

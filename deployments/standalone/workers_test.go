@@ -228,6 +228,7 @@ func (s *shop) logStandstill(what string, batches []int) {
 // make than the brand's limit allows in a minute, so the run also shows that
 // its workers share one budget.
 func TestRunOutlivesTwoOfThreeWorkers(t *testing.T) {
+	t.Parallel()
 	const limit = 180
 	s := newShop(t, 20_000, sandbox.Options{CallsPerMinute: limit, BatchDelay: 500 * time.Millisecond,
 		Faults: sandbox.Faults{Rates: map[sandbox.Fault]float64{sandbox.SlowAnswer: 1}, SlowSeconds: 0.5}})
@@ -261,6 +262,7 @@ func TestRunOutlivesTwoOfThreeWorkers(t *testing.T) {
 // A worker that is told to stop ends the calls in its hand, and the other one
 // goes on with its batches.
 func TestStoppedWorkerHandsOver(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, 10_000, sandbox.Options{BatchDelay: 200 * time.Millisecond,
 		Faults: sandbox.Faults{Rates: map[sandbox.Fault]float64{sandbox.SlowAnswer: 1}, SlowSeconds: 0.3}})
 	s.serve()

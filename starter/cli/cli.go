@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,7 +18,8 @@ import (
 )
 
 // Run carries out one command line and returns its exit code. When ctx ends it
-// returns soon; a run that was begun goes on without it.
+// returns soon; a run that was begun goes on without it. It may be called by
+// several at once.
 func Run(ctx context.Context, o Options) int {
 	s := &session{o: &o, format: wantedFormat(o.Args)}
 	defer s.close()
@@ -38,6 +40,20 @@ func Run(ctx context.Context, o Options) int {
 }
 
 func (s *session) run(ctx context.Context) error {
+	if err := s.parse(ctx); err != nil || s.do == nil { // help and version are shown by the parser
+		return err
+	}
+	return s.do()
+}
+
+// parsing lets one command line at a time through the parser, which keeps state
+// in its package. What a command does is done after it, beside others.
+var parsing sync.Mutex
+
+// parse finds out what to do.
+func (s *session) parse(ctx context.Context) error {
+	parsing.Lock()
+	defer parsing.Unlock()
 	app := s.app()
 	args, err := arrange(app, s.o.Args)
 	if err != nil {
@@ -161,7 +177,8 @@ func (s *session) leaf(path string, l leaf) *cli.Command {
 			if err := checkArgs(c, l.args, text); err != nil {
 				return err
 			}
-			return l.do(c)
+			s.do = func() error { return l.do(c) }
+			return nil
 		},
 	}
 }

@@ -33,6 +33,7 @@ type session struct {
 	identity *access.Identity // else
 	worker   seal.PublicKey   // that secrets are sealed to; the zero value: not known yet
 	in       *lines           // questions' answers; made at the first question
+	do       func() error     // what the command line says
 }
 
 // begin reads the common options.
