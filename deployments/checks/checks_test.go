@@ -28,7 +28,7 @@ func TestComposeFile(t *testing.T) {
 	require.NoError(t, err)
 	project, err := options.LoadProject(t.Context())
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{"postgres", "temporal", "namespace", "ui", "migrate", "worker-1", "worker-2", "prometheus"}, project.ServiceNames())
+	require.ElementsMatch(t, []string{"postgres", "temporal-schema", "temporal", "namespace", "ui", "migrate", "worker-1", "worker-2", "prometheus"}, project.ServiceNames())
 	for _, s := range project.Services {
 		for _, p := range s.Ports {
 			require.Equal(t, "127.0.0.1", p.HostIP, "%s listens beyond this machine", s.Name)

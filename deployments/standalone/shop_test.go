@@ -41,6 +41,10 @@ const asStandalone = "SEGMENT_EXPORT_TEST_AS_STANDALONE"
 const withPartRows = "SEGMENT_EXPORT_TEST_PART_ROWS"
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == temporalCommand {
+		runTemporalCommand()
+		return
+	}
 	if os.Getenv(asStandalone) != "" {
 		tuning.PartRows, _ = strconv.Atoi(os.Getenv(withPartRows)) // else the product's own
 		main()
@@ -48,6 +52,9 @@ func TestMain(m *testing.M) {
 	}
 	postgrestest.Main(azuritetest.Around(m))
 }
+
+// quiet is a logger of Temporal's client that says nothing.
+var quiet = sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 // shop is everything that a whole run needs: a sandbox checked against the
 // contract, a folder of segments, an embedded server with a worker, the starter.
@@ -141,7 +148,7 @@ func (s *shop) serve() {
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { require.NoError(s.t, server.Stop()) })
 	s.temporal, s.ui = server.Address(), server.UIURL()
-	s.client, err = client.Dial(client.Options{HostPort: s.temporal, Logger: sdklog.NewStructuredLogger(log)})
+	s.client, err = client.Dial(client.Options{HostPort: s.temporal, Logger: quiet})
 	require.NoError(s.t, err)
 	s.t.Cleanup(s.client.Close)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,10 +28,11 @@ import (
 
 // worker is a process of the program worker.
 type worker struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	log   string
-	ended chan struct{} // closed when the process has
+	t       *testing.T
+	cmd     *exec.Cmd
+	log     string
+	ended   chan struct{} // closed when the process has
+	address string        // of its metrics and probes, if it serves them
 }
 
 // workers builds the program and starts n processes of it at the same moment,
@@ -45,31 +47,48 @@ func (s *shop) workers(n int) []*worker {
 	require.NoError(s.t, err, "%s", output)
 	var all []*worker
 	for i := range n {
-		w := &worker{t: s.t, log: s.path(fmt.Sprintf("worker-%d.log", i)), ended: make(chan struct{})}
-		log, err := os.Create(w.log)
-		require.NoError(s.t, err)
-		w.cmd = exec.Command(program, "run", "--store-url", store, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend)
-		w.cmd.Stderr = log
-		w.cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.temporal)
-		require.NoError(s.t, w.cmd.Start())
-		go func() {
-			defer close(w.ended)
-			_ = w.cmd.Wait() // exitCode tells how
-			_ = log.Close()
-		}()
-		s.t.Cleanup(func() {
-			w.kill()
-			if s.t.Failed() {
-				s.t.Logf("%s:\n%s", filepath.Base(w.log), w.said())
-			}
-		})
-		all = append(all, w)
+		cmd := exec.Command(program, "run", "--store-url", store, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend)
+		cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.temporal)
+		all = append(all, s.start(fmt.Sprintf("worker-%d", i), cmd))
 	}
 	for _, w := range all {
 		s.eventually("a worker is ready", func() bool { return w.gone() || strings.Contains(w.said(), "ready") })
 		require.False(s.t, w.gone(), "it ended: %s", w.said())
 	}
 	return all
+}
+
+// start starts a worker's process, which ends with the test.
+func (s *shop) start(name string, cmd *exec.Cmd) *worker {
+	s.t.Helper()
+	w := &worker{t: s.t, cmd: cmd, log: s.path(name + ".log"), ended: make(chan struct{})}
+	log, err := os.Create(w.log)
+	require.NoError(s.t, err)
+	cmd.Stderr = log
+	require.NoError(s.t, cmd.Start())
+	go func() {
+		defer close(w.ended)
+		_ = cmd.Wait() // exitCode tells how
+		_ = log.Close()
+	}()
+	s.t.Cleanup(func() {
+		w.kill()
+		if s.t.Failed() {
+			s.t.Logf("%s:\n%s", filepath.Base(w.log), w.said())
+		}
+	})
+	return w
+}
+
+// probe asks the worker's endpoint and returns the answer's status, 0 when
+// there is none.
+func (w *worker) probe(path string) int {
+	r, err := http.Get("http://" + w.address + "/" + path) //nolint:noctx // on this machine
+	if err != nil {
+		return 0
+	}
+	_ = r.Body.Close()
+	return r.StatusCode
 }
 
 // said is the worker's log.
@@ -224,20 +243,17 @@ func (s *shop) logStandstill(what string, batches []int) {
 	}
 }
 
-// Two of three workers are killed while they upload. There are more calls to
-// make than the brand's limit allows in a minute, so the run also shows that
-// its workers share one budget.
+// Two of three workers are killed while they upload.
 func TestRunOutlivesTwoOfThreeWorkers(t *testing.T) {
 	t.Parallel()
-	const limit = 180
-	s := newShop(t, 20_000, sandbox.Options{CallsPerMinute: limit, BatchDelay: 500 * time.Millisecond,
+	s := newShop(t, 12_000, sandbox.Options{BatchDelay: 500 * time.Millisecond,
 		Faults: sandbox.Faults{Rates: map[sandbox.Fault]float64{sandbox.SlowAnswer: 1}, SlowSeconds: 0.5}})
 	s.serve()
 	workers := s.workers(3)
-	s.define("--share", "1", "--calls-per-minute", strconv.Itoa(limit))
+	s.define("--calls-per-minute", "0")
 	s.must("run", "spring", "--yes", "--detach")
 	lost := map[string][]int{}
-	for _, at := range []int{40, 110} {
+	for _, at := range []int{25, 70} {
 		s.sent(at)
 		victim, batches := s.uploading(workers)
 		victim.kill()
@@ -247,13 +263,10 @@ func TestRunOutlivesTwoOfThreeWorkers(t *testing.T) {
 	r := s.await(3 * time.Minute)
 	stats := s.arrived(r)
 	require.Equal(t, s.expected.Contacts, r.New)
-	require.LessOrEqual(t, stats.Peak, limit)
-	require.Greater(t, stats.Total(), limit)
-	require.Zero(t, stats.TooMany)
 	// A call whose answer died with its worker is looked for before it is made
 	// again, and this target's list shows what it has taken.
 	require.Zero(t, again(stats))
-	t.Logf("%s, %d calls, peak %d in 60 s", r.EndedAt.Sub(r.StartedAt), stats.Total(), stats.Peak)
+	t.Logf("%s, %d calls", r.EndedAt.Sub(r.StartedAt), stats.Total())
 	for what, batches := range lost {
 		s.logStandstill(what, batches)
 	}

@@ -32,7 +32,7 @@ import (
 
 // Server is a running PostgreSQL that nobody else uses.
 type Server struct {
-	// Port is of 127.0.0.1 for a server with TLS, of the socket for one without.
+	// Port is of 127.0.0.1 for a server that listens there, and of the socket.
 	Port int
 
 	dir       string
@@ -82,12 +82,24 @@ func Database(t testing.TB) string {
 // reached only through a socket in that directory. It ends at the latest with
 // this process.
 func Start() (*Server, error) {
-	return start(5432, nil, nil)
+	return start(5432, nil, []string{"-c", "listen_addresses="})
 }
 
 // StartTLS is Start for a server that also listens on 127.0.0.1, at a free
 // port, with TLS and that certificate and key (PEM).
 func StartTLS(certificate, key []byte) (*Server, error) {
+	return startListening(map[string][]byte{
+		"server.crt": certificate, "server.key": key, "postgresql.auto.conf": []byte("ssl = on\n"),
+	}, "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key")
+}
+
+// StartTCP is Start for a server that also listens on 127.0.0.1, at a free
+// port, and asks for passwords there.
+func StartTCP() (*Server, error) {
+	return startListening(map[string][]byte{"pg_hba.conf": []byte("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")})
+}
+
+func startListening(files map[string][]byte, settings ...string) (*Server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -96,10 +108,11 @@ func StartTLS(certificate, key []byte) (*Server, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	return start(port, certificate, key)
+	return start(port, files, append(settings, "-c", "listen_addresses=127.0.0.1"))
 }
 
-func start(port int, certificate, key []byte) (*Server, error) {
+// start makes a cluster with these files in it and starts it.
+func start(port int, files map[string][]byte, settings []string) (*Server, error) {
 	postgres, err := program("postgres")
 	if err != nil {
 		return nil, err
@@ -119,10 +132,10 @@ func start(port int, certificate, key []byte) (*Server, error) {
 	}
 	s := &Server{Port: port, dir: dir, done: make(chan struct{})}
 	err = s.prepare(initdb, account)
-	settings := []string{"-c", "listen_addresses="}
-	if err == nil && certificate != nil {
-		settings = []string{"-c", "listen_addresses=127.0.0.1", "-c", "ssl_cert_file=server.crt", "-c", "ssl_key_file=server.key"}
-		err = errors.Join(s.Write("server.crt", certificate), s.Write("server.key", key), s.Write("postgresql.auto.conf", []byte("ssl = on\n")))
+	for name, content := range files {
+		if err == nil {
+			err = s.Write(name, content)
+		}
 	}
 	if err == nil {
 		err = s.run(postgres, account, settings)
@@ -263,7 +276,7 @@ func ready(log *bufio.Reader) (string, error) {
 
 // Database makes an empty database and returns its address.
 func (s *Server) Database(ctx context.Context) (string, error) {
-	conn, err := pgx.Connect(ctx, s.dsn("postgres"))
+	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
 	if err != nil {
 		return "", err
 	}
@@ -272,10 +285,12 @@ func (s *Server) Database(ctx context.Context) (string, error) {
 	if err := errors.Join(err, conn.Close(ctx)); err != nil {
 		return "", err
 	}
-	return s.dsn(name), nil
+	return s.DSN(name), nil
 }
 
-func (s *Server) dsn(database string) string {
+// DSN is the address of the database of that name for the superuser, who needs
+// no password.
+func (s *Server) DSN(database string) string {
 	return "host=" + s.dir + " port=" + strconv.Itoa(s.Port) + " user=postgres dbname=" + database
 }
 
