@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
@@ -51,6 +52,12 @@ func newWorld(t *testing.T) *world {
 	env.SetTestTimeout(time.Minute)
 	env.RegisterActivity(&activities.Activities{})
 	env.RegisterWorkflow(SegmentExport)
+	// Whatever of a run a killed worker had in hand goes on elsewhere soon.
+	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name != "Command" { // which is over in half a minute
+			assert.Equal(t, activities.HeartbeatTimeout, info.HeartbeatTimeout, info.ActivityType.Name)
+		}
+	})
 	// Tests that need more change a field, or override an activity first.
 	did := func(what string) { w.order = append(w.order, what) }
 

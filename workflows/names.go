@@ -35,10 +35,12 @@ var retried = &temporal.RetryPolicy{
 	NonRetryableErrorTypes: []string{activities.ErrorFail},
 }
 
-// short is for activities that only touch the store.
+// short is for activities that touch the store, or ask something once. Whoever
+// carries them out says that it is there.
 func short(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Minute,
+		HeartbeatTimeout:    activities.HeartbeatTimeout,
 		RetryPolicy:         retried,
 		Summary:             summary,
 	})

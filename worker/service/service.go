@@ -133,7 +133,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		MaxHeartbeatThrottleInterval: 2 * time.Second,
 		Identity:                     workerName(),
 		DeploymentOptions:            o.versioning(),
-		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Faults(s.activities), activities.Admission(s.activities)},
+		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Faults(s.activities), activities.Alive(), activities.Admission(s.activities)},
 		OnFatalError: func(err error) {
 			s.fatal.Store(&err)
 			s.log.Error("Temporal refused this worker for good; it does nothing any more", "error", err)
