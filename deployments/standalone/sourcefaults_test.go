@@ -211,7 +211,7 @@ func TestALostLoginParksTheRunUntilItIsMended(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	require.Equal(t, run.Parked, r.Status)
 	require.Contains(t, r.Reason, "has expired")
-	require.Contains(t, r.Action, "make a new secret under Certificates & secrets of the app registration and store it with the source")
+	require.Contains(t, r.Action, "make a new secret under Certificates & secrets of the app registration and store it in the source")
 	require.NotContains(t, out+errs, app.Secret)
 	require.Zero(t, s.uploads())
 

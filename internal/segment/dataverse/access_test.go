@@ -93,7 +93,7 @@ func TestWrongEnvironment(t *testing.T) {
 	_, err := w.source(t).Segments(t.Context())
 	var refused *segment.AccessError
 	require.ErrorAs(t, err, &refused)
-	require.Contains(t, refused.Message, "the tenant has no Dataverse environment "+w.URL)
+	require.Contains(t, refused.Message, "the tenant \""+w.config.Tenant+"\" has no Dataverse environment "+w.URL)
 
 	// A host that is not there is a passing fault: the network may come back.
 	w.config.Authority, w.config.URL = "https://127.0.0.1:1", "https://127.0.0.1:1"

@@ -2,7 +2,6 @@ package dataverse
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,10 +11,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/entra"
 )
 
 // login gets tokens for one environment. Tokens are kept in memory only, by
@@ -126,62 +125,14 @@ func (l *login) refusal(err error) error {
 	return passing("the login at %s could not be reached: %s", c.authority(), transportCause(err))
 }
 
-// answered reads the answer of a token endpoint.
+// answered says why a token endpoint gives no token.
 func (l *login) answered(r *http.Response) error {
-	body, err := runtime.Payload(r)
-	var answer struct {
-		Error string `json:"error"`
-		Codes []int  `json:"error_codes"`
-		Text  string `json:"error_description"`
+	c := l.config
+	err := entra.Login{Authority: c.authority(), Tenant: c.Tenant, ClientID: c.ClientID, Settings: "the source",
+		Resource: entra.Resource{Name: "Dataverse environment " + origin(c.URL), API: "Dataverse",
+			Check: "check the environment's URL (Power Platform admin center, Environments) and that it belongs to this tenant"}}.Refused(r)
+	if passes, ok := errors.AsType[*entra.PassingError](err); ok {
+		return passing("%s", passes)
 	}
-	if err != nil || json.Unmarshal(body, &answer) != nil || r.StatusCode >= http.StatusInternalServerError || r.StatusCode == http.StatusTooManyRequests {
-		return passing("the login at %s answered with status %d", l.config.authority(), r.StatusCode)
-	}
-	code := 0
-	if len(answer.Codes) > 0 {
-		code = answer.Codes[0]
-	} else if _, err := fmt.Sscanf(answer.Text, "AADSTS%d", &code); err != nil {
-		code = 0
-	}
-	return loginRefusal(l.config, code, answer.Error)
-}
-
-// loginRefusal says what a code of Microsoft Entra means for a login.
-func loginRefusal(c Config, code int, name string) error {
-	refused := func(message, action string) error { return &segment.AccessError{Message: message, Action: action} }
-	app := fmt.Sprintf("the app registration %s", c.ClientID)
-	switch code {
-	case 90002, 90013, 900021, 900023, 900144:
-		return refused(fmt.Sprintf("there is no Microsoft Entra tenant %q", c.Tenant),
-			"put the directory (tenant) id from the app registration's overview page into the source")
-	case 700016, 90099:
-		return refused(fmt.Sprintf("the tenant %q does not know %s", c.Tenant, app),
-			"check that tenant and client id are from the same app registration; the client id is the application (client) id on its overview page")
-	case 7000215, 50012:
-		return refused("the client secret of "+app+" is not valid",
-			"store the secret's value (not its id) from Certificates & secrets; if it is lost, make a new one")
-	case 7000222:
-		return refused("the client secret of "+app+" has expired",
-			"make a new secret under Certificates & secrets of the app registration and store it with the source")
-	case 700027, 700024, 7000214:
-		return refused("the certificate of the login does not belong to "+app+" or is not valid any more",
-			"upload the certificate under Certificates & secrets of the app registration, or store another one with the source")
-	case 500011, 500014, 650053:
-		return refused(fmt.Sprintf("the tenant has no Dataverse environment %s", origin(c.URL)),
-			"check the environment's URL (Power Platform admin center, Environments) and that it belongs to this tenant")
-	case 65001, 650057, 650056:
-		return refused(app+" has no permission for Dataverse in the tenant",
-			"add Dataverse under API permissions of the app registration and grant admin consent")
-	case 7000112:
-		return refused(app+" is disabled", "enable it under Enterprise applications in Microsoft Entra")
-	case 53003, 530031:
-		return refused("a Conditional Access policy blocks the login of "+app,
-			"let the policy allow the app, or the worker's address")
-	case 90033, 90010, 90012, 50196:
-		return passing("the login at %s has a passing fault (AADSTS%d)", c.authority(), code)
-	case 0:
-		return refused(fmt.Sprintf("the login is refused (%s)", plainWord(name)), "check tenant, client id and secret of the source")
-	}
-	return refused(fmt.Sprintf("the login is refused with AADSTS%d", code),
-		fmt.Sprintf("look the code up at https://login.microsoftonline.com/error?code=%d and mend the app registration", code))
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -41,7 +42,7 @@ func serviceAccount(t testing.TB, server string) []byte {
 func TestAnswersOfTheServices(t *testing.T) {
 	type answer struct {
 		status  int
-		code    string
+		code    string // of Google a reason
 		message string
 		action  string
 		is      error
@@ -53,12 +54,20 @@ func TestAnswersOfTheServices(t *testing.T) {
 	s3 := func(w http.ResponseWriter, a answer) {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(a.status)
-		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", a.code)
+		says := "no"
+		if a.code == "AuthorizationHeaderMalformed" {
+			says = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-north-1'"
+		}
+		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", a.code, says)
+	}
+	moved := func(w http.ResponseWriter, a answer) {
+		w.Header().Set("X-Amz-Bucket-Region", "eu-west-3")
+		s3(w, a)
 	}
 	google := func(w http.ResponseWriter, a answer) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(a.status)
-		_, _ = fmt.Fprintf(w, `{"error": {"code": %d, "message": "no"}}`, a.status)
+		_, _ = fmt.Fprintf(w, `{"error": {"code": %d, "message": "no", "errors": [{"domain": "global", "reason": %q, "message": "no"}]}}`, a.status, a.code)
 	}
 	for name, test := range map[string]struct {
 		url    string
@@ -67,18 +76,26 @@ func TestAnswersOfTheServices(t *testing.T) {
 	}{
 		"azure, the key was rotated": {"azblob://people/x", azure, answer{403, "AuthenticationFailed", "the storage account shop1 refuses the credentials (AuthenticationFailed)", "keys may have been rotated", segment.ErrAccess}},
 		"azure, keys are off":        {"azblob://people/x", azure, answer{403, "KeyBasedAuthenticationNotPermitted", "refuses the credentials", "switched off for the account", segment.ErrAccess}},
+		"azure, switched off":        {"azblob://people/x", azure, answer{403, "AccountIsDisabled", "the storage account shop1 is disabled", "its subscription", segment.ErrAccess}},
 		"azure, no role":             {"azblob://people/x", azure, answer{403, "AuthorizationPermissionMismatch", "the login is accepted but may not read here", `give it the role Storage Blob Data Reader on the container "people"`, segment.ErrAccess}},
 		"azure, the firewall":        {"azblob://people/x", azure, answer{403, "AuthorizationFailure", "refuses the request", "the account's firewall lets the worker in", segment.ErrAccess}},
 		"azure, no container":        {"azblob://people/x", azure, answer{404, "ContainerNotFound", `has no container "people"`, "", segment.ErrNotFound}},
 		"azure, out of order":        {"azblob://people/x", azure, answer{409, "AccountBeingCreated", "Azure answered 409 AccountBeingCreated", "", nil}},
-		"s3, no such key":            {"s3://people/x", s3, answer{403, "InvalidAccessKeyId", "S3 refuses the access key (InvalidAccessKeyId)", "a valid access key", segment.ErrAccess}},
-		"s3, another secret":         {"s3://people/x", s3, answer{403, "SignatureDoesNotMatch", "S3 refuses the access key", "a valid access key", segment.ErrAccess}},
+		"s3, no such key":            {"s3://people/x", s3, answer{403, "InvalidAccessKeyId", "S3 does not know the access key (InvalidAccessKeyId)", "a valid access key", segment.ErrAccess}},
+		"s3, another secret":         {"s3://people/x", s3, answer{403, "SignatureDoesNotMatch", "the secret does not belong to the access key", "the secret that belongs to the access key", segment.ErrAccess}},
+		"s3, expired":                {"s3://people/x", s3, answer{400, "ExpiredToken", "the session token of the access key has expired (ExpiredToken)", "a new key with its session_token", segment.ErrAccess}},
+		"s3, another session":        {"s3://people/x", s3, answer{400, "InvalidToken", "the session token does not belong to the access key", "of the same session", segment.ErrAccess}},
+		"s3, the clock":              {"s3://people/x", s3, answer{403, "RequestTimeTooSkewed", "the worker's clock is too far from the service's", "set the clock", segment.ErrAccess}},
 		"s3, not allowed":            {"s3://people/x", s3, answer{403, "AccessDenied", "may not read here", `allow s3:ListBucket on the bucket "people" and s3:GetObject`, segment.ErrAccess}},
 		"s3, another region":         {"s3://people/x", s3, answer{301, "PermanentRedirect", "the bucket is in another region", "the bucket's region", segment.ErrAccess}},
+		"s3, another region, told":   {"s3://people/x", moved, answer{301, "PermanentRedirect", "the bucket is in the region eu-west-3", "--region eu-west-3", segment.ErrAccess}},
+		"s3, another region, said":   {"s3://people/x", s3, answer{400, "AuthorizationHeaderMalformed", "the bucket is in the region eu-north-1", "--region eu-north-1", segment.ErrAccess}},
 		"s3, no bucket":              {"s3://people/x", s3, answer{404, "NoSuchBucket", `there is no bucket "people"`, "", segment.ErrNotFound}},
-		"google, refused":            {"gs://people/x", google, answer{401, "", "Google Cloud Storage refuses the login", "valid key of a service account", segment.ErrAccess}},
-		"google, not allowed":        {"gs://people/x", google, answer{403, "", "may not read here", `Storage Object Viewer on the bucket "people"`, segment.ErrAccess}},
-		"google, no bucket":          {"gs://people/x", google, answer{404, "", `there is no bucket "people"`, "", segment.ErrNotFound}},
+		"google, refused":            {"gs://people/x", google, answer{401, "authError", "Google Cloud Storage refuses the login", "valid key of a service account", segment.ErrAccess}},
+		"google, not allowed":        {"gs://people/x", google, answer{403, "forbidden", "may not read here", `Storage Object Viewer on the bucket "people"`, segment.ErrAccess}},
+		"google, no billing":         {"gs://people/x", google, answer{403, "accountDisabled", "the billing of the bucket's project is off", "turn its billing on", segment.ErrAccess}},
+		"google, requester pays":     {"gs://people/x", google, answer{400, "userProjectMissing", "wants whoever reads it to pay", `"Requester pays"`, segment.ErrAccess}},
+		"google, no bucket":          {"gs://people/x", google, answer{404, "notFound", `there is no bucket "people"`, "", segment.ErrNotFound}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,17 +130,42 @@ func TestAnswersOfTheServices(t *testing.T) {
 			}
 		})
 	}
-	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(`{"error": "invalid_grant"}`))
-	}))
-	defer refusing.Close()
-	s, err := New(nil, Config{URL: "gs://people", Endpoint: refusing.URL}, serviceAccount(t, refusing.URL))
-	require.NoError(t, err)
-	_, err = s.Segments(t.Context())
-	require.ErrorIs(t, err, segment.ErrAccess)
-	require.ErrorContains(t, err, "Google refuses the login")
+}
+
+// What Google's login documents that it answers.
+func TestAnswersOfGooglesLogin(t *testing.T) {
+	for name, test := range map[string]struct {
+		status  int
+		says    string
+		message string
+		action  string // empty: it may pass
+	}{
+		"another key": {400, "Invalid JWT Signature.", "the key is not, or not any more, one of its service account", "make a new key"},
+		"no account":  {400, "Invalid grant: account not found", "the service account of the key is not there any more, or disabled", "another service account"},
+		"the clock": {400, "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim.",
+			"Google finds the login's time wrong", "set the clock"},
+		"anything else":   {400, "no", "Google refuses the login", "a valid key of a service account"},
+		"out of order":    {503, "no", "Google's login answered with status 503", ""},
+		"asked too often": {429, "no", "Google's login answered with status 429", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			login := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(test.status)
+				_, _ = fmt.Fprintf(w, `{"error": "invalid_grant", "error_description": %q}`, test.says)
+			}))
+			defer login.Close()
+			s, err := New(nil, Config{URL: "gs://people", Endpoint: login.URL}, serviceAccount(t, login.URL))
+			require.NoError(t, err)
+			_, err = s.Segments(t.Context())
+			require.ErrorContains(t, err, "gs://people: "+test.message)
+			var refused *segment.AccessError
+			require.Equal(t, test.action != "", errors.As(err, &refused))
+			if refused != nil {
+				require.Contains(t, refused.Action, test.action)
+			}
+		})
+	}
 }
 
 // googleDisk imitates what is used of Google Cloud Storage: lists, attributes,

@@ -39,7 +39,7 @@ func TestAzureLogins(t *testing.T) {
 		"signature":         {signed(t, d.Container, all, tomorrow), "", ""},
 		"signature with ?":  {"?" + signed(t, d.Container, all, tomorrow), "", ""},
 		"another key":       {otherKey, "the storage account segments refuses the request (AuthorizationFailure)", "check that the key is the account's"},
-		"expired signature": {signed(t, d.Container, all, time.Now().Add(-time.Hour)), "the storage account segments refuses the request (AuthorizationFailure)", "the signature has not expired"},
+		"expired signature": {signed(t, d.Container, all, time.Now().Add(-time.Hour)), "the shared access signature has expired on ", "make a new one, with the permissions read and list"},
 		"may not list": {signed(t, d.Container, sas.ContainerPermissions{Read: true}, tomorrow),
 			"the login is accepted but may not read here (AuthorizationPermissionMismatch)", "Storage Blob Data Reader on the container"},
 		"may not read": {signed(t, d.Container, sas.ContainerPermissions{List: true}, tomorrow),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"gocloud.dev/blob/azureblob"
 
 	"github.com/segment-export/segment-export/internal/segment"
+	"github.com/segment-export/segment-export/internal/segment/entra"
 )
 
 // azureLogin is the secret of an application registered in Entra.
@@ -38,6 +40,7 @@ func azure(a Address, secret []byte) (provider, error) {
 
 // azureOver is azure where Entra or the way to it may be others than usual.
 func azureOver(a Address, secret []byte, way azcore.ClientOptions) (provider, error) {
+	account := &azureAccount{Address: a, secret: strings.TrimSpace(string(secret))}
 	p := provider{
 		attributes: func(b *blob.Attributes) string { return bareETag(b.ETag) },
 		listed: func(o *blob.ListObject) string {
@@ -58,7 +61,7 @@ func azureOver(a Address, secret []byte, way azcore.ClientOptions) (provider, er
 			}
 			return true
 		},
-		explain: a.explainAzure,
+		explain: account.explain,
 	}
 	service := a.Endpoint
 	if service == "" {
@@ -68,48 +71,70 @@ func azureOver(a Address, secret []byte, way azcore.ClientOptions) (provider, er
 	if err != nil {
 		return p, malformed("the endpoint %q is not a URL", a.Endpoint)
 	}
-	client, err := azureClient(where, a.Account, strings.TrimSpace(string(secret)), way)
+	client, err := account.client(where, way)
 	p.open = func(ctx context.Context) (*blob.Bucket, error) { return azureblob.OpenBucket(ctx, client, nil) }
 	return p, err
 }
 
-// azureClient logs in with what the secret turns out to be.
-func azureClient(where, account, secret string, way azcore.ClientOptions) (*container.Client, error) {
+// azureAccount is a storage account and a login to it.
+type azureAccount struct {
+	Address
+
+	secret string
+	login  *entra.Login // nil: with a key or a signature, not by Entra
+	own    bool         // the login is the worker's own
+}
+
+// client logs in with what the secret turns out to be.
+func (a *azureAccount) client(where string, way azcore.ClientOptions) (*container.Client, error) {
 	options := &container.ClientOptions{ClientOptions: way}
 	// Short: whoever reads goes on later from where it was.
 	options.Retry = policy.RetryOptions{MaxRetries: 2, RetryDelay: 500 * time.Millisecond}
-	_, signed := signature(secret)
+	unlisted := way.Cloud.ActiveDirectoryAuthorityHost != "" // in the directory of authorities
+	_, signed := signature(a.secret)
 	switch {
-	case secret == "":
-		identity, err := azidentity.NewDefaultAzureCredential(nil)
+	case a.secret == "":
+		a.own = true
+		a.byEntra(os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), "the worker's environment ("+azureVariables+")")
+		identity, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: way, DisableInstanceDiscovery: unlisted})
 		if err != nil {
-			return nil, err
+			return nil, malformed("the worker's environment has no identity of Azure that can be used: %v", err)
 		}
 		return container.NewClient(where, identity, options)
-	case strings.HasPrefix(secret, "{"):
+	case strings.HasPrefix(a.secret, "{"):
 		var login azureLogin
-		if err := decodeSecret([]byte(secret), &login, azureLoginLike); err != nil {
+		if err := decodeSecret([]byte(a.secret), &login, azureLoginLike); err != nil {
 			return nil, err
 		}
+		a.byEntra(login.Tenant, login.Client, "the source's credential")
 		identity, err := azidentity.NewClientSecretCredential(login.Tenant, login.Client, login.Secret, &azidentity.ClientSecretCredentialOptions{
 			ClientOptions:            way,
-			DisableInstanceDiscovery: way.Cloud.ActiveDirectoryAuthorityHost != "", // no other is listed
+			DisableInstanceDiscovery: unlisted,
 		})
 		if err != nil {
 			return nil, malformed("the credentials of the Entra application lack something; they are like this: %s", azureLoginLike)
 		}
 		return container.NewClient(where, identity, options)
 	case signed:
-		return container.NewClientWithNoCredential(where+"?"+strings.TrimPrefix(secret, "?"), options)
+		return container.NewClientWithNoCredential(where+"?"+strings.TrimPrefix(a.secret, "?"), options)
 	}
-	if _, err := base64.StdEncoding.DecodeString(secret); err != nil {
+	if _, err := base64.StdEncoding.DecodeString(a.secret); err != nil {
 		return nil, malformed("the credentials are none of: an account key (base64), a shared access signature (with sig=), an Entra application %s", azureLoginLike)
 	}
-	key, err := container.NewSharedKeyCredential(account, secret)
+	key, err := container.NewSharedKeyCredential(a.Account, a.secret)
 	if err != nil {
 		return nil, malformed("the account key is not valid")
 	}
 	return container.NewClientWithSharedKeyCredential(where, key, options)
+}
+
+// azureVariables are what the worker's own identity may come from.
+const azureVariables = "AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET"
+
+// byEntra notes who logs in at Entra.
+func (a *azureAccount) byEntra(tenant, client, settings string) {
+	a.login = &entra.Login{Authority: "Microsoft Entra", Tenant: tenant, ClientID: client, Settings: settings,
+		Resource: entra.Resource{Name: "Azure Storage", API: "Azure Storage", Check: "check that the tenant is that of the storage account's subscription"}}
 }
 
 // bareETag is an ETag without its quotes: lists of Azure have none, headers do.
@@ -119,27 +144,20 @@ func bareETag(etag string) string { return strings.Trim(etag, `"`) }
 // read.
 var (
 	azureRefused = []bloberror.Code{bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo,
-		bloberror.NoAuthenticationInformation, bloberror.AccountIsDisabled, "KeyBasedAuthenticationNotPermitted"}
+		bloberror.NoAuthenticationInformation, "KeyBasedAuthenticationNotPermitted"}
 	azureForbidden = []bloberror.Code{bloberror.AuthorizationPermissionMismatch,
 		bloberror.InsufficientAccountPermissions, bloberror.AuthorizationResourceTypeMismatch, bloberror.AuthorizationServiceMismatch,
 		bloberror.AuthorizationSourceIPMismatch, bloberror.AuthorizationProtocolMismatch}
 )
 
-func (a Address) explainAzure(err error) error {
-	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
-	if ok && (failed.RawResponse == nil || failed.RawResponse.StatusCode >= http.StatusInternalServerError || failed.RawResponse.StatusCode == http.StatusTooManyRequests) {
-		return fmt.Errorf("%s: Microsoft Entra, which logs the worker in, could not be reached", a) // it may pass
-	}
-	if ok {
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: Microsoft Entra refuses the login", a),
-			Action:  "check tenant, client id and whether the client secret has expired; or give the source an account key or a shared access signature",
-		}
+func (a *azureAccount) explain(err error) error {
+	if failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok {
+		return a.notLoggedIn(failed)
 	}
 	if strings.Contains(err.Error(), "failed to acquire a token") || strings.HasPrefix(err.Error(), "DefaultAzureCredential") {
 		return &segment.AccessError{
 			Message: fmt.Sprintf("%s: the worker has no identity at Microsoft Entra", a),
-			Action: "give the worker one (a managed identity, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET), " +
+			Action: "give the worker one (a managed identity, or " + azureVariables + "), " +
 				"or give the source an account key or a shared access signature",
 		}
 	}
@@ -151,17 +169,18 @@ func (a Address) explainAzure(err error) error {
 	switch {
 	case code == bloberror.ContainerNotFound, code == bloberror.ContainerBeingDeleted:
 		return notFound("%s: the storage account %s has no container %q; put the container's name right, or make it", a, a.Account, a.Bucket)
+	case code == bloberror.AccountIsDisabled:
+		return &segment.AccessError{
+			Message: fmt.Sprintf("%s: the storage account %s is disabled (%s)", a, a.Account, codeOr(e)),
+			Action:  "see in the Azure portal why; its subscription may have ended",
+		}
 	case slices.Contains(azureRefused, code), code == "" && e.StatusCode == http.StatusUnauthorized:
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: the storage account %s refuses the credentials (%s)", a, a.Account, codeOr(e)),
-			Action:  "give the source a valid account key or a shared access signature that has not expired; keys may have been rotated, or switched off for the account",
-		}
+		return a.refused(e, fmt.Sprintf("%s: the storage account %s refuses the credentials (%s)", a, a.Account, codeOr(e)),
+			"give the source a valid account key or a shared access signature that has not expired; keys may have been rotated, or switched off for the account")
 	case code == bloberror.AuthorizationFailure: // may be any of it
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: the storage account %s refuses the request (%s)", a, a.Account, codeOr(e)),
-			Action: fmt.Sprintf("check that the key is the account's, or that the signature has not expired; that the login has the role "+
-				"Storage Blob Data Reader on the container %q; and that the account's firewall lets the worker in", a.Bucket),
-		}
+		return a.refused(e, fmt.Sprintf("%s: the storage account %s refuses the request (%s)", a, a.Account, codeOr(e)),
+			fmt.Sprintf("check that the key is the account's, or that the signature has not expired; that the login has the role "+
+				"Storage Blob Data Reader on the container %q; and that the account's firewall lets the worker in", a.Bucket))
 	case slices.Contains(azureForbidden, code), e.StatusCode == http.StatusForbidden:
 		return &segment.AccessError{
 			Message: fmt.Sprintf("%s: the login is accepted but may not read here (%s)", a, codeOr(e)),
@@ -172,6 +191,40 @@ func (a Address) explainAzure(err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: Azure answered %d %s", a, e.StatusCode, e.ErrorCode)
+}
+
+// notLoggedIn says why Entra, or the identity service of the worker's machine,
+// gives no token.
+func (a *azureAccount) notLoggedIn(failed *azidentity.AuthenticationFailedError) error {
+	if failed.RawResponse == nil {
+		if file := os.Getenv("AZURE_FEDERATED_TOKEN_FILE"); a.own && file != "" {
+			if _, err := os.Stat(file); err != nil { //nolint:gosec // the library reads it too
+				return &segment.AccessError{
+					Message: fmt.Sprintf("%s: the worker has no token of its workload identity where AZURE_FEDERATED_TOKEN_FILE says", a),
+					Action:  "see that the token is mounted there and that the worker may read it",
+				}
+			}
+		}
+		return fmt.Errorf("%s: Microsoft Entra, which logs the worker in, could not be reached", a) // it may pass
+	}
+	said := a.login.Refused(failed.RawResponse)
+	if refused, ok := errors.AsType[*segment.AccessError](said); ok {
+		return &segment.AccessError{Message: fmt.Sprintf("%s: %s", a, refused.Message), Action: refused.Action}
+	}
+	return fmt.Errorf("%s: %w", a, said)
+}
+
+// refused says why the credentials are, where that can be told.
+func (a *azureAccount) refused(e *azcore.ResponseError, message, action string) error {
+	until, signed := signedUntil(a.secret)
+	switch {
+	case signed && until.Before(time.Now()):
+		message = fmt.Sprintf("%s: the shared access signature has expired on %s", a, until.UTC().Format(time.RFC3339))
+		action = "make a new one, with the permissions read and list, and give it to the source"
+	case a.login != nil && e.ErrorCode != string(bloberror.AuthorizationFailure):
+		action = "check that the tenant of the login is that of the storage account's subscription"
+	}
+	return &segment.AccessError{Message: message, Action: action}
 }
 
 func codeOr(e *azcore.ResponseError) string {

@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -23,38 +25,86 @@ import (
 	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
 )
 
-// entra gives tokens for storage to an application that has the secret.
-func entra(t *testing.T, lasting time.Duration) *httptest.Server {
+// registration is what the tenant contoso knows of an application.
+const (
+	registration = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+	itsSecret    = "the-secrets-value"
+	podToken     = "token-of-the-service-account"
+)
+
+// tenant is Entra's stand-in for one tenant. It gives tokens for storage to an application that has the secret or runs
+// in the pod that it trusts, and to the machine that it stands in for.
+func tenant(t *testing.T, lasting time.Duration) *httptest.Server {
 	t.Helper()
 	var s *httptest.Server
 	s = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		answer := map[string]any{"token_endpoint": s.URL + "/contoso/oauth2/v2.0/token", "authorization_endpoint": s.URL + "/contoso/oauth2/v2.0/authorize",
-			"issuer": s.URL + "/contoso/v2.0"}
-		if strings.HasSuffix(r.URL.Path, "/token") {
-			switch {
-			case r.FormValue("client_secret") != "the-secrets-value" || !strings.Contains(r.FormValue("scope"), "https://storage.azure.com/.default"):
-				w.WriteHeader(http.StatusUnauthorized)
-				answer = map[string]any{"error": "invalid_client", "error_codes": []int{7000215}, "error_description": "AADSTS7000215: Invalid client secret provided. Trace ID: 0"}
-			default:
-				now := time.Now()
-				token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": "https://storage.azure.com", "iss": "https://sts.windows.net/contoso/",
-					"iat": now.Add(-time.Hour).Unix(), "nbf": now.Add(-time.Hour).Unix(), "exp": now.Add(lasting).Unix()}).SignedString([]byte("any"))
-				if err != nil {
-					panic(err)
-				}
-				answer = map[string]any{"token_type": "Bearer", "expires_in": 3600, "access_token": token}
-			}
+		refuse := func(status, code int) {
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(map[string]any{"error": "invalid_client", "error_codes": []int{code},
+				"error_description": fmt.Sprintf("AADSTS%d: No. Trace ID: 0", code)})
 		}
-		_ = json.NewEncoder(w).Encode(answer)
+		token := func() string {
+			now := time.Now()
+			token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": "https://storage.azure.com", "iss": "https://sts.windows.net/contoso/",
+				"iat": now.Add(-time.Hour).Unix(), "nbf": now.Add(-time.Hour).Unix(), "exp": now.Add(lasting).Unix()}).SignedString([]byte("any"))
+			if err != nil {
+				panic(err)
+			}
+			return token
+		}
+		switch {
+		case r.URL.Path == "/metadata/identity/oauth2/token" && r.Header.Get("Metadata") != "true":
+			w.WriteHeader(http.StatusBadRequest) // only looks whether it is there
+		case r.URL.Path == "/metadata/identity/oauth2/token" && r.FormValue("resource") == "https://storage.azure.com":
+			_ = json.NewEncoder(w).Encode(map[string]any{"token_type": "Bearer", "expires_in": "3600", "expires_on": fmt.Sprint(time.Now().Add(time.Hour).Unix()),
+				"resource": "https://storage.azure.com", "access_token": token()})
+		case !strings.HasPrefix(r.URL.Path, "/contoso/"):
+			refuse(http.StatusBadRequest, 90002)
+		case !strings.HasSuffix(r.URL.Path, "/token"):
+			_ = json.NewEncoder(w).Encode(map[string]any{"token_endpoint": s.URL + "/contoso/oauth2/v2.0/token",
+				"authorization_endpoint": s.URL + "/contoso/oauth2/v2.0/authorize", "issuer": s.URL + "/contoso/v2.0"})
+		case r.FormValue("client_id") != registration:
+			refuse(http.StatusBadRequest, 700016)
+		case r.FormValue("client_secret") == "expired":
+			refuse(http.StatusUnauthorized, 7000222)
+		case r.FormValue("client_assertion") != podToken && r.FormValue("client_assertion") != "":
+			refuse(http.StatusUnauthorized, 700213)
+		case r.FormValue("client_assertion") == "" && r.FormValue("client_secret") != itsSecret:
+			refuse(http.StatusUnauthorized, 7000215)
+		case !strings.Contains(r.FormValue("scope"), "https://storage.azure.com/.default"):
+			refuse(http.StatusBadRequest, 500011)
+		default:
+			_ = json.NewEncoder(w).Encode(map[string]any{"token_type": "Bearer", "expires_in": 3600, "access_token": token()})
+		}
 	}))
 	t.Cleanup(s.Close)
 	return s
 }
 
-// The login of an application registered in Entra opens a real blob server.
-func TestAnApplicationOfEntraReadsABlob(t *testing.T) {
-	login := entra(t, time.Hour)
+// machine is a way that leads to Entra's stand-in, also what is meant for the
+// address of the identity service of Azure's machines, which no test can have.
+type machine struct {
+	http.RoundTripper
+
+	identity string // the host of the stand-in; empty: there is no such service
+}
+
+func (m machine) Do(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == "169.254.169.254" {
+		if m.identity == "" {
+			return nil, errors.New("no route to host")
+		}
+		r = r.Clone(r.Context())
+		r.URL.Scheme, r.URL.Host, r.Host = "https", m.identity, ""
+	}
+	return m.RoundTrip(r)
+}
+
+// peopleOver is a real blob server over TLS, with a file in a bucket, and how
+// the bucket is opened with a login at that Entra.
+func peopleOver(t *testing.T, login *httptest.Server) func(entra *httptest.Server, onMachine bool, secret string) *bucket {
+	t.Helper()
 	dir := t.TempDir()
 	files := map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: login.Certificate().Raw}}
 	key, err := x509.MarshalPKCS8PrivateKey(login.TLS.Certificates[0].PrivateKey)
@@ -77,29 +127,93 @@ func TestAnApplicationOfEntraReadsABlob(t *testing.T) {
 	require.NoError(t, err)
 
 	a := Address{Scheme: SchemeAzure, Bucket: "people", Account: azuritetest.Account, Endpoint: server.Endpoint}
-	open := func(entra *httptest.Server, secret string) *bucket {
-		p, err := azureOver(a, []byte(`{"tenant_id": "contoso", "client_id": "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "client_secret": "`+secret+`"}`),
-			azcore.ClientOptions{Transport: login.Client(), Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: entra.URL}})
+	return func(entra *httptest.Server, onMachine bool, secret string) *bucket {
+		t.Helper()
+		host := ""
+		if onMachine {
+			host = strings.TrimPrefix(entra.URL, "https://")
+		}
+		p, err := azureOver(a, []byte(secret), azcore.ClientOptions{Transport: machine{login.Client().Transport, host},
+			Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: entra.URL}})
 		require.NoError(t, err)
 		return &bucket{provider: p, address: a, patience: patience}
 	}
-	b := open(login, "the-secrets-value")
+}
+
+// firstFile reads the first file of a bucket.
+func firstFile(t *testing.T, b *bucket) (string, error) {
+	t.Helper()
 	list, err := b.List(t.Context(), "")
-	require.NoError(t, err)
+	if err != nil {
+		return "", err
+	}
 	require.Len(t, list.Files, 1)
 	content, err := b.Open(t.Context(), list.Files[0])
 	require.NoError(t, err)
+	defer content.Close()
 	data, err := io.ReadAll(io.NewSectionReader(content, 0, list.Files[0].Size))
-	require.NoError(t, err)
-	require.Equal(t, "a\n1\n", string(data))
-	require.NoError(t, content.Close())
+	return string(data), err
+}
 
+// The logins by Entra open a real blob server: of an application by the secret
+// that the source has, and of the worker itself, by whatever it finds in its
+// environment. Each that fails says what is wrong with which setting.
+func TestLoginsOfEntraReadABlob(t *testing.T) {
+	login := tenant(t, time.Hour)
+	open := peopleOver(t, login)
+	application := func(tenant, client, secret string) string {
+		return fmt.Sprintf(`{"tenant_id": %q, "client_id": %q, "client_secret": %q}`, tenant, client, secret)
+	}
+	pod := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(pod, []byte(podToken), 0o600))
+	strange := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(strange, []byte("another"), 0o600))
+	environment := func(pairs ...string) map[string]string {
+		all := map[string]string{"AZURE_TOKEN_CREDENTIALS": "prod", "AZURE_TENANT_ID": "contoso", "AZURE_CLIENT_ID": registration}
+		for i := 0; i < len(pairs); i += 2 {
+			all[pairs[i]] = pairs[i+1]
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		secret      string
+		environment map[string]string
+		message     string // empty: it reads
+		action      string
+	}{
+		"application":   {application("contoso", registration, itsSecret), nil, "", ""},
+		"wrong tenant":  {application("fabrikam", registration, itsSecret), nil, `azblob://people: there is no Microsoft Entra tenant "fabrikam"`, "put the directory (tenant) id from the app registration's overview page into the source's credential"},
+		"wrong client":  {application("contoso", "00000000-0000-0000-0000-000000000001", itsSecret), nil, `the tenant "contoso" does not know the app registration 00000000-0000-0000-0000-000000000001`, "from the same app registration"},
+		"wrong secret":  {application("contoso", registration, "another"), nil, "the client secret of the app registration " + registration + " is not valid", "the secret's value (not its id)"},
+		"expired":       {application("contoso", registration, "expired"), nil, "the client secret of the app registration " + registration + " has expired", "make a new secret"},
+		"environment":   {"", environment("AZURE_CLIENT_SECRET", itsSecret), "", ""},
+		"in it expired": {"", environment("AZURE_CLIENT_SECRET", "expired"), "the client secret of the app registration " + registration + " has expired", "store it in the worker's environment (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET)"},
+		"pod":           {"", environment("AZURE_FEDERATED_TOKEN_FILE", pod), "", ""},
+		"another pod":   {"", environment("AZURE_FEDERATED_TOKEN_FILE", strange), registration + " has no federated credential for the worker's workload identity", "compare issuer, subject and audience"},
+		"no token":      {"", environment("AZURE_FEDERATED_TOKEN_FILE", pod+".gone"), "the worker has no token of its workload identity where AZURE_FEDERATED_TOKEN_FILE says", "mounted there"},
+		"machine":       {"", map[string]string{"AZURE_TOKEN_CREDENTIALS": "prod"}, "", ""},
+		"nothing":       {"", map[string]string{"AZURE_TOKEN_CREDENTIALS": "prod"}, "the worker has no identity at Microsoft Entra", "give the worker one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for key, value := range test.environment {
+				t.Setenv(key, value)
+			}
+			data, err := firstFile(t, open(login, name == "machine", test.secret))
+			if test.message == "" {
+				require.NoError(t, err)
+				require.Equal(t, "a\n1\n", data)
+				return
+			}
+			var refused *segment.AccessError
+			require.ErrorAs(t, err, &refused)
+			require.Contains(t, refused.Message, test.message)
+			require.Contains(t, refused.Action, test.action)
+			require.NotContains(t, err.Error(), "Trace ID", "whole answers are not passed on")
+		})
+	}
+	_, err := firstFile(t, open(tenant(t, -time.Minute), false, application("contoso", registration, itsSecret)))
 	var refused *segment.AccessError
-	_, err = open(login, "another").List(t.Context(), "")
-	require.ErrorAs(t, err, &refused)
-	require.Contains(t, refused.Message, "Microsoft Entra refuses the login")
-	require.Contains(t, refused.Action, "whether the client secret has expired")
-	_, err = open(entra(t, -time.Minute), "the-secrets-value").List(t.Context(), "")
 	require.ErrorAs(t, err, &refused, "a token that the blob server does not accept")
 	require.Contains(t, refused.Message, "refuses the credentials")
+	require.Equal(t, "check that the tenant of the login is that of the storage account's subscription", refused.Action)
 }

@@ -121,40 +121,62 @@ func (p prompt) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (a Address) explainGoogle(err error) error {
+	refused := func(action, what string) error {
+		return &segment.AccessError{Message: fmt.Sprintf("%s: %s", a, what), Action: action}
+	}
 	if errors.Is(err, storage.ErrBucketNotExist) {
 		return notFound("%s: there is no bucket %q; put the bucket's name right, or make it", a, a.Bucket)
 	}
-	if _, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: Google refuses the login", a),
-			Action:  "give the source a valid key of a service account; it may have been deleted or disabled",
-		}
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		return a.noToken(e)
 	}
 	if containsAny(err.Error(), "could not find default credentials") {
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: the worker has no identity at Google", a),
-			Action:  "give the worker one (GOOGLE_APPLICATION_CREDENTIALS, or a service account of its machine), or give the source the JSON key of a service account",
-		}
+		return refused("give the worker one (GOOGLE_APPLICATION_CREDENTIALS, or a service account of its machine), or give the source the JSON key of a service account",
+			"the worker has no identity at Google")
 	}
 	e, ok := errors.AsType[*googleapi.Error](err)
 	if !ok {
 		return nil
 	}
-	switch e.Code {
-	case http.StatusUnauthorized:
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: Google Cloud Storage refuses the login", a),
-			Action:  "give the source a valid key of a service account; it may have been deleted or disabled",
-		}
-	case http.StatusForbidden:
-		return &segment.AccessError{
-			Message: fmt.Sprintf("%s: the login is accepted but may not read here", a),
-			Action:  fmt.Sprintf("give it the role Storage Object Viewer on the bucket %q", a.Bucket),
-		}
-	case http.StatusPreconditionFailed, http.StatusNotFound:
+	reason := ""
+	if len(e.Errors) > 0 {
+		reason = e.Errors[0].Reason
+	}
+	switch {
+	case reason == "accountDisabled", reason == "userProjectAccountProblem":
+		return refused("turn its billing on in the Google Cloud console", "the billing of the bucket's project is off")
+	case reason == "userProjectMissing":
+		return refused("turn \"Requester pays\" of the bucket off", "the bucket wants whoever reads it to pay")
+	case e.Code == http.StatusUnauthorized:
+		return refused("give the source a valid key of a service account; it may have been deleted or disabled", "Google Cloud Storage refuses the login")
+	case e.Code == http.StatusForbidden:
+		return refused(fmt.Sprintf("give it the role Storage Object Viewer on the bucket %q", a.Bucket), "the login is accepted but may not read here")
+	case e.Code == http.StatusPreconditionFailed, e.Code == http.StatusNotFound:
 		return nil
 	}
 	return fmt.Errorf("%s: Google Cloud Storage answered %d", a, e.Code)
+}
+
+// noToken says why Google's login gives no token. Its words, which are all that
+// tells one refusal from another, are not passed on.
+func (a Address) noToken(e *oauth2.RetrieveError) error {
+	status := 0
+	if e.Response != nil {
+		status = e.Response.StatusCode
+	}
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests {
+		return fmt.Errorf("%s: Google's login answered with status %d", a, status) // it may pass
+	}
+	message, action := "Google refuses the login", "give the source a valid key of a service account; it may have been deleted or disabled"
+	switch said := e.ErrorDescription + string(e.Body); {
+	case containsAny(said, "reasonable timeframe", "iat and exp"):
+		message, action = "Google finds the login's time wrong", "set the clock of the worker's machine"
+	case containsAny(said, "Invalid JWT Signature"):
+		message, action = "the key is not, or not any more, one of its service account", "make a new key of the service account and give it to the source"
+	case containsAny(said, "account not found"):
+		message, action = "the service account of the key is not there any more, or disabled", "give the source the key of another service account, or enable this one"
+	}
+	return &segment.AccessError{Message: fmt.Sprintf("%s: %s", a, message), Action: action}
 }
 
 func containsAny(text string, parts ...string) bool {

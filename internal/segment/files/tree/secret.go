@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // shortest is the length from which a value is taken for a secret: an account's
@@ -41,6 +42,20 @@ func secretsIn(secret []byte) []string {
 func signature(text string) (url.Values, bool) {
 	query, err := url.ParseQuery(strings.TrimPrefix(text, "?"))
 	return query, err == nil && query.Has("sig")
+}
+
+// signedUntil is when a shared access signature expires, if it says so itself.
+func signedUntil(text string) (time.Time, bool) {
+	query, signed := signature(text)
+	if !signed {
+		return time.Time{}, false
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly} {
+		if until, err := time.Parse(layout, query.Get("se")); err == nil {
+			return until, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // decodeSecret reads a secret that is a JSON object. Its errors show nothing
