@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
@@ -184,13 +184,7 @@ func code(text string) string {
 }
 
 // count writes a number with thousands separated, so that a million is seen.
-func count(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func count(n int) string { return humanize.Comma(int64(n)) }
 
 // write appends to a text; fmt.Fprintf could write anywhere, which the
 // determinism check cannot tell apart.

@@ -2,6 +2,9 @@ package run
 
 import (
 	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 )
@@ -29,10 +32,10 @@ const fewest = 100
 type Facts struct {
 	FirstRun bool // nothing was ever confirmed for this export
 	Report   *Report
-	LastRead int // contacts of the last complete read; 0 when there was none
-	Ledger   int // contacts in the ledger that carry a marker
-	Minutes  float64
-	Calls    int // calls that the run would take
+	LastRead int     // contacts of the last complete read; 0 when there was none
+	Ledger   int     // contacts in the ledger that carry a marker
+	Minutes  float64 // that the calls take at the connection's share; 0 without a limit
+	Calls    int     // calls that the run would take
 }
 
 // CheckGuards returns the guards that ask, in a fixed order. A cause asks once:
@@ -52,7 +55,7 @@ func CheckGuards(f Facts, thresholds map[catalogue.Guard]catalogue.Threshold) []
 	}
 	for _, s := range r.Segments {
 		if s.Read == 0 && limit(catalogue.GuardEmpty) < 1 {
-			add(catalogue.GuardEmpty, 1, "segment %s has no rows at all; %d contacts carry this export's markers now", s.Segment, f.Ledger)
+			add(catalogue.GuardEmpty, 1, "segment %s has no rows at all; %s contacts carry this export's markers now", s.Segment, count(f.Ledger))
 			break
 		}
 	}
@@ -60,26 +63,33 @@ func CheckGuards(f Facts, thresholds map[catalogue.Guard]catalogue.Threshold) []
 	missing := max(0, f.LastRead-r.Contacts)
 	if f.LastRead >= fewest && !empty {
 		if part := float64(missing) / float64(f.LastRead); part > limit(catalogue.GuardShrunk) {
-			add(catalogue.GuardShrunk, part, "%d contacts were read, %.0f %% fewer than the %d of the last complete read",
-				r.Contacts, 100*part, f.LastRead)
+			add(catalogue.GuardShrunk, part, "%s contacts were read, %.0f %% fewer than the %s of the last complete read",
+				count(r.Contacts), 100*part, count(f.LastRead))
 		}
 	}
 	if r.Read >= fewest {
 		if part := float64(r.Invalid) / float64(r.Read); part > limit(catalogue.GuardInvalid) {
-			add(catalogue.GuardInvalid, part, "%d of %d rows are invalid (%.0f %%)", r.Invalid, r.Read, 100*part)
+			add(catalogue.GuardInvalid, part, "%s of %s rows are invalid (%.0f %%)", count(r.Invalid), count(r.Read), 100*part)
 		}
 	}
 	if f.Ledger >= fewest && !empty {
 		replaced := max(0, r.LeaversDue-missing)
 		if part := float64(replaced) / float64(f.Ledger); part > limit(catalogue.GuardLeavers) {
-			add(catalogue.GuardLeavers, part, "%d contacts would lose their marker, %d of them replaced by others (%.0f %% of %d)",
-				r.LeaversDue, replaced, 100*part, f.Ledger)
+			add(catalogue.GuardLeavers, part, "%s contacts would lose their marker, %s of them replaced by others (%.0f %% of %s)",
+				count(r.LeaversDue), count(replaced), 100*part, count(f.Ledger))
 		}
 	}
 	if f.FirstRun && r.ToSend > 0 {
+		lasts := ""
+		if f.Minutes > 0 {
+			lasts = fmt.Sprintf(" (about %s)", time.Duration(f.Minutes*float64(time.Minute)).Round(time.Second))
+		}
 		add(catalogue.GuardFirstRun, 1,
-			"the first run would send %d contacts, %d of them as subscribed, in %d calls (about %.1f minutes); they may count as billable at Omnisend and may start its automations",
-			r.ToSend, r.Consent.Subscribed, f.Calls, f.Minutes)
+			"the first run would send %s contacts, %s of them as subscribed, in %s calls%s; they may count as billable at Omnisend and may start its automations",
+			count(r.ToSend), count(r.Consent.Subscribed), count(f.Calls), lasts)
 	}
 	return asks
 }
+
+// count writes a number with its thousands separated, so that a million is seen.
+func count(n int) string { return humanize.Comma(int64(n)) }

@@ -53,6 +53,24 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+// What an operator approves is read at a glance, at a million too.
+func TestGuardsSayTheirNumbers(t *testing.T) {
+	first := Facts{FirstRun: true, Calls: 10_000, Minutes: 25.004, Report: &Report{ToSend: 1_000_000, Consent: ConsentCount{Subscribed: 612_345}}}
+	require.Equal(t, "the first run would send 1,000,000 contacts, 612,345 of them as subscribed, in 10,000 calls (about 25m0s); "+
+		"they may count as billable at Omnisend and may start its automations", CheckGuards(first, nil)[0].Message)
+	first.Minutes = 0
+	require.Contains(t, CheckGuards(first, nil)[0].Message, "in 10,000 calls; they may", "without a limit nobody knows how long")
+
+	shrunk := Facts{Report: &Report{Contacts: 250_000}, LastRead: 1_000_000}
+	require.Equal(t, "250,000 contacts were read, 75 % fewer than the 1,000,000 of the last complete read", CheckGuards(shrunk, nil)[0].Message)
+	leavers := Facts{Report: &Report{LeaversDue: 3_000}, Ledger: 10_000}
+	require.Equal(t, "3,000 contacts would lose their marker, 3,000 of them replaced by others (30 % of 10,000)", CheckGuards(leavers, nil)[0].Message)
+	invalid := Facts{Report: &Report{Read: 4_000, Invalid: 2_000}}
+	require.Equal(t, "2,000 of 4,000 rows are invalid (50 %)", CheckGuards(invalid, nil)[0].Message)
+	empty := Facts{Report: &Report{Segments: []SegmentCount{{Segment: "buyers"}}}, Ledger: 12_345}
+	require.Equal(t, "segment buyers has no rows at all; 12,345 contacts carry this export's markers now", CheckGuards(empty, nil)[0].Message)
+}
+
 func TestReportAddsUp(t *testing.T) {
 	good := func() *Report {
 		r := &Report{Status: Completed, Read: 10, Duplicate: 1, Invalid: 1, Contacts: 8, ToSend: 6, Unchanged: 1,
