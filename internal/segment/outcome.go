@@ -44,6 +44,26 @@ func (e *AccessError) Error() string { return e.Message + "; " + e.Action }
 // Is makes it an ErrAccess.
 func (e *AccessError) Is(target error) bool { return target == ErrAccess }
 
+// Malformed makes an ErrMalformed that says what is wrong and no more.
+func Malformed(format string, args ...any) error {
+	return &sentence{fmt.Sprintf(format, args...), ErrMalformed}
+}
+
+// NotFound makes an ErrNotFound that says what is missing and no more.
+func NotFound(format string, args ...any) error {
+	return &sentence{fmt.Sprintf(format, args...), ErrNotFound}
+}
+
+// sentence is an error of a kind that has words of its own.
+type sentence struct {
+	text string
+	kind error
+}
+
+func (s *sentence) Error() string { return s.text }
+
+func (s *sentence) Is(target error) bool { return target == s.kind }
+
 // ChangedError is an ErrChanged that says in its own words why a read cannot go
 // on where it was and begins again from the start.
 type ChangedError struct {

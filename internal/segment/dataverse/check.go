@@ -85,7 +85,7 @@ func (s *Source) testMemberships(ctx context.Context, t *tables) (segment.Check,
 		return nil
 	})
 	if err == nil && unreadable == rows && rows > 0 {
-		err = malformed("the column %s of %s holds no lists of segments", segmentList, t.members.name)
+		err = segment.Malformed("the column %s of %s holds no lists of segments", segmentList, t.members.name)
 	}
 	return segment.Check{Detail: fmt.Sprintf("a page of %d memberships was read", rows)}, err
 }

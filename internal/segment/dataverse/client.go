@@ -128,7 +128,7 @@ func (c *client) once(ctx context.Context, r request, read func(io.Reader) error
 	}
 	hr, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
-		return time.Time{}, malformed("the address of a page of %s cannot be used", r.table)
+		return time.Time{}, segment.Malformed("the address of a page of %s cannot be used", r.table)
 	}
 	hr.Header.Set("Authorization", "Bearer "+token)
 	hr.Header.Set("Accept", "application/json")
@@ -139,7 +139,7 @@ func (c *client) once(ctx context.Context, r request, read func(io.Reader) error
 	}
 	answer, err := c.http.Do(hr)
 	if err != nil {
-		return time.Time{}, passing("Dataverse at %s could not be asked for %s: %s", c.origin, r.table, transportCause(err))
+		return time.Time{}, passing("Dataverse at %s could not be asked for %s: %s", c.origin, r.table, segment.NetworkCause(err))
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
@@ -170,7 +170,7 @@ func bodyFault(r request, err error) error {
 		// As a proxy's page in place of the answer; Dataverse itself writes JSON.
 		return passing("the answer for %s is not JSON", r.table)
 	}
-	return passing("the answer for %s broke off: %s", r.table, transportCause(err))
+	return passing("the answer for %s broke off: %s", r.table, segment.NetworkCause(err))
 }
 
 var privilege = regexp.MustCompile(`prvRead[0-9A-Za-z_]+`)

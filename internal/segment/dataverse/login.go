@@ -120,9 +120,9 @@ func (l *login) refusal(err error) error {
 		return &segment.AccessError{Message: "the worker's machine has no managed identity that gives tokens",
 			Action: "assign one to the machine, or log in with a client secret or a certificate"}
 	case c.Auth == AuthManagedIdentity:
-		return passing("the identity service of the worker's machine could not be reached: %s", transportCause(err))
+		return passing("the identity service of the worker's machine could not be reached: %s", segment.NetworkCause(err))
 	}
-	return passing("the login at %s could not be reached: %s", c.authority(), transportCause(err))
+	return passing("the login at %s could not be reached: %s", c.authority(), segment.NetworkCause(err))
 }
 
 // answered says why a token endpoint gives no token.

@@ -93,7 +93,7 @@ func (m *members) take(page *memberPage, seen map[string]struct{}, values []stri
 		case !slices.Contains(names, m.segment):
 			return nil
 		case len(values) > 2 && values[2] != "" && !strings.EqualFold(values[2], customerType):
-			return malformed("the segment %q holds profiles of type %s; only segments of customers can be exported", m.segment, plainWord(values[2]))
+			return segment.Malformed("the segment %q holds profiles of type %s; only segments of customers can be exported", m.segment, plainWord(values[2]))
 		}
 	}
 	if _, again := m.recent[id]; again {

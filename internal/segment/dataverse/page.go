@@ -24,7 +24,7 @@ const (
 )
 
 // errAnswer says that JSON is not what the Web API answers with.
-var errAnswer = &malformedError{"the answer is not a page of rows as the Dataverse Web API describes it"}
+var errAnswer = segment.Malformed("the answer is not a page of rows as the Dataverse Web API describes it")
 
 // readPage reads a page of rows: for each the texts of the columns, in their
 // order, valid until the next row. It returns the link to the next page, empty

@@ -46,7 +46,7 @@ func (s *scan) next(ctx context.Context, begin func(), row func(values []string,
 	case next == link && next != "":
 		s.link = "" // a link to itself leads nowhere; the id does
 	case next != "" && !s.client.ours(next):
-		return malformed("the next page of %s is at another host, where the login's token must not go", s.table.name)
+		return segment.Malformed("the next page of %s is at another host, where the login's token must not go", s.table.name)
 	case next == "":
 		// A page without a link may be all that a provider of virtual tables gives
 		// at once, and not the end of the table: it is asked until nothing new comes.
@@ -70,7 +70,7 @@ func (s *scan) read(ctx context.Context, link string, begin func(), row func([]s
 		next, err = readPage(body, s.columns, func(values []string, p segment.Problem) error {
 			rows++
 			if values[0] == "" {
-				return malformed("a row of %s has no customer id", s.table.name)
+				return segment.Malformed("a row of %s has no customer id", s.table.name)
 			}
 			last = values[0]
 			return row(values, p)

@@ -77,7 +77,7 @@ func (s *Source) define(ctx context.Context) (*tables, error) {
 		return nil, err
 	}
 	if !slices.Contains(members.columns, segmentList) {
-		return nil, malformed("the table %s has no column %s", membershipTable, segmentList)
+		return nil, segment.Malformed("the table %s has no column %s", membershipTable, segmentList)
 	}
 	return &tables{members: members, profiles: profiles}, nil
 }

@@ -105,7 +105,7 @@ func (c *client) define(ctx context.Context, name string) (*table, error) {
 	}
 	slices.Sort(t.columns)
 	if t.set == "" || t.id == "" || !slices.Contains(t.columns, customerID) {
-		return nil, malformed("the table %s of %s is not the one that Customer Insights - Data makes: it has no column %s", name, c.origin, customerID)
+		return nil, segment.Malformed("the table %s of %s is not the one that Customer Insights - Data makes: it has no column %s", name, c.origin, customerID)
 	}
 	return t, nil
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 
+	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
 
@@ -68,13 +69,13 @@ func (c Config) Check() error {
 	}
 	switch {
 	case c.Path == "" && c.URL == "":
-		return malformed("the source needs a path below the files root, or the URL of a bucket")
+		return segment.Malformed("the source needs a path below the files root, or the URL of a bucket")
 	case c.Path != "" && c.URL != "":
-		return malformed("the source has a path and a URL; it can have only one of them")
+		return segment.Malformed("the source has a path and a URL; it can have only one of them")
 	case !slices.Contains([]Layout{"", LayoutAuto, LayoutPlain, LayoutCustomerInsights}, c.Layout):
-		return malformed("the layout %q is none of %s, %s, %s", c.Layout, LayoutAuto, LayoutPlain, LayoutCustomerInsights)
+		return segment.Malformed("the layout %q is none of %s, %s, %s", c.Layout, LayoutAuto, LayoutPlain, LayoutCustomerInsights)
 	case c.URL == "" && (c.Account != "" || c.Endpoint != "" || c.Region != ""):
-		return malformed("account, endpoint and region belong to the URL of a bucket, and the source has a path")
+		return segment.Malformed("account, endpoint and region belong to the URL of a bucket, and the source has a path")
 	case c.URL == "":
 		return nil
 	}
@@ -92,7 +93,7 @@ func (c Config) CheckSecret(secret []byte) error {
 		return err
 	}
 	if len(secret) > 0 {
-		return malformed("a folder below the files root needs no credentials")
+		return segment.Malformed("a folder below the files root needs no credentials")
 	}
 	return nil
 }
@@ -118,7 +119,7 @@ func (c Config) bucket(secret []byte) (tree.Tree, error) {
 	}
 	// What the worker may do must not be shown to a server of anybody's choice.
 	if len(secret) == 0 && a.Endpoint != "" && !usualEndpoint(a.Endpoint) {
-		return nil, malformed("the worker's own identity is not shown to the endpoint %s; give the source credentials of its own", a.Endpoint)
+		return nil, segment.Malformed("the worker's own identity is not shown to the endpoint %s; give the source credentials of its own", a.Endpoint)
 	}
 	return tree.Bucket(a, secret)
 }
@@ -129,10 +130,10 @@ const abfss = "abfss"
 func (c Config) address() (tree.Address, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" || u.Opaque != "" {
-		return tree.Address{}, malformed("%q is not the URL of a bucket, like azblob://CONTAINER/PREFIX, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX", c.URL)
+		return tree.Address{}, segment.Malformed("%q is not the URL of a bucket, like azblob://CONTAINER/PREFIX, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX", c.URL)
 	}
 	if _, secret := u.User.Password(); secret || u.RawQuery != "" || u.Fragment != "" {
-		return tree.Address{}, malformed("the URL of the bucket has more than a bucket and a prefix; give credentials apart from it, not in it")
+		return tree.Address{}, segment.Malformed("the URL of the bucket has more than a bucket and a prefix; give credentials apart from it, not in it")
 	}
 	a := tree.Address{
 		Scheme: u.Scheme, Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"),
@@ -145,7 +146,7 @@ func (c Config) address() (tree.Address, error) {
 	case u.Scheme == abfss:
 		account, domain, ok := strings.Cut(u.Host, ".")
 		if u.User == nil || !ok || c.Account != "" && c.Account != account {
-			return a, malformed("%q is not like abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX", c.URL)
+			return a, segment.Malformed("%q is not like abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX", c.URL)
 		}
 		a.Scheme, a.Bucket, a.Account = tree.SchemeAzure, u.User.Username(), account
 		if blob := strings.Replace(domain, "dfs.", "blob.", 1); a.Endpoint == "" && blob != "blob.core.windows.net" {
@@ -153,23 +154,23 @@ func (c Config) address() (tree.Address, error) {
 		}
 		return a, nil
 	case u.User != nil:
-		return a, malformed("%q has a name before the bucket", c.URL)
+		return a, segment.Malformed("%q has a name before the bucket", c.URL)
 	case u.Scheme == tree.SchemeAzure:
 		if c.Account == "" {
-			return a, malformed("a bucket of Azure needs the name of its storage account")
+			return a, segment.Malformed("a bucket of Azure needs the name of its storage account")
 		}
 		return a, checkAccount(c.Account)
 	case u.Scheme == tree.SchemeS3, u.Scheme == tree.SchemeGoogle:
 		return a, nil
 	}
-	return a, malformed("%q is not the URL of a bucket: it begins with none of azblob://, abfss://, s3://, gs://", c.URL)
+	return a, segment.Malformed("%q is not the URL of a bucket: it begins with none of azblob://, abfss://, s3://, gs://", c.URL)
 }
 
 // checkAccount refuses what would make another host of the account's URL.
 func checkAccount(account string) error {
 	for _, r := range account {
 		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
-			return malformed("%q is not the name of a storage account: it has small letters and digits only", account)
+			return segment.Malformed("%q is not the name of a storage account: it has small letters and digits only", account)
 		}
 	}
 	return nil
@@ -182,9 +183,9 @@ func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https", u.User != nil, u.RawQuery != "", u.Fragment != "":
-		return malformed("the endpoint %q is not a URL like https://storage.example.com", endpoint)
+		return segment.Malformed("the endpoint %q is not a URL like https://storage.example.com", endpoint)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return malformed("the endpoint %q has no encryption; http is for servers on this machine alone", endpoint)
+		return segment.Malformed("the endpoint %q has no encryption; http is for servers on this machine alone", endpoint)
 	}
 	return nil
 }
@@ -223,7 +224,7 @@ func (c Config) comma() (rune, error) {
 func commaOf(text string) (rune, error) {
 	r, size := utf8.DecodeRuneInString(text)
 	if size != len(text) || r == utf8.RuneError || strings.ContainsRune("\"\r\n\x00", r) {
-		return 0, malformed("%q cannot separate columns: it must be one character", text)
+		return 0, segment.Malformed("%q cannot separate columns: it must be one character", text)
 	}
 	return r, nil
 }
@@ -237,7 +238,7 @@ func decoderOf(name string) (encoding.Encoding, error) {
 	}
 	e, err := htmlindex.Get(name)
 	if err != nil {
-		return nil, malformed("%q is not the name of an encoding that is known; try utf-8, utf-16le or windows-1252", name)
+		return nil, segment.Malformed("%q is not the name of an encoding that is known; try utf-8, utf-16le or windows-1252", name)
 	}
 	return e, nil
 }

@@ -156,15 +156,15 @@ func (r *csvRows) broken(err error) error {
 	parse, ok := errors.AsType[*csv.ParseError](err)
 	switch {
 	case errors.Is(err, errTooLong):
-		return malformed("%s: line %d: the row that begins here does not end within %d bytes; is a quote never closed?",
+		return segment.Malformed("%s: line %d: the row that begins here does not end within %d bytes; is a quote never closed?",
 			r.place, r.at.line+1, maxRecord)
 	case errors.Is(err, errDamaged):
-		return malformed("%s: after line %d: the compressed data are damaged or cut off", r.place, r.at.line)
+		return segment.Malformed("%s: after line %d: the compressed data are damaged or cut off", r.place, r.at.line)
 	case ok && parse.StartLine != parse.Line:
-		return malformed("%s: line %d: the row that begins here has a quote that is not closed as it should be (noticed in line %d, column %d)",
+		return segment.Malformed("%s: line %d: the row that begins here has a quote that is not closed as it should be (noticed in line %d, column %d)",
 			r.place, r.base.line+int64(parse.StartLine), r.base.line+int64(parse.Line), parse.Column)
 	case ok:
-		return malformed("%s: line %d: a quote in column %d is not closed, or not doubled, as it should be",
+		return segment.Malformed("%s: line %d: a quote in column %d is not closed, or not doubled, as it should be",
 			r.place, r.base.line+int64(parse.StartLine), parse.Column)
 	}
 	return fmt.Errorf("%s: after line %d: %w", r.place, r.at.line, err)

@@ -154,14 +154,3 @@ func (s *Source) find(ctx context.Context, name, run string) (set, error) {
 	}
 	return s.exportSet(ctx, e, name, run)
 }
-
-// malformed makes an ErrMalformed that says what is wrong and no more.
-func malformed(format string, args ...any) error {
-	return &malformedError{fmt.Sprintf(format, args...)}
-}
-
-type malformedError struct{ what string }
-
-func (e *malformedError) Error() string { return e.what }
-
-func (e *malformedError) Is(target error) bool { return target == segment.ErrMalformed }

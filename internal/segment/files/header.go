@@ -37,7 +37,7 @@ type header struct {
 // knows the columns.
 func (s *set) readHeader(ctx context.Context, content tree.Content, size int64, where string) (header, error) {
 	malformed := func(what string, args ...any) (header, error) {
-		return header{}, malformed("%s: %s", where, fmt.Sprintf(what, args...))
+		return header{}, segment.Malformed("%s: %s", where, fmt.Sprintf(what, args...))
 	}
 	text, err := s.text(content, size, 0, headerBuffer)
 	if err != nil {

@@ -55,12 +55,12 @@ func (s *Source) exportBelow(ctx context.Context) (*export, error) {
 		for _, f := range found[:min(len(found), mostNamed)] {
 			folders = append(folders, strconv.Quote(path.Dir(f.Name)))
 		}
-		return nil, malformed("%s has several exports of Customer Insights; name one of them in the source's place: %s",
+		return nil, segment.Malformed("%s has several exports of Customer Insights; name one of them in the source's place: %s",
 			s.tree.Place(""), strings.Join(folders, ", "))
 	case len(found) == 1:
 		return s.load(ctx, found[0])
 	case s.config.Layout == LayoutCustomerInsights:
-		return nil, malformed("%s has no %s, neither itself nor in %s…/EXPORT: it is not an export of Customer Insights, or its %s was not copied with it, "+
+		return nil, segment.Malformed("%s has no %s, neither itself nor in %s…/EXPORT: it is not an export of Customer Insights, or its %s was not copied with it, "+
 			"and that alone tells the columns of files that have no header",
 			s.tree.Place(""), modelName, instancePrefix, modelName)
 	}
@@ -124,7 +124,7 @@ func isInstance(folder string) bool {
 // whole reads a small file.
 func (s *Source) whole(ctx context.Context, f tree.File, most int64) ([]byte, error) {
 	if f.Size > most {
-		return nil, malformed("%s is larger than %d bytes", s.tree.Place(f.Name), most)
+		return nil, segment.Malformed("%s is larger than %d bytes", s.tree.Place(f.Name), most)
 	}
 	content, err := s.tree.Open(ctx, f)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/segment-export/segment-export/internal/segment"
 )
 
 // modelName is the file of an export that says what its tables look like.
@@ -44,19 +46,19 @@ type settings struct {
 func parseModel(data []byte, where string) (model, error) {
 	var m model
 	if err := json.Unmarshal(trimBOM(data), &m); err != nil {
-		return m, malformed("%s is not the description of an export: %s", where, err)
+		return m, segment.Malformed("%s is not the description of an export: %s", where, err)
 	}
 	var names []string
 	for _, e := range m.Entities {
 		if e.Name == "" {
-			return m, malformed("%s has a table without a name", where)
+			return m, segment.Malformed("%s has a table without a name", where)
 		}
 		names = append(names, e.Name)
 	}
 	slices.Sort(names)
 	for i := range names {
 		if i > 0 && names[i] == names[i-1] {
-			return m, malformed("%s has two tables %q", where, names[i])
+			return m, segment.Malformed("%s has two tables %q", where, names[i])
 		}
 	}
 	return m, nil
@@ -76,7 +78,7 @@ func (e entity) dialect(c Config, where string) (dialect, error) {
 			of = *p.Format
 		}
 		if i > 0 && of != s {
-			return dialect{}, malformed("%s: the files of the table %q are not all written the same way", where, e.Name)
+			return dialect{}, segment.Malformed("%s: the files of the table %q are not all written the same way", where, e.Name)
 		}
 		s = of
 	}
@@ -84,7 +86,7 @@ func (e entity) dialect(c Config, where string) (dialect, error) {
 	var err error
 	if s.Delimiter != "" {
 		if d.comma, err = commaOf(s.Delimiter); err != nil {
-			return d, malformed("%s: table %q: %s", where, e.Name, err)
+			return d, segment.Malformed("%s: table %q: %s", where, e.Name, err)
 		}
 	}
 	if set, err := c.comma(); err != nil || set != 0 {
@@ -97,14 +99,14 @@ func (e entity) dialect(c Config, where string) (dialect, error) {
 		d.encoding = c.Encoding
 	}
 	if d.decoder, err = decoderOf(d.encoding); err != nil {
-		return d, malformed("%s: table %q: %s", where, e.Name, err)
+		return d, segment.Malformed("%s: table %q: %s", where, e.Name, err)
 	}
 	switch strings.TrimPrefix(s.QuoteStyle, "QuoteStyle.") {
 	case "", "Csv":
 	case "None":
 		d.noQuotes = true
 	default:
-		return d, malformed("%s: table %q: the quote style %q is not known", where, e.Name, s.QuoteStyle)
+		return d, segment.Malformed("%s: table %q: the quote style %q is not known", where, e.Name, s.QuoteStyle)
 	}
 	if s.ColumnHeaders {
 		return d, nil
@@ -113,14 +115,14 @@ func (e entity) dialect(c Config, where string) (dialect, error) {
 	for i, a := range e.Attributes {
 		switch {
 		case a.Name == "":
-			return d, malformed("%s: table %q: column %d has no name", where, e.Name, i+1)
+			return d, segment.Malformed("%s: table %q: column %d has no name", where, e.Name, i+1)
 		case slices.Contains(d.fields, a.Name):
-			return d, malformed("%s: table %q names the column %q twice", where, e.Name, a.Name)
+			return d, segment.Malformed("%s: table %q names the column %q twice", where, e.Name, a.Name)
 		}
 		d.fields = append(d.fields, a.Name)
 	}
 	if len(d.fields) == 0 {
-		return d, malformed("%s: table %q has no columns, and its files have no header", where, e.Name)
+		return d, segment.Malformed("%s: table %q has no columns, and its files have no header", where, e.Name)
 	}
 	return d, nil
 }

@@ -138,7 +138,7 @@ func (r *parquetRows) broken(err error) error {
 	if r.source.err != nil {
 		return r.source.err
 	}
-	return malformed("%s: after row %d: the file is not valid Parquet: %s", r.place, r.at, err)
+	return segment.Malformed("%s: after row %d: the file is not valid Parquet: %s", r.place, r.at, err)
 }
 
 // textColumns returns the columns whose values can be text: those right in the

@@ -72,7 +72,7 @@ func (s *Source) plainSet(ctx context.Context, name string) (set, error) {
 		return found, nil
 	case 1:
 	default:
-		return set{}, malformed("%s and %s are both the segment %q; remove one of them",
+		return set{}, segment.Malformed("%s and %s are both the segment %q; remove one of them",
 			s.tree.Place(found.files[0].Name), s.tree.Place(found.files[1].Name), name)
 	}
 	var err error

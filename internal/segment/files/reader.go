@@ -57,7 +57,7 @@ func (r *reader) begin(file int, from *position) error {
 	opened, err := r.set.rows(r.ctx, content, f.Size, where, r.wanted, from)
 	if err != nil {
 		if file > 0 && errors.Is(err, segment.ErrEmpty) {
-			err = malformed("%s is empty, and should begin with a header", where)
+			err = segment.Malformed("%s is empty, and should begin with a header", where)
 		}
 		if from != nil || file > 0 {
 			err = r.broken(f, err)

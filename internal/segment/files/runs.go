@@ -87,7 +87,7 @@ func (r *runs) newest(ctx context.Context) (string, []tree.File, error) {
 	case wait > 0:
 		return "", nil, &segment.BusyError{Reason: passed[0], RetryAfter: wait}
 	case len(passed) > 0:
-		return "", nil, malformed("%s has no complete run; %s", where, passed[0])
+		return "", nil, segment.Malformed("%s has no complete run; %s", where, passed[0])
 	}
 	return "", nil, fmt.Errorf("%s has no folder of a run (yyyy/MM/dd/HHmm) with %s_1.csv: %w", where, r.table, segment.ErrNotFound)
 }

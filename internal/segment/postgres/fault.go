@@ -6,10 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,17 +16,6 @@ import (
 
 // What the server says of an error may quote the data of customers, so none of
 // its words are passed on: only its codes, in words of ours.
-
-// malformedError is an ErrMalformed that says what is wrong and no more.
-type malformedError struct{ text string }
-
-func (e *malformedError) Error() string { return e.text }
-
-func (e *malformedError) Is(target error) bool { return target == segment.ErrMalformed }
-
-func malformed(format string, args ...any) error {
-	return &malformedError{fmt.Sprintf(format, args...)}
-}
 
 func refused(action, format string, args ...any) error {
 	return &segment.AccessError{Message: fmt.Sprintf(format, args...), Action: action}
@@ -80,7 +66,7 @@ func (s *Source) connectFault(ctx context.Context, err error) error {
 	case strings.Contains(err.Error(), "failed SASL auth"), strings.Contains(err.Error(), "password"):
 		return refused("give the role's password: starter source edit NAME --credential-file FILE", "PostgreSQL at %s asks for a password of the role %q that it accepts", c.server(), c.User)
 	}
-	return fmt.Errorf("no connection to PostgreSQL at %s: %s", c.server(), cause(err))
+	return fmt.Errorf("no connection to PostgreSQL at %s: %s", c.server(), segment.NetworkCause(err))
 }
 
 // fault says what went wrong on a connection; segment is empty for questions
@@ -102,7 +88,7 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return fmt.Errorf("the connection to PostgreSQL at %s broke off: %s", s.config.server(), cause(err))
+		return fmt.Errorf("the connection to PostgreSQL at %s broke off: %s", s.config.server(), segment.NetworkCause(err))
 	}
 	switch class := e.Code[:min(2, len(e.Code))]; {
 	case e.Code == "42501":
@@ -111,17 +97,17 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 		return refused(fmt.Sprintf("index the id column, make it quicker, or raise statement_timeout of the role %q", s.config.User),
 			"PostgreSQL broke off reading %s because it took too long", what)
 	case e.Code == "25006":
-		return malformed("%s wants to change data; it may only read", what)
+		return segment.Malformed("%s wants to change data; it may only read", what)
 	case e.Code == "42P01" || e.Code == "3F000":
-		return malformed("%s names a table or schema that is not there", what)
+		return segment.Malformed("%s names a table or schema that is not there", what)
 	case e.Code == "42703":
-		return malformed("%s names a column that is not there", what)
+		return segment.Malformed("%s names a column that is not there", what)
 	case e.Code == "42601":
-		return malformed("%s is not SQL that PostgreSQL understands; it is to be one SELECT", what)
+		return segment.Malformed("%s is not SQL that PostgreSQL understands; it is to be one SELECT", what)
 	case class == "42":
-		return malformed("%s cannot be carried out (SQLSTATE %s)", what, e.Code)
+		return segment.Malformed("%s cannot be carried out (SQLSTATE %s)", what, e.Code)
 	case class == "22":
-		return malformed("%s meets a value that it cannot work with (SQLSTATE %s)", what, e.Code)
+		return segment.Malformed("%s meets a value that it cannot work with (SQLSTATE %s)", what, e.Code)
 	case class == "53":
 		return &segment.BusyError{Reason: fmt.Sprintf("PostgreSQL at %s is out of resources (SQLSTATE %s)", s.config.server(), e.Code), RetryAfter: time.Minute}
 	case class == "40":
@@ -136,29 +122,4 @@ func (s *Source) grants(name string, isQuery bool) string {
 		return "have SELECT on its tables granted to " + role
 	}
 	return fmt.Sprintf("have it granted: GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT ON %s.%s TO %s", schema, role, schema, identifier(name), role)
-}
-
-// cause describes a failure of the network in words that hold no data.
-func cause(err error) string {
-	var (
-		operation *net.OpError
-		lookup    *net.DNSError
-		number    syscall.Errno
-		timeout   net.Error
-	)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
-	case errors.As(err, &lookup):
-		return lookup.Error()
-	case errors.As(err, &operation) && operation.Op == "dial":
-		return operation.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.As(err, &number):
-		return number.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "EOF"), strings.Contains(err.Error(), "closed"):
-		return "the connection was cut"
-	}
-	return "the network failed"
 }

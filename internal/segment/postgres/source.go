@@ -101,7 +101,7 @@ func (s *session) find(ctx context.Context, name string) (relation, []column, er
 	r.fields = nil
 	for i, c := range columns {
 		if slices.Contains(r.fields, c.name) {
-			return r, nil, malformed("segment %q has two columns %q; give them names of their own", name, c.name)
+			return r, nil, segment.Malformed("segment %q has two columns %q; give them names of their own", name, c.name)
 		}
 		r.fields = append(r.fields, columns[i].name)
 	}

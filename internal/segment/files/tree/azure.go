@@ -69,7 +69,7 @@ func azureOver(a Address, secret []byte, way azcore.ClientOptions) (provider, er
 	}
 	where, err := url.JoinPath(service, a.Bucket)
 	if err != nil {
-		return p, malformed("the endpoint %q is not a URL", a.Endpoint)
+		return p, segment.Malformed("the endpoint %q is not a URL", a.Endpoint)
 	}
 	client, err := account.client(where, way)
 	p.open = func(ctx context.Context) (*blob.Bucket, error) { return azureblob.OpenBucket(ctx, client, nil) }
@@ -98,7 +98,7 @@ func (a *azureAccount) client(where string, way azcore.ClientOptions) (*containe
 		a.byEntra(os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), "the worker's environment ("+azureVariables+")")
 		identity, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: way, DisableInstanceDiscovery: unlisted})
 		if err != nil {
-			return nil, malformed("the worker's environment has no identity of Azure that can be used: %v", err)
+			return nil, segment.Malformed("the worker's environment has no identity of Azure that can be used: %v", err)
 		}
 		return container.NewClient(where, identity, options)
 	case strings.HasPrefix(a.secret, "{"):
@@ -112,18 +112,18 @@ func (a *azureAccount) client(where string, way azcore.ClientOptions) (*containe
 			DisableInstanceDiscovery: unlisted,
 		})
 		if err != nil {
-			return nil, malformed("the credentials of the Entra application lack something; they are like this: %s", azureLoginLike)
+			return nil, segment.Malformed("the credentials of the Entra application lack something; they are like this: %s", azureLoginLike)
 		}
 		return container.NewClient(where, identity, options)
 	case signed:
 		return container.NewClientWithNoCredential(where+"?"+strings.TrimPrefix(a.secret, "?"), options)
 	}
 	if _, err := base64.StdEncoding.DecodeString(a.secret); err != nil {
-		return nil, malformed("the credentials are none of: an account key (base64), a shared access signature (with sig=), an Entra application %s", azureLoginLike)
+		return nil, segment.Malformed("the credentials are none of: an account key (base64), a shared access signature (with sig=), an Entra application %s", azureLoginLike)
 	}
 	key, err := container.NewSharedKeyCredential(a.Account, a.secret)
 	if err != nil {
-		return nil, malformed("the account key is not valid")
+		return nil, segment.Malformed("the account key is not valid")
 	}
 	return container.NewClientWithSharedKeyCredential(where, key, options)
 }
@@ -168,7 +168,7 @@ func (a *azureAccount) explain(err error) error {
 	code := bloberror.Code(e.ErrorCode)
 	switch {
 	case code == bloberror.ContainerNotFound, code == bloberror.ContainerBeingDeleted:
-		return notFound("%s: the storage account %s has no container %q; put the container's name right, or make it", a, a.Account, a.Bucket)
+		return segment.NotFound("%s: the storage account %s has no container %q; put the container's name right, or make it", a, a.Account, a.Bucket)
 	case code == bloberror.AccountIsDisabled:
 		return &segment.AccessError{
 			Message: fmt.Sprintf("%s: the storage account %s is disabled (%s)", a, a.Account, codeOr(e)),

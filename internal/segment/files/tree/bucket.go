@@ -64,7 +64,7 @@ func Bucket(a Address, secret []byte) (Tree, error) {
 	case SchemeGoogle:
 		b.provider, err = google(a, secret)
 	default:
-		err = malformed("%q is not a kind of bucket; there are %s, %s and %s", a.Scheme, SchemeAzure, SchemeS3, SchemeGoogle)
+		err = segment.Malformed("%q is not a kind of bucket; there are %s, %s and %s", a.Scheme, SchemeAzure, SchemeS3, SchemeGoogle)
 	}
 	return b, err
 }
@@ -285,7 +285,7 @@ func (b *bucket) failed(ctx context.Context, name string, err error) error {
 		}
 	}
 	if gcerrors.Code(err) == gcerrors.NotFound {
-		return notFound("%s: %v", where, segment.ErrNotFound)
+		return segment.NotFound("%s: %v", where, segment.ErrNotFound)
 	}
 	// The text of a failed request shows its URL, and a shared access signature
 	// is part of that.

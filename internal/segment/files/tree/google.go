@@ -54,7 +54,7 @@ func google(a Address, secret []byte) (provider, error) {
 		// even a program of their own to get a token from.
 		var err error
 		if key, err = googleauth.JWTConfigFromJSON(secret, storage.ScopeReadOnly); err != nil {
-			return p, malformed("the credentials are not the JSON key of a service account")
+			return p, segment.Malformed("the credentials are not the JSON key of a service account")
 		}
 	}
 	p.open = func(ctx context.Context) (*blob.Bucket, error) {
@@ -125,7 +125,7 @@ func (a Address) explainGoogle(err error) error {
 		return &segment.AccessError{Message: fmt.Sprintf("%s: %s", a, what), Action: action}
 	}
 	if errors.Is(err, storage.ErrBucketNotExist) {
-		return notFound("%s: there is no bucket %q; put the bucket's name right, or make it", a, a.Bucket)
+		return segment.NotFound("%s: there is no bucket %q; put the bucket's name right, or make it", a, a.Bucket)
 	}
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		return a.noToken(e)

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/segment-export/segment-export/internal/segment"
 )
 
 // local is a folder of this machine.
@@ -30,7 +32,7 @@ func Local(root *os.Root, folder string) (Tree, error) {
 		return nil, l.explain(l.dir, err)
 	}
 	if !info.IsDir() {
-		return nil, malformed("%s is not a folder", l.dir)
+		return nil, segment.Malformed("%s is not a folder", l.dir)
 	}
 	return l, nil
 }
@@ -79,7 +81,7 @@ func (l *local) Stat(ctx context.Context, name string) (File, error) {
 		return File{}, l.explain(where, err)
 	}
 	if !info.Mode().IsRegular() {
-		return File{}, malformed("%s is not a regular file", where)
+		return File{}, segment.Malformed("%s is not a regular file", where)
 	}
 	return fileOf(name, info), nil
 }
@@ -141,11 +143,11 @@ func (localContent) Chunk() int { return 128 << 10 }
 func (l *local) explain(where string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return notFound("%s does not exist below the files root, which the worker's --files-root sets; put the path right, or make it", where)
+		return segment.NotFound("%s does not exist below the files root, which the worker's --files-root sets; put the path right, or make it", where)
 	case errors.Is(err, fs.ErrPermission):
-		return malformed("%s: the worker may not read it", where)
+		return segment.Malformed("%s: the worker may not read it", where)
 	case escapes(err):
-		return malformed("%s leads outside the files root, which is not allowed", where)
+		return segment.Malformed("%s leads outside the files root, which is not allowed", where)
 	}
 	return fmt.Errorf("%s: %w", where, err)
 }

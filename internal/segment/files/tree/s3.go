@@ -63,7 +63,7 @@ func s3(a Address, secret []byte) (provider, error) {
 			return p, err
 		}
 		if login.ID == "" || login.Secret == "" {
-			return p, malformed("the credentials lack something; they are like this: %s", s3LoginLike)
+			return p, segment.Malformed("the credentials lack something; they are like this: %s", s3LoginLike)
 		}
 		options = append(options, config.WithCredentialsProvider(
 			credentials.NewStaticCredentialsProvider(login.ID, login.Secret, login.Token)))
@@ -109,7 +109,7 @@ func (a Address) explainS3(err error) error {
 		return refused("see that the worker's role may still be taken on by it; or give the source an access key",
 			"AWS refuses the worker's own identity (%s)", code)
 	case code == "NoSuchBucket":
-		return notFound("%s: there is no bucket %q; put the bucket's name right, or make it", a, a.Bucket)
+		return segment.NotFound("%s: there is no bucket %q; put the bucket's name right, or make it", a, a.Bucket)
 	case status == http.StatusMovedPermanently, code == "PermanentRedirect", code == "AuthorizationHeaderMalformed", code == "IllegalLocationConstraintException":
 		if expected := expectedRegion.FindStringSubmatch(message); region == "" && expected != nil {
 			region = expected[1]

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/segment"
 )
 
 // shortest is the length from which a value is taken for a secret: an account's
@@ -62,7 +64,7 @@ func signedUntil(text string) (time.Time, bool) {
 // of it.
 func decodeSecret(secret []byte, into any, like string) error {
 	if err := json.Unmarshal(secret, into); err != nil {
-		return malformed("the credentials are not the JSON that is wanted: %s", like)
+		return segment.Malformed("the credentials are not the JSON that is wanted: %s", like)
 	}
 	return nil
 }

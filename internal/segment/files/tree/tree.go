@@ -85,21 +85,3 @@ func Unchanged(ctx context.Context, t Tree, f File) error {
 func changed(t Tree, name string) error {
 	return fmt.Errorf("%s: %w", t.Place(name), segment.ErrChanged)
 }
-
-func notFound(format string, args ...any) error {
-	return &sentence{fmt.Sprintf(format, args...), segment.ErrNotFound}
-}
-
-func malformed(format string, args ...any) error {
-	return &sentence{fmt.Sprintf(format, args...), segment.ErrMalformed}
-}
-
-// sentence is an error that says what is wrong and no more.
-type sentence struct {
-	text string
-	kind error
-}
-
-func (s *sentence) Error() string { return s.text }
-
-func (s *sentence) Is(target error) bool { return target == s.kind }
