@@ -7,18 +7,15 @@
 package postgrestest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +25,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/segment-export/segment-export/internal/servertest"
 )
 
 // Server is a running PostgreSQL that nobody else uses.
@@ -36,8 +35,7 @@ type Server struct {
 	Port int
 
 	dir       string
-	process   *os.Process
-	done      chan struct{} // closed when the process has ended
+	process   *servertest.Process
 	databases atomic.Int64
 }
 
@@ -130,7 +128,7 @@ func start(port int, files map[string][]byte, settings []string) (*Server, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Port: port, dir: dir, done: make(chan struct{})}
+	s := &Server{Port: port, dir: dir}
 	err = s.prepare(initdb, account)
 	for name, content := range files {
 		if err == nil {
@@ -225,7 +223,7 @@ func (s *Server) command(account *syscall.Credential, name string, args ...strin
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "LANG=C")
-	cmd.SysProcAttr = attributes(account)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account}
 	return cmd
 }
 
@@ -233,45 +231,11 @@ func (s *Server) command(account *syscall.Credential, name string, args ...strin
 func (s *Server) run(postgres string, account *syscall.Credential, settings []string) error {
 	args := append([]string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.Port)}, settings...)
 	cmd := s.command(account, postgres, append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")...)
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	started := make(chan error)
-	go func() {
-		// The server ends with the thread that started it, so this thread must stay.
-		runtime.LockOSThread()
-		defer close(s.done)
-		if err := cmd.Start(); err != nil {
-			started <- err
-			return
-		}
-		s.process = cmd.Process
-		lines := bufio.NewReader(log)
-		head, err := ready(lines)
-		if err != nil {
-			err = fmt.Errorf("%w: %s", err, head)
-		}
-		started <- err
-		_, _ = io.Copy(io.Discard, lines)
-		_ = cmd.Wait() // how it ended shows in its log or in the tests
-	}()
-	return <-started
-}
-
-// ready reads the server's log until it says that it takes connections.
-func ready(log *bufio.Reader) (string, error) {
-	var head strings.Builder
-	for {
-		line, err := log.ReadString('\n')
-		head.WriteString(line)
-		if err != nil {
-			return head.String(), err
-		}
-		if strings.Contains(line, "database system is ready to accept connections") {
-			return head.String(), nil
-		}
-	}
+	var err error
+	s.process, err = servertest.Start(cmd, syscall.SIGQUIT, func(line string) bool {
+		return strings.Contains(line, "database system is ready to accept connections")
+	})
+	return err
 }
 
 // Database makes an empty database and returns its address.
@@ -296,12 +260,5 @@ func (s *Server) DSN(database string) string {
 
 // Stop ends the server without ceremony and removes its directory.
 func (s *Server) Stop() error {
-	err := s.process.Signal(syscall.SIGQUIT)
-	if errors.Is(err, os.ErrProcessDone) {
-		err = nil
-	}
-	if err == nil {
-		<-s.done
-	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return errors.Join(s.process.Stop(), os.RemoveAll(s.dir))
 }

@@ -7,25 +7,24 @@
 package azuritetest
 
 import (
-	"bufio"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/segment-export/segment-export/internal/servertest"
 )
 
 // Account is the storage account that there is.
@@ -37,8 +36,7 @@ type Server struct {
 	Key      string // of the account
 
 	dir        string
-	process    *os.Process
-	done       chan struct{} // closed when the process has ended
+	process    *servertest.Process
 	client     *azblob.Client
 	containers atomic.Int64
 }
@@ -136,7 +134,7 @@ func start(options ...string) (*Server, error) {
 	}
 	key := make([]byte, 64)
 	_, _ = rand.Read(key) // never fails
-	s := &Server{dir: dir, Key: base64.StdEncoding.EncodeToString(key), done: make(chan struct{})}
+	s := &Server{dir: dir, Key: base64.StdEncoding.EncodeToString(key)}
 	if err := s.run(program, options); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting Azurite for tests: %w", err), os.RemoveAll(dir))
 	}
@@ -182,45 +180,15 @@ func (s *Server) run(program string, options []string) error {
 	cmd := exec.Command(program, options...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+Account+":"+s.Key)
-	cmd.SysProcAttr = attributes()
-	output, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	cmd.Stderr = cmd.Stdout
-	started := make(chan error)
-	go func() {
-		// The server ends with the thread that started it, so this thread must stay.
-		runtime.LockOSThread()
-		defer close(s.done)
-		if err := cmd.Start(); err != nil {
-			started <- err
-			return
+	var err error
+	s.process, err = servertest.Start(cmd, syscall.SIGKILL, func(line string) bool {
+		found := listens.FindStringSubmatch(line)
+		if found != nil {
+			s.Endpoint = found[1] + "/" + Account
 		}
-		s.process = cmd.Process
-		lines := bufio.NewReader(output)
-		address, err := ready(lines)
-		s.Endpoint = address + "/" + Account
-		started <- err
-		_, _ = io.Copy(io.Discard, lines)
-		_ = cmd.Wait() // how it ended shows in the tests
-	}()
-	return <-started
-}
-
-// ready reads what the server says until it says where it listens.
-func ready(output *bufio.Reader) (string, error) {
-	var head strings.Builder
-	for {
-		line, err := output.ReadString('\n')
-		head.WriteString(line)
-		if m := listens.FindStringSubmatch(line); m != nil {
-			return m[1], nil
-		}
-		if err != nil {
-			return "", fmt.Errorf("%w: %s", err, head.String())
-		}
-	}
+		return found != nil
+	})
+	return err
 }
 
 func (s *Server) login() error {
@@ -234,12 +202,5 @@ func (s *Server) login() error {
 
 // Stop ends the server and removes its directory.
 func (s *Server) Stop() error {
-	err := s.process.Kill()
-	if errors.Is(err, os.ErrProcessDone) {
-		err = nil
-	}
-	if err == nil {
-		<-s.done
-	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return errors.Join(s.process.Stop(), os.RemoveAll(s.dir))
 }
