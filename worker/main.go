@@ -138,9 +138,14 @@ func run(c *cli.Context) error {
 		return errors.Join(err, endpoint.Close(), s.Stop())
 	}
 	logger.Info("ready", "temporal", options.HostPort, "namespace", options.Namespace, "data_dir", dir, "fingerprint", s.Fingerprint())
-	<-c.Done()
+	var outgrown error
+	select {
+	case <-c.Done():
+	case outgrown = <-s.Outgrown():
+		logger.Error("this program must not use the store any more", "error", outgrown)
+	}
 	logger.Info("stopping: calls in flight end, the rest is handed over")
-	return errors.Join(s.Stop(), endpoint.Close())
+	return errors.Join(outgrown, s.Stop(), endpoint.Close())
 }
 
 // serveEndpoint serves metrics and health where they are wanted. It is served

@@ -182,9 +182,12 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	if err := announce(c.App.Writer, c.String("output"), r); err != nil {
 		return err
 	}
-	<-c.Done()
+	select {
+	case <-c.Done():
+	case err = <-s.Outgrown():
+	}
 	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
-	return nil
+	return err
 }
 
 func announce(w io.Writer, output string, r ready) error {

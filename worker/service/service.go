@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,13 +72,14 @@ type Service struct {
 	temporal   client.Client
 	keyring    *seal.Keyring
 	changed    chan struct{} // a run's status was stored
+	outgrown   chan error    // has room for the one that is sent
 	polling    atomic.Bool
 	fatal      atomic.Pointer[error] // why the worker gave up
 	retention  Retention
 	log        *slog.Logger
 	root       *os.Root
 	stop       context.CancelFunc
-	ended      chan struct{}
+	beside     sync.WaitGroup // what is done beside the activities
 }
 
 // Open opens the store and the keyring and makes the worker, without starting
@@ -90,7 +92,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("--files-root: %w", err)
 	}
-	s := &Service{changed: make(chan struct{}, 1), log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
+	s := &Service{changed: make(chan struct{}, 1), outgrown: make(chan error, 1), log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -241,17 +243,9 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.polling.Store(true)
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.ended = make(chan struct{})
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		s.watch(ctx)
-	}()
-	go func() {
-		defer close(s.ended)
-		s.cleanUp(ctx)
-		<-watching
-	}()
+	s.beside.Go(func() { s.watch(ctx) })
+	s.beside.Go(func() { s.watchSchema(ctx, schemaEvery) })
+	s.beside.Go(func() { s.cleanUp(ctx) })
 	return nil
 }
 
@@ -262,7 +256,7 @@ func (s *Service) Stop() error {
 	if s.stop != nil {
 		s.stop()
 		s.worker.Stop()
-		<-s.ended
+		s.beside.Wait()
 	}
 	return errors.Join(s.Store.Close(), s.root.Close())
 }
