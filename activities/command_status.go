@@ -115,7 +115,7 @@ func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, 
 
 // tellStuck tells of an open run that does not get on, whatever its status.
 func (a *Activities) tellStuck(ctx context.Context, s *command.StatusAnswer, r store.Run) {
-	w, err := a.stuck(ctx, r, s.At)
+	w, err := a.stuck(ctx, r, s.At, s.Workers)
 	switch {
 	case err != nil:
 		s.Problems = append(s.Problems, fmt.Sprintf("Temporal does not tell about the run of %s: %v", r.Export, err))

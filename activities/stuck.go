@@ -19,9 +19,10 @@ import (
 // something that passes: the waits between them come to half a minute.
 const stuckAfter = 6
 
-// stuck looks in Temporal for why an open run does not get on. It returns what
-// to tell about it, with an empty reason when it does.
-func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time) (command.AttendStatus, error) {
+// stuck looks in Temporal for why an open run does not get on, when these
+// workers were seen. It returns what to tell about it, with an empty reason when
+// it does.
+func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time, seen []command.WorkerStatus) (command.AttendStatus, error) {
 	var w command.AttendStatus
 	d, err := a.Temporal.DescribeWorkflowExecution(ctx, WorkflowID(r.Export, r.Plan), "")
 	_, missing := errors.AsType[*serviceerror.NotFound](err)
@@ -36,8 +37,26 @@ func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time) (com
 		w.Action = "nothing: it ends as failed within the hour; the next run goes on from what Omnisend has confirmed"
 		return w, nil
 	}
-	w.Reason, w.Action = whyStuck(d)
+	if w.Reason, w.Action = whyStuck(d); w.Reason == "" {
+		w.Reason, w.Action = withoutWorker(d, seen)
+	}
 	return w, nil
+}
+
+// withoutWorker finds a run that is pinned to a build of which no worker was
+// seen: no other one takes it up. Where no worker was seen, nobody knows.
+func withoutWorker(d *workflowservice.DescribeWorkflowExecutionResponse, seen []command.WorkerStatus) (reason, action string) {
+	pinned := d.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion().GetBuildId()
+	if pinned == "" || len(seen) == 0 {
+		return "", ""
+	}
+	for _, w := range seen {
+		if w.Build == pinned {
+			return "", ""
+		}
+	}
+	return fmt.Sprintf("it belongs to build %s, which began it, and no worker of that build is at work", pinned),
+		fmt.Sprintf("start one again: worker run --build-id %s; the run goes on by itself (docs/upgrading.md)", pinned)
 }
 
 // whyStuck finds what is attempted again and again.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	deploymentpb "go.temporal.io/api/deployment/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/api/serviceerror"
@@ -15,11 +16,15 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/mocks"
 
+	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 func TestStuckTellsWhyARunDoesNotGetOn(t *testing.T) {
 	running := &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	pinned := &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
+		Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, VersioningInfo: &workflowpb.WorkflowExecutionVersioningInfo{
+			DeploymentVersion: &deploymentpb.WorkerDeploymentVersion{DeploymentName: "segment-export", BuildId: "1.0"}}}}
 	attempted := func(name string, n int32) *workflowpb.PendingActivityInfo {
 		return &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: name}, Attempt: n,
 			LastFailure: &failurepb.Failure{Message: "the store is out of reach"}}
@@ -28,6 +33,7 @@ func TestStuckTellsWhyARunDoesNotGetOn(t *testing.T) {
 		answer *workflowservice.DescribeWorkflowExecutionResponse
 		err    error
 		age    time.Duration
+		seen   []command.WorkerStatus
 		reason string
 	}{
 		"it gets on": {answer: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: running,
@@ -40,15 +46,19 @@ func TestStuckTellsWhyARunDoesNotGetOn(t *testing.T) {
 			PendingWorkflowTask: &workflowpb.PendingWorkflowTaskInfo{Attempt: 8}}, reason: "came to nothing 7 times"},
 		"terminated": {answer: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
 			Status: enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED}}, age: time.Hour, reason: "does not run it any more"},
-		"lost":           {err: serviceerror.NewNotFound("no such workflow"), age: time.Hour, reason: "does not run it any more"},
-		"about to begin": {err: serviceerror.NewNotFound("no such workflow"), age: time.Second},
+		"pinned": {answer: pinned, seen: []command.WorkerStatus{{Build: "2.0"}, {Build: "1.0"}}},
+		"pinned to a build that is gone": {answer: pinned, seen: []command.WorkerStatus{{Build: "2.0"}, {}},
+			reason: "no worker of that build is at work"},
+		"workers are not known": {answer: pinned},
+		"lost":                  {err: serviceerror.NewNotFound("no such workflow"), age: time.Hour, reason: "does not run it any more"},
+		"about to begin":        {err: serviceerror.NewNotFound("no such workflow"), age: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			temporal := &mocks.Client{}
 			temporal.On("DescribeWorkflowExecution", mock.Anything, "export/spring", "").Return(c.answer, c.err)
 			a := New(Dependencies{Temporal: temporal})
 			now := time.Now()
-			w, err := a.stuck(context.Background(), store.Run{Export: "spring", CreatedAt: now.Add(-c.age)}, now)
+			w, err := a.stuck(context.Background(), store.Run{Export: "spring", CreatedAt: now.Add(-c.age)}, now, c.seen)
 			require.NoError(t, err)
 			if c.reason == "" {
 				require.Empty(t, w)
