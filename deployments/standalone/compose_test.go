@@ -218,7 +218,7 @@ func (c *composed) stopTemporal() {
 func (c *composed) up() {
 	c.t.Helper()
 	c.temporalPrograms()
-	c.buildProgram("worker")
+	require.NoError(c.t, os.Symlink(c.built(present), filepath.Join(c.programs, "worker")))
 	c.once("temporal-schema")
 	c.startTemporal()
 	c.t.Cleanup(func() {
@@ -237,13 +237,6 @@ func (c *composed) up() {
 	c.client, err = client.Dial(client.Options{HostPort: c.temporal, Logger: quiet})
 	require.NoError(c.t, err)
 	c.t.Cleanup(c.client.Close)
-}
-
-// buildProgram builds one of ours into the folder of the images' programs.
-func (c *composed) buildProgram(program string) {
-	c.t.Helper()
-	output, err := exec.CommandContext(c.t.Context(), "go", "build", "-o", filepath.Join(c.programs, program), "../../"+program).CombinedOutput()
-	require.NoError(c.t, err, "%s", output)
 }
 
 // workers starts n workers with the image's arguments, their keyring on one

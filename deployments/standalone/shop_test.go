@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	postgrestest.Main(azuritetest.Around(m))
+	postgrestest.Main(builds.around(azuritetest.Around(m)))
 }
 
 // quiet is a logger of Temporal's client that says nothing.

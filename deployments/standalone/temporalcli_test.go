@@ -54,6 +54,7 @@ func runTemporalCommand() {
 					Flags:  []cli.Flag{namespace, &cli.StringSliceFlag{Name: "name"}, &cli.StringSliceFlag{Name: "type"}},
 					Action: func(ctx *cli.Context) error { return createSearchAttributes(ctx, c) }}}},
 			}},
+			{Name: "worker", Subcommands: []*cli.Command{{Name: "deployment", Subcommands: deploymentCommands(&c)}}},
 		},
 	}
 	if err := app.Run(os.Args); err != nil {
@@ -81,4 +82,38 @@ func createSearchAttributes(ctx *cli.Context, c client.Client) error {
 		return fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
 	}
 	return nil
+}
+
+// deploymentCommands are those about the builds that worker deployments are made
+// of. The real one asks before it sets a version unless it is told not to.
+func deploymentCommands(c *client.Client) []*cli.Command {
+	deployment := func(name string) client.WorkerDeploymentHandle { return (*c).WorkerDeploymentClient().GetHandle(name) }
+	return []*cli.Command{
+		{Name: "set-current-version",
+			Flags: []cli.Flag{&cli.StringFlag{Name: "deployment-name", Required: true}, &cli.StringFlag{Name: "build-id", Required: true},
+				&cli.BoolFlag{Name: "yes", Required: true}},
+			Action: func(ctx *cli.Context) error {
+				_, err := deployment(ctx.String("deployment-name")).SetCurrentVersion(ctx.Context,
+					client.WorkerDeploymentSetCurrentVersionOptions{BuildID: ctx.String("build-id")})
+				return err
+			}},
+		{Name: "describe", Flags: []cli.Flag{&cli.StringFlag{Name: "name", Required: true}}, Action: func(ctx *cli.Context) error {
+			d, err := deployment(ctx.String("name")).Describe(ctx.Context, client.WorkerDeploymentDescribeOptions{})
+			if err != nil {
+				return err
+			}
+			if current := d.Info.RoutingConfig.CurrentVersion; current != nil {
+				fmt.Println("CurrentVersionBuildID", current.BuildID)
+			}
+			for _, v := range d.Info.VersionSummaries {
+				drainage := map[client.WorkerDeploymentVersionDrainageStatus]string{
+					client.WorkerDeploymentVersionDrainageStatusUnspecified: "unspecified",
+					client.WorkerDeploymentVersionDrainageStatusDraining:    "draining",
+					client.WorkerDeploymentVersionDrainageStatusDrained:     "drained",
+				}[v.DrainageStatus]
+				fmt.Println(v.Version.DeploymentName, v.Version.BuildID, drainage)
+			}
+			return nil
+		}},
+	}
 }

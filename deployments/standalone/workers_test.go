@@ -35,21 +35,16 @@ type worker struct {
 	address string        // of its metrics and probes, if it serves them
 }
 
-// workers builds the program and starts n processes of it at the same moment,
-// with one keyring between them and PostgreSQL as their store.
+// workers starts n processes of the program at the same moment, with one keyring
+// between them and PostgreSQL as their store.
 func (s *shop) workers(n int) []*worker {
 	s.t.Helper()
-	program := s.path("worker")
-	output, err := exec.CommandContext(s.t.Context(), "go", "build", "-o", program, "../../worker").CombinedOutput()
-	require.NoError(s.t, err, "%s", output)
 	store := postgrestest.Database(s.t)
-	output, err = exec.CommandContext(s.t.Context(), program, "migrate", "--store-url", store).CombinedOutput()
-	require.NoError(s.t, err, "%s", output)
+	output, err := s.migrate(present, store)
+	require.NoError(s.t, err, output)
 	var all []*worker
 	for i := range n {
-		cmd := exec.Command(program, "run", "--store-url", store, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend)
-		cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.temporal)
-		all = append(all, s.start(fmt.Sprintf("worker-%d", i), cmd))
+		all = append(all, s.begin(fmt.Sprintf("worker-%d", i), present, store))
 	}
 	for _, w := range all {
 		s.eventually("a worker is ready", func() bool { return w.gone() || strings.Contains(w.said(), "ready") })
