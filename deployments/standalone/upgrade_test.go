@@ -219,7 +219,7 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 	s.eventually("the worker says what is wrong", func() bool {
 		return strings.Contains(w.said(), "[TMPRL1100]") && strings.Contains(w.said(), activities.WorkflowID("spring", false))
 	})
-	require.Equal(t, run.Running, s.show().Status, "the run waits")
+	// At once: the longer it fails, the longer Temporal waits before it tries again.
 	require.Zero(t, w.stop(), w.said())
 	s.beside("back", present, store, "--build-id", "1.0")
 	s.current("1.0")

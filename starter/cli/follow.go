@@ -161,7 +161,7 @@ func (f *follower) checkSilence() {
 		return
 	}
 	f.silent = true
-	f.display.say("no worker is answering; the run goes on as soon as one does (waiting)")
+	f.display.say("no worker is answering for the run; it goes on as soon as one does (waiting; starter status says more)")
 }
 
 // finalReport fetches the report of a run that has ended or is parked. The

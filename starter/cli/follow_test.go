@@ -219,10 +219,12 @@ func TestShowHasTheNumbersOfNow(t *testing.T) {
 	b.answers(finished(run.Queued))
 	require.Equal(t, 0, b.run("runs", "show", "-o", "json"))
 	require.Contains(t, b.out.String(), `"new":77`)
+	require.Empty(t, b.err.String())
 	b.server.progress = nil
 	b.answers(finished(run.Queued))
 	require.Equal(t, 0, b.run("runs", "show", "-o", "json"))
 	require.Contains(t, b.out.String(), `"new":900`)
+	require.Contains(t, b.err.String(), "the run does not answer")
 }
 
 func TestPlan(t *testing.T) {

@@ -87,11 +87,17 @@ func (s *session) runsShow(c *cli.Context) error {
 
 // current puts the numbers of this moment into the report of a run that goes
 // on: the worker's answer has those of its last change of status. Without an
-// answer from the run itself they have to do.
+// answer from the run itself they have to do, and it says so.
 func (s *session) current(ctx context.Context, raw json.RawMessage, a *command.RunAnswer) (json.RawMessage, error) {
 	p, err := s.server.Progress(ctx, a.WorkflowID)
-	if err != nil || p.RunID != a.RunID || p.Export != a.Export {
+	if err != nil {
+		if ctx.Err() == nil {
+			s.say("the run does not answer: its numbers are those of its last change of status; starter status says why if it stands still")
+		}
 		return raw, ctx.Err()
+	}
+	if p.RunID != a.RunID || p.Export != a.Export {
+		return raw, nil
 	}
 	actor := a.Actor // whom the run itself does not tell
 	a.Report = p.Report
