@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
@@ -19,6 +21,8 @@ const (
 	// parquetBuffer is how much of a column is read at a time at most. Each
 	// column that is read has such a buffer.
 	parquetBuffer = 1 << 20
+	// pageBuffer is how much of a page is handed to the library at a time.
+	pageBuffer = 4 << 10
 )
 
 // parquetRows reads the rows of one Parquet file, of which it reads only the
@@ -26,6 +30,7 @@ const (
 type parquetRows struct {
 	place  string
 	source *noted
+	file   *format.FileMetaData
 	groups []parquet.RowGroup
 	wanted []*parquet.Column
 	texts  []toText
@@ -49,11 +54,17 @@ type parquetRows struct {
 type noted struct {
 	tree.Content
 	err error
+
+	tail   []byte // the end of the file, while that is needed
+	tailAt int64
 }
 
 func (n *noted) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("it points to before its own beginning")
+	}
+	if n.tail != nil && off >= n.tailAt {
+		return bytes.NewReader(n.tail).ReadAt(p, off-n.tailAt)
 	}
 	m, err := n.Content.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -65,20 +76,18 @@ func (n *noted) ReadAt(p []byte, off int64) (int, error) {
 // parquetRows opens a file after a number of rows.
 func (s *set) parquetRows(content tree.Content, size int64, where string, fields []string, from *position) (*parquetRows, error) {
 	r := &parquetRows{place: where, source: &noted{Content: content}}
-	file, err := r.open(size)
+	columns, err := r.open(size)
 	if err != nil {
 		return nil, err
 	}
-	columns, names := textColumns(file)
-	places, err := columnsOf(where, names, fields)
+	places, err := columnsOf(where, columns.names, fields)
 	if err != nil {
 		return nil, err
 	}
 	for _, i := range places {
-		r.wanted = append(r.wanted, columns[i])
-		r.texts = append(r.texts, textOf(columns[i].Type()))
+		r.wanted = append(r.wanted, columns.all[i])
+		r.texts = append(r.texts, columns.texts[i])
 	}
-	r.groups = file.RowGroups()
 	r.row = make([]string, len(fields))
 	r.batch = make([][]string, len(fields))
 	for i := range r.batch {
@@ -92,37 +101,64 @@ func (s *set) parquetRows(content tree.Content, size int64, where string, fields
 	return r, nil
 }
 
+// textColumns are the columns whose values can be text.
+type textColumns struct {
+	all   []*parquet.Column
+	names []string
+	texts []toText
+}
+
 // open reads what the end of the file says of the rest.
-func (r *parquetRows) open(size int64) (file *parquet.File, err error) {
+func (r *parquetRows) open(size int64) (columns textColumns, err error) {
 	defer r.guard(&err)
 	if size == 0 {
-		return nil, fmt.Errorf("%s %w", r.place, segment.ErrEmpty)
+		return columns, fmt.Errorf("%s %w", r.place, segment.ErrEmpty)
 	}
 	if err := r.checkFooter(size); err != nil {
-		return nil, r.broken(err)
+		return columns, r.broken(err)
 	}
-	file, err = parquet.OpenFile(r.source, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
-		parquet.ReadBufferSize(min(r.source.Chunk(), parquetBuffer)))
+	file, err := parquet.OpenFile(r.source, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
+		parquet.ReadBufferSize(pageBuffer)) // of what pages has in memory
+	r.source.tail = nil
 	if err != nil {
-		return nil, r.broken(err)
+		return columns, r.broken(err)
 	}
-	return file, nil
+	r.file, r.groups = file.Metadata(), file.RowGroups()
+	for _, c := range file.Root().Columns() { // right in the row, with one value or none
+		if !c.Leaf() || c.Repeated() {
+			continue
+		}
+		if text := textOf(c.Type()); text != nil {
+			columns.all, columns.names, columns.texts = append(columns.all, c), append(columns.names, c.Name()), append(columns.texts, text)
+		}
+	}
+	return columns, nil
 }
 
 // maxFooter is the largest description of a file that is read.
 const maxFooter = 256 << 20
 
-// checkFooter looks at the length that the description has, for which the
-// library would make room whatever it is.
+// checkFooter looks at the description of the file, and at the length that it
+// has: the library would make room for whatever either of them claims.
 func (r *parquetRows) checkFooter(size int64) error {
 	const tail, frames = 8, 12 // the length and the mark; with the mark at the beginning
 	end := make([]byte, tail)
 	if _, err := r.source.ReadAt(end, max(size-tail, 0)); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if length := int64(binary.LittleEndian.Uint32(end)); size < frames || length > min(size-frames, maxFooter) {
+	length := int64(binary.LittleEndian.Uint32(end))
+	if size < frames || length > min(size-frames, maxFooter) {
 		return errors.New("its end does not say what it holds")
 	}
+	description := make([]byte, length+tail)
+	at := size - int64(len(description))
+	if _, err := r.source.ReadAt(description, at); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if _, err := thriftLength(description[:length]); err != nil {
+		return err
+	}
+	r.source.tail, r.source.tailAt = description, at
 	return nil
 }
 
@@ -139,19 +175,6 @@ func (r *parquetRows) broken(err error) error {
 		return r.source.err
 	}
 	return segment.Malformed("%s: after row %d: the file is not valid Parquet: %s", r.place, r.at, err)
-}
-
-// textColumns returns the columns whose values can be text: those right in the
-// row that have one value or none.
-func textColumns(file *parquet.File) ([]*parquet.Column, []string) {
-	var columns []*parquet.Column
-	var names []string
-	for _, c := range file.Root().Columns() {
-		if c.Leaf() && !c.Repeated() && textOf(c.Type()) != nil {
-			columns, names = append(columns, c), append(names, c.Name())
-		}
-	}
-	return columns, names
 }
 
 func (r *parquetRows) position() position { return position{offset: r.at, line: r.at} }
@@ -249,7 +272,11 @@ func (r *parquetRows) enter() error {
 	r.values = make([]parquet.ValueReader, len(r.wanted))
 	r.pinned = make([]parquet.Page, len(r.wanted))
 	for c, column := range r.wanted {
-		r.pages[c] = chunks[column.Index()].Pages()
+		chunk, ok := chunks[column.Index()].(*parquet.FileColumnChunk)
+		if !ok {
+			return r.broken(errThrift)
+		}
+		r.pages[c] = chunk.PagesFrom(newPages(r.source, r.file, i, column.Index()))
 		if err := r.pages[c].SeekToRow(r.at - first); err != nil {
 			return r.broken(err)
 		}

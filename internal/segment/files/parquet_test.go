@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/big"
 	"strings"
 	"testing"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/segment"
@@ -146,4 +149,81 @@ func TestParquetThatCannotBeRead(t *testing.T) {
 			require.ErrorContains(t, err, test.text)
 		})
 	}
+}
+
+// A file that claims more than it has takes no more memory for it, and neither
+// do damaged data: the library alone would make room for every claim, and for
+// ever more of damaged LZ4.
+func TestParquetThatClaimsTooMuch(t *testing.T) {
+	type row struct {
+		ID string `parquet:"id"`
+	}
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[row](&b, parquet.Compression(&parquet.Lz4Raw))
+	_, err := w.Write([]row{{strings.Repeat("1", 1000)}, {strings.Repeat("2", 1000)}})
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	damaged := withoutChecksums(t, b.Bytes())
+	file, err := parquet.OpenFile(bytes.NewReader(damaged), int64(len(damaged)))
+	require.NoError(t, err)
+	chunk := file.Metadata().RowGroups[0].Columns[0].MetaData
+	copy(damaged[chunk.DataPageOffset+chunk.TotalCompressedSize-10:], "\xff\xff\xff\xff\xff\xff")
+	// A list of two thousand million row groups.
+	claims := append([]byte("PAR1"), 0x49, 0xfc)
+	claims = binary.AppendUvarint(claims, 1<<31)
+	claims = append(claims, 0, 0)
+	claims = append(binary.LittleEndian.AppendUint32(claims, uint32(len(claims)-4)), "PAR1"...)
+	for name, test := range map[string]struct {
+		content []byte
+		text    string
+	}{
+		"damaged lz4":  {damaged, "segments/s.parquet: after row 0: the file is not valid Parquet: the packed data of a page are damaged"},
+		"a giant list": {claims, "segments/s.parquet: after row 0: the file is not valid Parquet: its description is damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.put(t, "s.parquet", test.content)
+			before := allocated()
+			r, err := f.source.Open(t.Context(), "s", []string{"id"}, nil)
+			if err == nil {
+				_, err = segmenttest.Drain(r)
+				require.NoError(t, r.Close())
+			}
+			require.ErrorIs(t, err, segment.ErrMalformed)
+			require.EqualError(t, err, test.text)
+			require.Less(t, allocated()-before, uint64(64<<20))
+		})
+	}
+}
+
+// What a page unpacks to is looked at no further than what it says.
+func TestPagesThatUnpackToMore(t *testing.T) {
+	const most = 1000
+	large := make([]byte, 50<<20)
+	for codec, packs := range map[format.CompressionCodec]compress.Codec{
+		format.Gzip: &parquet.Gzip, format.Zstd: &parquet.Zstd, format.Brotli: &parquet.Brotli, format.Lz4Raw: &parquet.Lz4Raw, format.Snappy: &parquet.Snappy,
+	} {
+		packed, err := packs.Encode(nil, large)
+		require.NoError(t, err)
+		p := &pages{codec: codec}
+		before := allocated()
+		n, err := p.unpacked(packed, most)
+		require.True(t, err != nil || n > most, codec)
+		require.Less(t, allocated()-before, uint64(16<<20), codec)
+		short, err := packs.Encode(nil, large[:most])
+		require.NoError(t, err)
+		n, err = p.unpacked(short, most)
+		require.NoError(t, err, codec)
+		require.Equal(t, most, n, codec)
+	}
+}
+
+// Structures that are not what the standard says are told, not panicked at.
+func TestParquetWithStrangeColumns(t *testing.T) {
+	f := newFolder(t)
+	f.put(t, "s.parquet", parquetRow(t, map[string]parquet.Node{"id": parquet.String(), "much": parquet.Decimal(2_000_000_000, 2_000_000_000, parquet.ByteArrayType)},
+		map[string]parquet.Value{"id": parquet.ByteArrayValue([]byte("1")), "much": parquet.ByteArrayValue([]byte("1"))}))
+	info, err := f.source.Describe(t.Context(), "s")
+	require.NoError(t, err)
+	require.Equal(t, []string{"id"}, info.Fields)
 }

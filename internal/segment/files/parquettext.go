@@ -22,6 +22,9 @@ func textOf(t parquet.Type) toText {
 	if logical := t.LogicalType(); logical != nil {
 		switch l := logical.Value.(type) {
 		case *format.DecimalType:
+			if l.Scale < 0 || l.Scale > mostDigits {
+				return nil
+			}
 			return decimalText(int(l.Scale))
 		case *format.DateType:
 			return func(v parquet.Value) (string, bool) {
@@ -133,6 +136,10 @@ func int96Text(v parquet.Value) (string, bool) {
 	return time.Unix((int64(i[2])-unixEpoch)*24*60*60, nanos).UTC().Format(utcTime), true
 }
 
+// mostDigits is how many digits a decimal may have behind its point, and about
+// how many in all.
+const mostDigits = 1000
+
 // decimalText writes all digits of the scale, as the column has them.
 func decimalText(scale int) toText {
 	return func(v parquet.Value) (string, bool) {
@@ -144,6 +151,9 @@ func decimalText(scale int) toText {
 			unscaled = big.NewInt(v.Int64())
 		default:
 			b := v.ByteArray()
+			if len(b) > mostDigits/2 {
+				return "", false
+			}
 			unscaled = new(big.Int).SetBytes(b)
 			if len(b) > 0 && b[0] >= 0x80 { // negative, in two's complement
 				unscaled.Sub(unscaled, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))

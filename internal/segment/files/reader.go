@@ -155,12 +155,8 @@ func (s *Source) fields(ctx context.Context, of set) ([]string, error) {
 	defer content.Close()
 	if of.form == formParquet {
 		r := &parquetRows{place: s.tree.Place(f.Name), source: &noted{Content: content}}
-		file, err := r.open(f.Size)
-		if err != nil {
-			return nil, err
-		}
-		_, names := textColumns(file)
-		return names, nil
+		columns, err := r.open(f.Size)
+		return columns.names, err
 	}
 	h, err := of.readHeader(ctx, content, f.Size, s.tree.Place(f.Name))
 	return h.fields, err
