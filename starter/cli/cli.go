@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -142,7 +144,22 @@ func (s *session) commonFlags() []cli.Flag {
 	}
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+func usageError(c *cli.Context, err error, _ bool) error {
+	bad := notParsed.FindStringSubmatch(err.Error())
+	if bad == nil || c == nil || c.Command == nil {
+		return usage("%v", err)
+	}
+	takes := "see --help"
+	for _, flag := range c.Command.Flags {
+		if documented, ok := flag.(cli.DocGenerationFlag); ok && slices.Contains(flag.Names(), bad[2]) {
+			takes = "it takes " + strings.ReplaceAll(documented.GetUsage(), "`", "")
+		}
+	}
+	return usage("--%s %s cannot be read; %s", bad[2], bad[1], takes)
+}
+
+// notParsed is how the library says that an option has not the value it takes.
+var notParsed = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([a-z-]+): `)
 
 // leaf is a command that does something.
 type leaf struct {

@@ -98,3 +98,18 @@ func TestSourceTestSaysWhatIsMissing(t *testing.T) {
 	require.Contains(t, b.out.String(), "segments  FAILED  none")
 	require.Contains(t, b.out.String(), "segments: GRANT it")
 }
+
+func TestOptionsThatCannotBeReadSayWhatTheyTake(t *testing.T) {
+	b := newBench(t)
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"source", "add", "crm", "--settle", "30h"}, `--settle "30h" cannot be read; it takes dataverse: SECONDS that the tables must have been left alone`},
+		{[]string{"source", "add", "crm", "--port", "five"}, `--port "five" cannot be read; it takes postgres: PORT`},
+		{[]string{"run", "spring", "--yes=maybe"}, `--yes "maybe" cannot be read; it takes `},
+	} {
+		require.Equal(t, 2, b.run(test.args...))
+		require.Contains(t, b.err.String(), test.says)
+	}
+}

@@ -189,7 +189,7 @@ func (c *client) refused(r request, answer *http.Response) error {
 	code := strings.ToLower(plainWord(said.Error.Code))
 	switch status := answer.StatusCode; {
 	case status == http.StatusTooManyRequests:
-		return &throttled{retryAfter(answer.Header.Get("Retry-After"))}
+		return &throttled{retryAfter(answer.Header, c.clock.Now())}
 	case status == http.StatusForbidden:
 		return c.forbidden(r, code, privilege.FindString(said.Error.Message))
 	case status == http.StatusRequestTimeout, status >= 500 && status != http.StatusNotImplemented:
@@ -225,10 +225,18 @@ type forbiddenError struct{ segment.AccessError }
 
 func (e *forbiddenError) Unwrap() error { return &e.AccessError }
 
-// retryAfter reads how long to wait: seconds, or a date.
-func retryAfter(header string) time.Duration {
-	if seconds, err := strconv.ParseFloat(header, 64); err == nil && seconds >= 0 && seconds < 86_400 {
+// retryAfter reads how long to wait: seconds, or a date by the server's clock.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	const most = 24 * time.Hour
+	said := header.Get("Retry-After")
+	if seconds, err := strconv.ParseFloat(said, 64); err == nil && seconds >= 0 && seconds < most.Seconds() {
 		return max(time.Duration(seconds*float64(time.Second)), time.Second)
+	}
+	if theirs, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = theirs
+	}
+	if until, err := http.ParseTime(said); err == nil && until.Sub(now) < most {
+		return max(until.Sub(now), time.Second)
 	}
 	return unknownPause
 }

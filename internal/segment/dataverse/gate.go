@@ -93,7 +93,10 @@ func (g *gate) leave(good bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.running--
-	if g.good++; good && g.good >= calm && g.allowed < mostParallel {
+	if good {
+		g.good++
+	}
+	if g.good >= calm && g.allowed < mostParallel {
 		g.allowed++
 		g.good = 0
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -65,9 +66,36 @@ func TestPayloadsOfThePrivateTable(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	for header, want := range map[string]time.Duration{"": unknownPause, "x": unknownPause, "-1": unknownPause, "0": time.Second, "7": 7 * time.Second, "2.5": 2500 * time.Millisecond, "1e9": unknownPause} {
-		require.Equal(t, want, retryAfter(header), header)
+	ours := time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)
+	theirs := ours.Add(-time.Hour) // our clock is wrong
+	for header, want := range map[string]time.Duration{"": unknownPause, "x": unknownPause, "-1": unknownPause, "0": time.Second, "7": 7 * time.Second, "2.5": 2500 * time.Millisecond,
+		"1e9": unknownPause, theirs.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second, theirs.Add(-time.Minute).Format(http.TimeFormat): time.Second,
+		theirs.Add(48 * time.Hour).Format(http.TimeFormat): unknownPause} {
+		answer := http.Header{"Retry-After": {header}, "Date": {theirs.Format(http.TimeFormat)}}
+		require.Equal(t, want, retryAfter(answer, ours), header)
 	}
+	undated := http.Header{"Retry-After": {ours.Add(90 * time.Second).Format(http.TimeFormat)}}
+	require.Equal(t, 90*time.Second, retryAfter(undated, ours))
+}
+
+// After a 429 one request is made at a time, and one more with each few answers
+// that are no fault.
+func TestTheGateOpensWithGoodAnswers(t *testing.T) {
+	g := &gate{allowed: mostParallel, freed: make(chan struct{})}
+	g.pause(time.Now(), time.Second)
+	require.Equal(t, 1, g.allowed)
+	for range 3 * calm {
+		g.leave(false)
+	}
+	require.Equal(t, 1, g.allowed, "faults open nothing")
+	for range calm - 1 {
+		g.leave(true)
+	}
+	require.Equal(t, 1, g.allowed)
+	g.leave(false)
+	require.Equal(t, 1, g.allowed)
+	g.leave(true)
+	require.Equal(t, 2, g.allowed)
 }
 
 // FuzzPage reads any bytes: without a panic, the same each time, never more

@@ -157,7 +157,7 @@ func (c Config) address() (tree.Address, error) {
 		return a, segment.Malformed("%q has a name before the bucket", c.URL)
 	case u.Scheme == tree.SchemeAzure:
 		if c.Account == "" {
-			return a, segment.Malformed("a bucket of Azure needs the name of its storage account")
+			return a, segment.Malformed("a bucket of Azure needs the name of its storage account (--account)")
 		}
 		return a, checkAccount(c.Account)
 	case u.Scheme == tree.SchemeS3, u.Scheme == tree.SchemeGoogle:

@@ -54,7 +54,7 @@ func (s *set) readHeader(ctx context.Context, content tree.Content, size int64, 
 	case len(start) == 0 && s.csv.fields == nil:
 		return header{}, fmt.Errorf("%s %w", where, segment.ErrEmpty)
 	case bytes.HasPrefix(start, []byte{0xff, 0xfe}), bytes.HasPrefix(start, []byte{0xfe, 0xff}):
-		return malformed("the file is UTF-16; save it as UTF-8")
+		return malformed("the file is UTF-16; save it as UTF-8, or say so: starter source edit NAME --encoding utf-16")
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
 		return malformed("the file is a ZIP archive or an Excel workbook; save it as CSV in UTF-8")
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
@@ -96,7 +96,7 @@ func (s *set) readHeader(ctx context.Context, content tree.Content, size int64, 
 		case strings.ContainsRune(field, 0):
 			return malformed("the header holds NUL bytes; the file is not UTF-8 text: save it as CSV in UTF-8")
 		case !utf8.ValidString(field):
-			return malformed("the header is not UTF-8; save the file as UTF-8")
+			return malformed("the header is not UTF-8; save the file as UTF-8, or name its encoding: starter source edit NAME --encoding windows-1252")
 		case strings.ContainsRune(field, '\r'):
 			return malformed("lines end with CR alone; save the file with LF or CRLF")
 		case field == "":

@@ -76,7 +76,7 @@ func (c Config) Check() error {
 	case strings.ContainsAny(c.Host+c.Database+c.User+c.Schema+c.ID, "\x00"):
 		return fmt.Errorf("the settings hold a character that no name has")
 	case c.ID == "" && len(c.Queries) == 0:
-		return fmt.Errorf("say which column has the customer id: tables and views with that column are segments")
+		return fmt.Errorf("say which column has the customer id (--id-column): tables and views with that column are segments")
 	}
 	if err := c.checkTLS(); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (c Config) Check() error {
 		case strings.TrimSpace(q.SQL) == "":
 			return fmt.Errorf("the query %q is empty", name)
 		case q.ID == "" && c.ID == "":
-			return fmt.Errorf("say which column of the query %q has the customer id", name)
+			return fmt.Errorf("say which column of the query %q has the customer id (--query-id)", name)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,8 @@ type relation struct {
 	id     string // the column to order by
 	fields []string
 	denied bool // it is there and may not be read
+	// granted: it is a table or view that the role has the right to read.
+	granted bool
 }
 
 // tables lists the tables and views of the schema that have the id column.
@@ -69,7 +72,8 @@ func (s *session) relations(ctx context.Context) (map[string]relation, error) {
 		}
 		for _, row := range rows {
 			name := string(row[0])
-			r := relation{from: identifier(c.schema()) + "." + identifier(name), id: c.ID, denied: string(row[2]) != "t"}
+			r := relation{from: identifier(c.schema()) + "." + identifier(name), id: c.ID, granted: string(row[2]) == "t"}
+			r.denied = !r.granted
 			if err := json.Unmarshal(row[1], &r.fields); err != nil {
 				return nil, fmt.Errorf("the columns of the table %q cannot be read", name)
 			}
@@ -95,6 +99,11 @@ func (s *session) find(ctx context.Context, name string) (relation, []column, er
 		return r, nil, s.source.notFound(name, slices.Sorted(maps.Keys(all)))
 	}
 	columns, err := s.columns(ctx, name, r)
+	if errors.Is(err, segment.ErrAccess) && r.granted {
+		// The right to the view is there; that to what it reads is not.
+		err = refused(fmt.Sprintf("have SELECT on those granted to the view's owner; if the view is made with security_invoker, to %s", identifier(s.source.config.User)),
+			"the view %q reads tables that may not be read through it", name)
+	}
 	if err != nil {
 		return r, nil, err
 	}
