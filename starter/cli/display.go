@@ -140,8 +140,28 @@ func statusLine(p *workflows.Progress) string {
 	return ""
 }
 
+// waitAgain is after how long a wait is told again that goes on, or comes back.
+const waitAgain = 10 * time.Minute
+
+// waits knows what was said of a run that waits by itself, as for a source that
+// does not answer. Such a wait comes and goes with each try.
+type waits struct {
+	said string
+	at   time.Time
+}
+
+// news is what is to be said of the wait, if anything.
+func (w *waits) news(now time.Time, p *workflows.Progress) string {
+	if p.Status != run.Running || p.Reason == "" || p.Reason == w.said && now.Sub(w.at) < waitAgain {
+		return ""
+	}
+	w.said, w.at = p.Reason, now
+	return "waits: " + p.Reason
+}
+
 // lineDisplay writes plain lines, for logs.
 type lineDisplay struct {
+	waits  waits
 	out    io.Writer
 	zone   *time.Location
 	now    func() time.Time
@@ -163,6 +183,9 @@ func (l *lineDisplay) update(p *workflows.Progress) {
 			l.say("running again")
 		}
 		l.status = p.Status
+	}
+	if text := l.waits.news(now, p); text != "" {
+		defer l.say(text)
 	}
 	if p.Status != run.Running || !changed && (st.unit == "" || now.Sub(l.last) < lineEvery) {
 		return
@@ -210,6 +233,9 @@ func (b *barDisplay) update(p *workflows.Progress) {
 			b.say(text)
 		}
 		b.status = p.Status
+	}
+	if text := b.lines.waits.news(b.lines.now(), p); text != "" {
+		b.say(text)
 	}
 	st := stateOf(p.Phase, p)
 	rate := b.meter.rate(b.lines.now(), p.Phase, st.done)

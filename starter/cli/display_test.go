@@ -116,3 +116,39 @@ func TestDuration(t *testing.T) {
 		require.Equal(t, want, duration(d))
 	}
 }
+
+// A run that waits by itself says for what: once, though the wait comes and goes
+// with each try, and again when it is long.
+func TestWaitsAreTold(t *testing.T) {
+	for name, make := range map[string]func(*stage) display{
+		"lines": func(s *stage) display { return s.lines() },
+		"bar":   func(s *stage) display { return &barDisplay{lines: s.lines(), width: func() int { return 80 }} },
+	} {
+		s := newStage()
+		d := make(s)
+		const silent = `source "crm": it did not answer within 40s; it is tried again`
+		preflight := func(reason string) *workflows.Progress {
+			p := &workflows.Progress{}
+			p.Phase = run.PhasePreflight
+			return status(p, run.Running, reason)
+		}
+		for range 8 {
+			d.update(preflight(""))
+			s.now = s.now.Add(time.Minute)
+			d.update(preflight(silent))
+		}
+		d.update(preflight(`source "crm": Customer Insights is refreshing the segment`))
+		s.now = s.now.Add(5 * time.Minute)
+		d.update(preflight(silent))
+		s.now = s.now.Add(waitAgain)
+		d.update(preflight(silent))
+		var told []string
+		for _, line := range strings.FieldsFunc(s.out.String(), func(r rune) bool { return r == '\n' || r == '\r' }) {
+			if strings.Contains(line, "waits") {
+				told = append(told, line)
+			}
+		}
+		require.Equal(t, []string{"09:01:00  waits: " + silent, `09:08:00  waits: source "crm": Customer Insights is refreshing the segment`,
+			"09:13:00  waits: " + silent, "09:23:00  waits: " + silent}, told, name)
+	}
+}
