@@ -103,7 +103,7 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 	case e.Code == "42703":
 		return segment.Malformed("%s names a column that is not there", what)
 	case e.Code == "42601":
-		return segment.Malformed("%s is not SQL that PostgreSQL understands; it is to be one SELECT", what)
+		return segment.Malformed("%s is not SQL that PostgreSQL understands; it is to be one SELECT, with nothing behind its semicolon, comments neither", what)
 	case class == "42":
 		return segment.Malformed("%s cannot be carried out (SQLSTATE %s)", what, e.Code)
 	case class == "22":
