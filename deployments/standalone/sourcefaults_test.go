@@ -110,7 +110,7 @@ func (s *shop) wrongBuckets() []mistake {
 		{"missing container", add("elsewhere"), c.Key, 2, []string{`the storage account segments has no container "elsewhere"`, "put the container's name right, or make it"}},
 		{"another key", add(c.Name), "b3RoZXIga2V5LCBub3QgdGhlIG9uZSB0aGF0IHRoZSBhY2NvdW50IGhhcw==", 1,
 			[]string{"the storage account segments refuses the request", "check that the key is the account's"}},
-		{"expired signature", add(c.Name), signed(both, time.Now().Add(-time.Hour)), 1, []string{"refuses the request", "the signature has not expired"}},
+		{"expired signature", add(c.Name), signed(both, time.Now().Add(-time.Hour)), 1, []string{"the shared access signature has expired on ", "make a new one, with the permissions read and list"}},
 		{"may not list", add(c.Name), signed(sas.ContainerPermissions{Read: true}, time.Now().Add(time.Hour)), 1,
 			[]string{"the login is accepted but may not read here", "Storage Blob Data Reader"}},
 	}
