@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/deployments/standalone/embedded"
 	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/sqlitecopy"
 	"github.com/segment-export/segment-export/worker/service"
 )
 
@@ -61,27 +63,20 @@ func dataDirOf(c *cli.Context) (string, error) {
 // Temporal goes first: activities may be repeated, so a store that is ahead of
 // Temporal is met at every restart, and one that is behind it never.
 func backup(c *cli.Context, from, to string) (err error) {
-	if _, err := os.Stat(filepath.Join(from, temporalDir)); err != nil {
-		return fmt.Errorf("%s is no data directory of standalone: %w", from, err)
-	}
-	entries, err := os.ReadDir(to)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := mayCopy(from, to); err != nil {
 		return err
 	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; name a new directory", to)
-	}
 	partial := to + ".partial"
-	err = os.Mkdir(partial, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists: another backup is making it, or was killed; if none is, remove it", partial)
-	}
+	finish, err := begin(partial)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(partial))
+			if c.Err() != nil {
+				err = errors.New("it was interrupted")
+			}
+			err = errors.Join(err, empty(partial), os.RemoveAll(partial), finish()) // the mark last
 		}
 	}()
 	if err := embedded.Backup(c.Context, filepath.Join(from, temporalDir), filepath.Join(partial, temporalDir)); err != nil {
@@ -93,8 +88,94 @@ func backup(c *cli.Context, from, to string) (err error) {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty directory only
+	if err := errors.Join(os.Remove(filepath.Join(partial, datadir.Unfinished)), sqlitecopy.Sync(partial)); err != nil {
 		return err
 	}
-	return os.Rename(partial, to)
+	if err := os.Rename(partial, to); err != nil {
+		return err
+	}
+	return errors.Join(sqlitecopy.Sync(filepath.Dir(to)), finish())
+}
+
+// mayCopy looks before anything is copied whether the copy could be put there.
+func mayCopy(from, to string) error {
+	if _, err := os.Stat(filepath.Join(from, temporalDir)); err != nil {
+		return fmt.Errorf("%s is no data directory of standalone: %w", from, err)
+	}
+	if err := datadir.CheckWhole(from); err != nil {
+		return err
+	}
+	above, err := filepath.EvalSymlinks(filepath.Dir(to))
+	if err != nil {
+		return fmt.Errorf("%s is to be made in a directory that is not there: %w", to, err)
+	}
+	real, err := filepath.EvalSymlinks(from)
+	if err != nil {
+		return err
+	}
+	if below, err := filepath.Rel(real, above); err == nil && filepath.IsLocal(below) {
+		return fmt.Errorf("%s would be inside of %s and be lost with it; name a directory elsewhere", to, from)
+	}
+	entries, err := os.ReadDir(to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; name a new directory", to)
+	}
+	// An empty one is made way at once: one that cannot be, such as where a volume
+	// is mounted, is told before the work and not after it.
+	if err := os.Remove(to); err != nil {
+		return fmt.Errorf("%w; name a new directory in it", err)
+	}
+	return nil
+}
+
+// begin makes the directory that the copy grows in, with the mark that it is
+// not whole. This process has the mark locked, so that what a killed backup
+// left is told from what another one is making, and is put out of the way.
+func begin(partial string) (finish func() error, err error) {
+	how := os.O_RDWR
+	switch err := os.Mkdir(partial, 0o700); {
+	case err == nil:
+		how |= os.O_CREATE | os.O_EXCL
+	case !errors.Is(err, fs.ErrExist):
+		return nil, err
+	case os.Remove(partial) == nil: // it was killed before it had the mark
+		return begin(partial)
+	}
+	f, err := os.OpenFile(filepath.Join(partial, datadir.Unfinished), how, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s exists and is no backup that was begun: remove it, or name another directory", partial)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s is being made by another backup (%w): wait for it, or name another directory", partial, err), f.Close())
+	}
+	if err := errors.Join(empty(partial), sqlitecopy.Sync(partial)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
+}
+
+// empty removes what a killed backup has copied, all but the mark.
+func empty(partial string) error {
+	entries, err := os.ReadDir(partial)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == datadir.Unfinished {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(partial, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

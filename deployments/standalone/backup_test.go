@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/datadir"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
@@ -90,14 +93,21 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	kill := s.process()
 	kill() // a stopped one can be copied as well
 
+	for said, to := range map[string]string{
+		"is not empty":                      s.path("segments"),
+		"inside of " + s.path("data"):       s.path("data", "temporal", "copy"),
+		"not a directory":                   s.path("key.txt"),
+		"in a directory that is not there:": s.path("elsewhere", "copy"),
+	} {
+		_, _, err := backUp(t.Context(), s.path("data"), to)
+		require.ErrorContains(t, err, said)
+	}
 	_, _, err := backUp(t.Context(), s.path("segments"), s.path("copy"))
 	require.ErrorContains(t, err, "is no data directory of standalone")
-	_, _, err = backUp(t.Context(), s.path("data"), s.path("segments"))
-	require.ErrorContains(t, err, "is not empty")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _, err = backUp(ended, s.path("data"), s.path("copy"))
-	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "no backup was made: it was interrupted")
 	require.NoError(t, os.Rename(s.path("data", "keyring.json"), s.path("keyring.json")))
 	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
 	require.ErrorContains(t, err, "keyring.json")
@@ -106,6 +116,50 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	require.NoDirExists(t, s.path("copy.partial"))
 	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
 	require.NoError(t, err)
+}
+
+// A backup is killed when it has a part: what it left is no data directory to
+// anybody, and the next one puts it out of the way, once the first has ended.
+func TestBackupThatIsKilled(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, 10, sandbox.Options{Seed: 5})
+	kill := s.process()
+	kill()
+	// Whoever has the store for itself makes the copying of it wait.
+	db, err := sql.Open("sqlite", "file:"+s.path("data", "store.db")+"?_pragma=locking_mode(EXCLUSIVE)")
+	require.NoError(t, err)
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec(`BEGIN EXCLUSIVE`)
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	c := exec.CommandContext(t.Context(), self, "backup", "--data-dir", s.path("data"), s.path("copy"))
+	c.Env = append(os.Environ(), asStandalone+"=1")
+	require.NoError(t, c.Start())
+	s.eventually("it has copied Temporal's file", func() bool {
+		_, err := os.Stat(s.path("copy.partial", "store.db"))
+		return err == nil
+	})
+	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	require.ErrorContains(t, err, "is being made by another backup")
+	require.NoError(t, c.Process.Kill())
+	require.Error(t, c.Wait())
+	require.NoError(t, db.Close())
+
+	require.FileExists(t, s.path("copy.partial", "temporal", "temporal.db"))
+	app := newApp()
+	app.Writer = &bytes.Buffer{}
+	err = app.RunContext(t.Context(), []string{"standalone", "--data-dir", s.path("copy.partial")})
+	require.ErrorContains(t, err, "copy.partial is a backup that was not finished")
+	require.NoFileExists(t, s.path("copy.partial", "keyring.json"), "nothing was begun with it")
+	_, _, err = backUp(t.Context(), s.path("copy.partial"), s.path("other"))
+	require.ErrorContains(t, err, "was not finished")
+
+	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	require.NoError(t, err)
+	require.NoDirExists(t, s.path("copy.partial"))
+	require.FileExists(t, s.path("copy", "keyring.json"))
+	require.NoFileExists(t, s.path("copy", datadir.Unfinished))
 }
 
 // Temporal's files are lost, the store is kept: a run that was open is ended,

@@ -121,6 +121,9 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
+	if err := datadir.CheckWhole(dir); err != nil {
+		return err
+	}
 	retention, err := service.RetentionOf(c)
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@
 package datadir
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -29,4 +31,22 @@ func of(lookup func(string) (string, bool), home func() (string, error)) (string
 		return "", fmt.Errorf("the default data directory: %w; name one with %s", err, Variable)
 	}
 	return filepath.Join(dir, ".local", "share", name), nil
+}
+
+// Unfinished is the file that marks a directory as the beginning of a backup:
+// it is there until everything else is.
+const Unfinished = "unfinished-backup"
+
+// CheckWhole returns an error for a directory that a backup began and did not
+// finish. Nothing may work on one: what it has of the runs does not fit
+// together, and what it lacks would be made anew, empty.
+func CheckWhole(dir string) error {
+	_, err := os.Lstat(filepath.Join(dir, Unfinished))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is a backup that was not finished: use another one, or make it anew with: standalone backup", dir)
 }

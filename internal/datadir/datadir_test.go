@@ -2,6 +2,8 @@ package datadir
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,4 +24,12 @@ func TestDefault(t *testing.T) {
 	}
 	_, err := of(func(string) (string, bool) { return "", false }, func() (string, error) { return "", errors.New("no home") })
 	require.ErrorContains(t, err, Variable)
+}
+
+func TestCheckWhole(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, CheckWhole(dir))
+	require.NoError(t, CheckWhole(filepath.Join(dir, "not there")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, Unfinished), nil, 0o600))
+	require.ErrorContains(t, CheckWhole(dir), dir+" is a backup that was not finished")
 }

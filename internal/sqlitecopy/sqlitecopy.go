@@ -2,6 +2,7 @@
 package sqlitecopy
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -23,7 +24,7 @@ const pages = 1024
 // for the caller to remove.
 func Copy(ctx context.Context, from, to string) error {
 	if err := copyFile(ctx, from, to); err != nil {
-		return fmt.Errorf("copying %s: %w", from, err)
+		return fmt.Errorf("copying %s to %s: %w", from, to, err)
 	}
 	return nil
 }
@@ -100,7 +101,8 @@ func steps(ctx context.Context, driver any, target string) error {
 			more, err = backup.Step(pages)
 		}
 	}
-	return errors.Join(err, backup.Finish())
+	end := backup.Finish()
+	return cmp.Or(err, end) // the same error, where there is one
 }
 
 func address(path, query string) (string, error) {

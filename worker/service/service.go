@@ -22,6 +22,7 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/datadir"
 	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/notify"
@@ -87,6 +88,9 @@ type Service struct {
 func Open(ctx context.Context, temporal client.Client, o Options) (*Service, error) {
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := datadir.CheckWhole(o.DataDir); err != nil {
+		return nil, err
 	}
 	root, err := os.OpenRoot(o.FilesRoot)
 	if err != nil {
