@@ -226,11 +226,15 @@ func (s *shop) show() run.Report {
 	return r
 }
 
+// patience is how long a test waits for what must happen: long, since the race
+// detector on a machine with other work takes minutes for what takes seconds.
+const patience = 5 * time.Minute
+
 // eventually waits until a condition holds that another process or goroutine
 // brings about.
 func (s *shop) eventually(what string, condition func() bool) {
 	s.t.Helper()
-	s.within(2*time.Minute, what, condition)
+	s.within(patience, what, condition)
 }
 
 // within is eventually with a deadline of its own.

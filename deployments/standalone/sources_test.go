@@ -296,7 +296,7 @@ func (o origin) count() int64 {
 // reaches waits for something to be reached.
 func (s *shop) reaches(at <-chan struct{}, what string) {
 	s.t.Helper()
-	deadline := time.NewTimer(2 * time.Minute)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	select {
 	case <-at:
