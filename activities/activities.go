@@ -72,6 +72,10 @@ type Dependencies struct {
 	// Endpoint is the base URL that new connections are bound to.
 	Endpoint string
 	Tuning   Tuning
+	// Stopping is closed when this worker is to begin nothing more: what is in
+	// flight ends, the rest is handed over. Temporal's own sign of that comes only
+	// after its pollers for workflows have ended. Nil: never.
+	Stopping <-chan struct{}
 	// Changed is told when a run's status was stored; nil: nobody is.
 	Changed func()
 	// AlertRoots are the authorities that mail servers and webhooks are checked

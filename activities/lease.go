@@ -21,10 +21,20 @@ type hold struct {
 	// soft ends when the work should stop after the unit in hand: the activity
 	// was canceled, the worker stops, or the lease is gone. Waiting uses it.
 	soft context.Context
+	// workerStops is closed when this worker is told to stop. The soft context
+	// ends then too, but a moment later.
+	workerStops <-chan struct{}
 }
 
 // stopping tells whether to begin no further unit.
-func (h hold) stopping() bool { return h.soft.Err() != nil }
+func (h hold) stopping() bool {
+	select {
+	case <-h.workerStops:
+		return true
+	default:
+		return h.soft.Err() != nil
+	}
+}
 
 // underLease runs work while this attempt holds the named lease and tells
 // Temporal that it is alive. An earlier attempt that was cut off keeps its
@@ -38,9 +48,21 @@ func (a *Activities) underLease(ctx context.Context, name string, work func(ctx 
 	defer lost(nil)
 	beat := time.NewTicker(a.Tuning.LeaseTTL / 4)
 	defer beat.Stop()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-a.Stopping:
+			stop(errStopping)
+		case <-over:
+		}
+	}()
 
 	lease, err := a.acquire(soft, name, beat)
 	if err != nil {
+		if errors.Is(context.Cause(soft), errStopping) {
+			return errStopping // the step is tried again by another worker
+		}
 		return err
 	}
 	defer func() {
@@ -55,25 +77,18 @@ func (a *Activities) underLease(ctx context.Context, name string, work func(ctx 
 	done := make(chan error, 1)
 	go func() {
 		// A panic here would end the whole process: nothing else reaches this goroutine.
-		done <- fault.Guard(func() error { return work(hard, hold{lease: lease, soft: soft}) })
+		done <- fault.Guard(func() error { return work(hard, hold{lease: lease, soft: soft, workerStops: a.Stopping}) })
 	}()
 	end := func(cause error) error {
 		stop(cause)
 		lost(cause)
 		return errors.Join(cause, <-done)
 	}
-	var workerStop <-chan struct{} // never, when a worker cleans up outside of an activity
-	if activity.IsActivity(ctx) {
-		workerStop = activity.GetWorkerStopChannel(ctx)
-	}
 	renewed := time.Now()
 	for {
 		select {
 		case err := <-done:
 			return err
-		case <-workerStop:
-			stop(errStopping)
-			workerStop = nil
 		case <-beat.C:
 			heartbeat(ctx)
 			err := a.Store.RenewLease(hard, lease, a.Tuning.LeaseTTL)

@@ -144,6 +144,7 @@ func run(c *cli.Context) error {
 	case outgrown = <-s.Outgrown():
 		logger.Error("this program must not use the store any more", "error", outgrown)
 	}
+	s.Drain()
 	logger.Info("stopping: calls in flight end, the rest is handed over")
 	return errors.Join(outgrown, s.Stop(), endpoint.Close())
 }

@@ -189,6 +189,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	case <-c.Done():
 	case err = <-s.Outgrown():
 	}
+	s.Drain()
 	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
 	return err
 }

@@ -75,6 +75,8 @@ type Service struct {
 	changed    chan struct{} // a run's status was stored
 	outgrown   chan error    // has room for the one that is sent
 	polling    atomic.Bool
+	stopping   chan struct{} // closed by Drain
+	drained    sync.Once
 	fatal      atomic.Pointer[error] // why the worker gave up
 	retention  Retention
 	log        *slog.Logger
@@ -96,7 +98,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("--files-root: %w", err)
 	}
-	s := &Service{changed: make(chan struct{}, 1), outgrown: make(chan error, 1), log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
+	s := &Service{changed: make(chan struct{}, 1), outgrown: make(chan error, 1), stopping: make(chan struct{}), log: o.Log, retention: o.Retention.filled(), root: root, temporal: temporal}
 	if s.Store, err = openStore(ctx, o); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -119,7 +121,8 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	work := s.count(o.Telemetry)
 	s.activities = activities.New(activities.Dependencies{
 		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: identity, Log: o.Log, Work: work, Worker: workerName(),
-		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
+		Stopping: s.stopping,
+		Secrets:  secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
 		AlertRoots: o.AlertRoots, Changed: s.nudge,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
 			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
@@ -253,9 +256,15 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
+// Drain makes what is under way begin no further call, read or write. It returns
+// at once, may be called before Stop so that this can be told of first, and may
+// be called again.
+func (s *Service) Drain() { s.drained.Do(func() { close(s.stopping) }) }
+
 // Stop stops polling, lets calls in flight end, hands the rest over, and closes
 // the store. It is called once.
 func (s *Service) Stop() error {
+	s.Drain()
 	s.polling.Store(false)
 	if s.stop != nil {
 		s.stop()

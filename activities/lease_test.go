@@ -1,0 +1,65 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+)
+
+// stopAt is a client during whose first upload the worker is told to stop.
+type stopAt struct {
+	omnisend.API
+	stop func()
+}
+
+func (s stopAt) CreateBatch(ctx context.Context, origin string, items [][]byte) (string, error) {
+	s.stop()
+	return s.API.CreateBatch(ctx, origin, items)
+}
+
+func TestStoppingWorkerBeginsNothing(t *testing.T) {
+	t.Parallel()
+	s := newSteps(t, sandbox.Options{Seed: 1})
+	another := New(s.Dependencies)
+	stopping := make(chan struct{})
+	s.Stopping = stopping
+	var rows []string
+	for i := range 250 {
+		rows = append(rows, fmt.Sprintf("person%d@example.com,Ada", i))
+	}
+	s.write(rows...)
+	r := s.begin(run.Request{})
+	require.Equal(t, 250, r.ToSend)
+	in := UploadInput{RunID: r.RunID, Batch: FirstUpload(0)}
+	open := s.OpenAPI
+	s.OpenAPI = func(endpoint, key string) (omnisend.API, error) {
+		api, err := open(endpoint, key)
+		return stopAt{API: api, stop: func() { close(stopping) }}, err
+	}
+
+	sent, err := s.UploadBatch(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, &UploadResult{Calls: 1, Contacts: 100}, sent, "the call in flight ends and is kept, none is begun")
+
+	if sent, err = s.UploadBatch(t.Context(), in); err != nil { // which of both depends on how far it came
+		require.ErrorIs(t, err, errStopping)
+	}
+	require.Equal(t, &UploadResult{}, sent, "nor in a step that comes later")
+
+	_, err = s.Store.AcquireLease(t.Context(), fmt.Sprintf("run/%s/batch/%d", in.RunID, in.Batch), time.Hour)
+	require.NoError(t, err)
+	_, err = s.UploadBatch(t.Context(), in)
+	require.ErrorIs(t, err, errStopping, "nor does it wait for whoever is at work")
+
+	s.storeNow.Advance(2 * time.Hour)
+	sent, err = another.UploadBatch(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, &UploadResult{Done: true, Calls: 2, Contacts: 150}, sent, "what is left is another's")
+}
