@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -98,6 +99,9 @@ var identityHandlers = map[string]handler{
 // the caller may give it, and enters it in the audit. An attempt that is
 // repeated carries the same command out again, which the handlers bear.
 func (a *Activities) Command(ctx context.Context, request command.Request) (*command.Response, error) {
+	if err := a.reachStore(ctx, request.Name); err != nil {
+		return nil, applicationError(err)
+	}
 	c := caller{request: &request, object: new(string)}
 	var answer any
 	err := fault.Guard(func() error {
@@ -124,6 +128,44 @@ func (a *Activities) Command(ctx context.Context, request command.Request) (*com
 	}
 	data, err := key.Seal(encode(sealed.content), command.Context(request.ID))
 	return &command.Response{Sealed: data}, err
+}
+
+const (
+	// storePatience is how long a store may take to answer at all.
+	storePatience = 3 * time.Second
+	// lookAttempts is how often a command that only looks asks for a store that is
+	// away, which is about 3 s. One that changes something asks for all its time:
+	// it may bridge the change from one database server to another.
+	lookAttempts = 5
+)
+
+// reachStore sees to it that the store answers before a command is begun: else
+// it would fail halfway, and its error be about whatever came first.
+func (a *Activities) reachStore(ctx context.Context, name string) error {
+	ask, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	err := a.Store.Ping(ask)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	a.Log.WarnContext(ctx, "the store does not answer", "command", name, "error", err)
+	message := fmt.Sprintf("the worker %s does not reach its store: its log says why, as does /readyz of each worker", a.Worker)
+	if name == command.Status {
+		if seen := (&command.StatusAnswer{}); a.queueStatus(ctx, seen) == nil {
+			message += fmt.Sprintf("; Temporal sees workers at work: %d, tasks that wait for one: %d", len(seen.Workers), seen.Backlog.Tasks)
+		}
+	}
+	switch {
+	case !access.Looks(name):
+		// An attempt before this one may have found the store.
+		return errors.New(message + "; look whether it was done before giving the command again")
+	case ask.Err() != nil || activity.GetInfo(ctx).Attempt >= lookAttempts:
+		return refuse(command.ErrFailed, "%s", message)
+	}
+	return errors.New(message)
 }
 
 // carryOut checks who asks and does it. It fills in the caller.

@@ -24,8 +24,9 @@ import (
 const keyringVersion = 1
 
 var (
-	// ErrWrongKeyring is the error of a store that belongs to another keyring.
-	ErrWrongKeyring = errors.New("this is not the keyring that the store was made with: give the worker that one, or restore it from a backup")
+	// ErrWrongKeyring is the error of a store that belongs to another keyring, or
+	// was sealed anew with a key that this one has not got yet.
+	ErrWrongKeyring = errors.New("this keyring does not open the store: it is another one, or lacks the key that was added last; give the worker the keyring of this store, or restore it from a backup")
 	// ErrDamaged is the error of a file that is not a keyring or not whole. What
 	// exactly is wrong is not told, as it might quote a key.
 	ErrDamaged = errors.New("not a keyring, or damaged: restore it from a backup")

@@ -74,7 +74,7 @@ func (k *Keyring) SealCheck() ([]byte, error) {
 	return k.seal([]byte(k.ID()), kindCheck, "")
 }
 
-// OpenCheck tells with ErrWrongKeyring that a store belongs to another keyring:
+// OpenCheck tells with ErrWrongKeyring that this keyring does not open a store:
 // a worker that went on would be able to read nothing of it, and would write
 // what the others cannot read.
 func (k *Keyring) OpenCheck(check []byte) error {

@@ -135,7 +135,7 @@ func (s *Service) checkKeyring(ctx context.Context) (string, error) {
 	}
 	err = s.keyring.OpenCheck(known.Sealed)
 	if errors.Is(err, seal.ErrWrongKeyring) {
-		return "this store was made with another keyring", err
+		return "does not open the store: another keyring, or one that lacks the newest key", err
 	}
 	return "does not open the store", err
 }

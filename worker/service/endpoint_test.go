@@ -35,7 +35,7 @@ func newProbed(t *testing.T) *probed {
 	s.Store, err = sqlstore.OpenSQLite(t.Context(), filepath.Join(dir, "store.db"), sqlstore.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Store.Close()) })
-	s.keyring, err = openKeyring(t.Context(), s.Store, filepath.Join(dir, "keyring.json"))
+	s.keyring, err = openKeyring(t.Context(), s.Store, filepath.Join(dir, "keyring.json"), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	temporal := &mocks.Client{}
 	s.temporal = temporal
@@ -100,14 +100,14 @@ func TestProbesTellTheTruth(t *testing.T) {
 	// Another store under the same worker.
 	known, err := p.service.Store.Object(t.Context(), metaKind, metaKeyring)
 	require.NoError(t, err)
-	other, err := openKeyring(t.Context(), emptyStore(t), filepath.Join(t.TempDir(), "keyring.json"))
+	other, err := openKeyring(t.Context(), emptyStore(t), filepath.Join(t.TempDir(), "keyring.json"), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	known.Sealed, err = other.SealCheck()
 	require.NoError(t, err)
 	require.NoError(t, p.service.Store.UpdateObject(t.Context(), known))
 	code, checks = p.ready()
 	require.Equal(t, 503, code)
-	require.Equal(t, "this store was made with another keyring", checks["keyring"])
+	require.Equal(t, "does not open the store: another keyring, or one that lacks the newest key", checks["keyring"])
 	require.NoError(t, p.service.Store.DeleteObject(t.Context(), metaKind, metaKeyring, ""))
 	_, checks = p.ready()
 	require.Contains(t, checks["keyring"], "not made with this keyring")

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,7 +31,8 @@ func TestKeyringCommands(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	path := filepath.Join(dir, keyringFile)
-	k, err := openKeyring(t.Context(), s, path)
+	quiet := slog.New(slog.DiscardHandler)
+	k, err := openKeyring(t.Context(), s, path, quiet)
 	require.NoError(t, err)
 
 	shown, err := keyring(t, "show", "--data-dir", dir, "--output", "json")
@@ -44,13 +46,21 @@ func TestKeyringCommands(t *testing.T) {
 	require.Equal(t, k.PublicKey().Fingerprint(), what.Fingerprint)
 	require.Equal(t, 1, what.Keys)
 
+	stale, file := t.TempDir(), []byte(nil)
+	file, err = os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(stale, keyringFile), file, 0o600))
+
 	said, err := keyring(t, "rotate", "--data-dir", dir)
 	require.NoError(t, err)
 	require.Contains(t, said, "has 2 keys now")
 	said, err = keyring(t, "reencrypt", "--data-dir", dir)
 	require.NoError(t, err)
 	require.Equal(t, "1 sealed anew of 1\n", said) // by which the store knows its keyring
-	_, err = openKeyring(t.Context(), s, path)
+	_, err = openKeyring(t.Context(), s, filepath.Join(stale, keyringFile), quiet)
+	require.ErrorIs(t, err, seal.ErrWrongKeyring)
+	require.ErrorContains(t, err, "lacks the key that was added last", "a copy that was not brought up to date")
+	_, err = openKeyring(t.Context(), s, path, quiet)
 	require.NoError(t, err, "a worker starts with the rotated keyring")
 
 	// A worker that has run all the while takes the new key up by itself.
@@ -62,13 +72,30 @@ func TestKeyringCommands(t *testing.T) {
 
 	// Another keyring in its place is refused by worker and command alike.
 	require.NoError(t, os.Remove(path))
-	_, err = openKeyring(t.Context(), s, path)
-	require.ErrorIs(t, err, seal.ErrWrongKeyring)
-	require.ErrorContains(t, err, "is missing")
+	_, err = openKeyring(t.Context(), s, path, quiet)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "is missing, and this store was made with one")
 	_, err = seal.CreateKeyring(path)
 	require.NoError(t, err)
-	_, err = openKeyring(t.Context(), s, path)
+	_, err = openKeyring(t.Context(), s, path, quiet)
 	require.ErrorIs(t, err, seal.ErrWrongKeyring)
 	_, err = keyring(t, "reencrypt", "--data-dir", dir)
 	require.ErrorIs(t, err, seal.ErrWrongKeyring)
+}
+
+// A keyring that is older than its store may mean that a store was lost. Workers
+// that start for the first time at the same moment are no such case.
+func TestAKeyringOlderThanItsStoreIsLogged(t *testing.T) {
+	var said bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&said, nil))
+	path := filepath.Join(t.TempDir(), keyringFile)
+	s := emptyStore(t)
+	for range 2 { // the second finds both
+		_, err := openKeyring(t.Context(), s, path, log)
+		require.NoError(t, err)
+		require.Empty(t, said.String())
+	}
+	_, err := openKeyring(t.Context(), emptyStore(t), path, log)
+	require.NoError(t, err)
+	require.Contains(t, said.String(), "if a store was lost, stop and restore it from a backup")
 }

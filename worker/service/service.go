@@ -103,13 +103,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		return nil, errors.Join(err, root.Close())
 	}
 	keyringPath := filepath.Join(o.DataDir, keyringFile)
-	_, missing := os.Stat(keyringPath)
-	_, unknown := s.Store.Object(ctx, metaKind, metaKeyring)
-	if missing == nil && errors.Is(unknown, store.ErrNotFound) {
-		o.Log.WarnContext(ctx, "the store is new, and its keyring is not: if a store was lost, stop and restore it from a backup; "+
-			"without it there are no exports, no connections and no ledgers, and nothing is sent until somebody defines them anew", "keyring", keyringPath)
-	}
-	keyring, err := openKeyring(ctx, s.Store, keyringPath)
+	keyring, err := openKeyring(ctx, s.Store, keyringPath, o.Log)
 	var identity access.Identifier
 	if err == nil {
 		identity, err = o.Identity.identifier(filepath.Join(o.DataDir, access.IdentityFile), keyring)
@@ -200,8 +194,9 @@ const (
 
 // openKeyring loads the store's keyring, or makes one for a store that has none
 // yet. A worker with another keyring could read nothing and would write what
-// nobody else can read, so it does not start.
-func openKeyring(ctx context.Context, s store.Store, path string) (*seal.Keyring, error) {
+// nobody else can read, so it does not start. That a store without a keyring met
+// a keyring that is not new is logged: it may be in place of one that was lost.
+func openKeyring(ctx context.Context, s store.Store, path string, log *slog.Logger) (*seal.Keyring, error) {
 	known, err := s.Object(ctx, metaKind, metaKeyring)
 	if err == nil {
 		return checkedKeyring(path, known.Sealed)
@@ -209,7 +204,7 @@ func openKeyring(ctx context.Context, s store.Store, path string) (*seal.Keyring
 	if !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	k, _, err := seal.LoadOrCreateKeyring(path)
+	k, created, err := seal.LoadOrCreateKeyring(path)
 	if err != nil {
 		return nil, err
 	}
@@ -225,13 +220,17 @@ func openKeyring(ctx context.Context, s store.Store, path string) (*seal.Keyring
 		}
 		return checkedKeyring(path, known.Sealed)
 	}
+	if err == nil && !created {
+		log.WarnContext(ctx, "the store is new, and the keyring was there before it: right for a first start with a keyring of your own; if a store was lost, "+
+			"stop and restore it from a backup; without it there are no exports, no connections and no ledgers, and nothing is sent until somebody defines them anew", "keyring", path)
+	}
 	return k, err
 }
 
 func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
 	k, err := seal.LoadKeyring(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring %s is missing, and this store was made with one: %w (docs/keyring.md says what is lost without it)", path, seal.ErrWrongKeyring)
+		return nil, fmt.Errorf("the keyring is missing, and this store was made with one: put it back from a backup (docs/keyring.md says what is lost without it): %w", err)
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,53 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// awayStore is a store that is out of reach.
+type awayStore struct {
+	store.Store
+	asked int
+}
+
+func (s *awayStore) Ping(context.Context) error {
+	s.asked++
+	return errors.New("connection refused: postgres://who:secret@store")
+}
+
+// Who only looks is soon told that the store is away; who changes something has
+// the whole time of a command for it to come back. Either way the sentence is
+// for people, and the cause stays in the worker's log.
+func TestACommandSaysThatTheStoreIsAway(t *testing.T) {
+	for name, patient := range map[string]bool{command.WhoAmI: false, command.RunsList: false, command.ConnectionRemove: true, command.Run: true} {
+		t.Run(name, func(t *testing.T) {
+			var suite testsuite.WorkflowTestSuite
+			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+			env := suite.NewTestWorkflowEnvironment()
+			away := &awayStore{}
+			env.RegisterActivity(activities.New(activities.Dependencies{Store: away, Worker: "7@one", Log: slog.New(slog.DiscardHandler)}))
+			env.ExecuteWorkflow(Command, command.Request{ID: "c", Name: name})
+			app, ok := errors.AsType[*temporal.ApplicationError](env.GetWorkflowError())
+			require.True(t, ok, "%v", env.GetWorkflowError())
+			require.Contains(t, app.Message(), "the worker 7@one does not reach its store")
+			require.NotContains(t, env.GetWorkflowError().Error(), "secret")
+			if patient {
+				require.Greater(t, away.asked, 5, "it is asked for as long as a command may take")
+			} else {
+				require.Equal(t, 5, away.asked, "it may have been gone for a moment only")
+			}
+		})
+	}
+}
