@@ -13,7 +13,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 build: ## build bin/standalone, bin/worker, bin/starter, bin/sandbox
-	@echo "building; the first time takes about 5 minutes on 2 cores, since a Temporal server is compiled"
+	@echo "building; the first time takes 5 to 9 minutes on 2 cores, since a Temporal server is compiled"
 	go build -o bin/ ./deployments/standalone ./worker ./starter ./deployments/sandbox
 
 demo: build ## export the example segment into the sandbox, from nothing to the report
