@@ -71,7 +71,11 @@ func app() *cli.App {
 					if c.String("store-url") == "" {
 						return fmt.Errorf("--store-url or SEGMENT_EXPORT_STORE_URL is needed; a SQLite store is migrated when it is opened")
 					}
-					return sqlstore.MigratePostgres(c.Context, c.String("store-url"))
+					if err := sqlstore.MigratePostgres(c.Context, c.String("store-url")); err != nil {
+						return err
+					}
+					_, err := fmt.Fprintln(c.App.Writer, "the store's schema is up to date")
+					return err
 				}},
 		},
 	}
