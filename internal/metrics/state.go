@@ -46,7 +46,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	stateUp         = desc("state_up", "1 when the store could be read for this scrape; else the gauges from it are missing.")
+	stateUp         = desc("state_up", "1 when store and schedules could be read for this scrape; else gauges from them are missing.")
 	exportInfo      = desc("export_created_timestamp_seconds", "When the export was made.", "export")
 	lastSuccess     = desc("last_success_timestamp_seconds", "When the export's last complete run ended; missing until there is one.", "export")
 	lastSuccessAge  = desc("last_success_age_seconds", "How long ago that was.", "export")

@@ -110,7 +110,7 @@ segment_export_oldest_call_without_verdict_seconds{connection="shop"} 30
 # HELP segment_export_schedule_lag_seconds How late the schedule's last start was, or how long its next one is overdue.
 # TYPE segment_export_schedule_lag_seconds gauge
 segment_export_schedule_lag_seconds{schedule="schedule/spring"} 90
-# HELP segment_export_state_up 1 when the store could be read for this scrape; else the gauges from it are missing.
+# HELP segment_export_state_up 1 when store and schedules could be read for this scrape; else gauges from them are missing.
 # TYPE segment_export_state_up gauge
 segment_export_state_up 1
 `, "segment_export_last_success_age_seconds", "segment_export_last_run_status", "segment_export_open_runs", "segment_export_budget_used",
@@ -119,10 +119,10 @@ segment_export_state_up 1
 
 	// Within Fresh the store is left alone; after it, a failure is told.
 	listed = errors.New("Temporal is away")
-	expect("# HELP segment_export_state_up 1 when the store could be read for this scrape; else the gauges from it are missing.\n"+
+	expect("# HELP segment_export_state_up 1 when store and schedules could be read for this scrape; else gauges from them are missing.\n"+
 		"# TYPE segment_export_state_up gauge\nsegment_export_state_up 1\n", "segment_export_state_up")
 	clock = clock.Add(time.Minute)
-	expect("# HELP segment_export_state_up 1 when the store could be read for this scrape; else the gauges from it are missing.\n"+
+	expect("# HELP segment_export_state_up 1 when store and schedules could be read for this scrape; else gauges from them are missing.\n"+
 		"# TYPE segment_export_state_up gauge\nsegment_export_state_up 0\n", "segment_export_state_up")
 }
 
