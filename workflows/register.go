@@ -11,10 +11,21 @@ import (
 // Register adds all workflows and activities to a worker, or to a test
 // environment; there is no other list of them.
 func Register(r worker.Registry, a *activities.Activities) {
-	r.RegisterWorkflowWithOptions(SegmentExport, workflow.RegisterOptions{Name: ExportWorkflowType})
-	r.RegisterWorkflowWithOptions(Command, workflow.RegisterOptions{Name: command.WorkflowType})
-	r.RegisterWorkflowWithOptions(Alert, workflow.RegisterOptions{Name: activities.AlertWorkflowType})
-	r.RegisterWorkflowWithOptions(VerifyExport, workflow.RegisterOptions{Name: activities.VerifyWorkflowType})
-	r.RegisterWorkflowWithOptions(Tick, workflow.RegisterOptions{Name: activities.TickWorkflowType})
+	registerWorkflows(r)
 	r.RegisterActivity(a)
+}
+
+func registerWorkflows(r worker.WorkflowRegistry) {
+	for name, does := range registered {
+		r.RegisterWorkflowWithOptions(does, workflow.RegisterOptions{Name: name})
+	}
+}
+
+// registered are the workflows by the names of their types.
+var registered = map[string]any{
+	ExportWorkflowType:            SegmentExport,
+	command.WorkflowType:          Command,
+	activities.AlertWorkflowType:  Alert,
+	activities.VerifyWorkflowType: VerifyExport,
+	activities.TickWorkflowType:   Tick,
 }

@@ -53,6 +53,7 @@ func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
 		bodies, _ := hook.Bodies()
 		return len(mail.Letters()) == 2 && len(bodies) == 2
 	})
+	s.record("alert", activities.AlertWorkflowType)
 	require.Contains(t, mail.Letters()[1].Data, "Subject: Segment export: spring failed")
 	require.Contains(t, mail.Letters()[1].Data, "spring_buyers.csv: line ")
 	// A second failure is no change.

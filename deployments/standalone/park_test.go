@@ -16,6 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/workflows"
 )
 
 // A segment that is suddenly a quarter as long, or empty, parks before the
@@ -52,6 +53,7 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	require.Equal(t, before, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")
 	s.must("runs", "approve", r.RunID, "--guard", "shrunk")
 	s.eventually("the run goes on", func() bool { return s.show().Status.Complete() })
+	s.record("parked", workflows.ExportWorkflowType)
 	last := s.show()
 	require.NoError(t, last.Check())
 	require.Equal(t, first.Contacts-last.Contacts, last.Leavers)

@@ -361,6 +361,8 @@ func TestVerifyFindsWhatTheAccountLost(t *testing.T) {
 	s := refreshed(t)
 	s.run("--yes")
 	require.Contains(t, s.must("verify", "spring"), "100 of 300 contacts compared: 0 differences")
+	s.record("verify", activities.VerifyWorkflowType)
+	s.record("command", command.WorkflowType)
 	lost := s.sandbox.Contacts(omnisendtest.Brand)["p7@example.com"]
 	lost.Properties = map[string]any{}
 	s.sandbox.Seed(omnisendtest.Brand, lost)

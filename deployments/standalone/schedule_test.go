@@ -157,6 +157,7 @@ func TestNextTickEndsAParkedRun(t *testing.T) {
 		return last.Trigger == run.BySchedule && last.Status.Complete()
 	})
 	s.must("schedule", "off", "spring")
+	s.record("tick", activities.TickWorkflowType)
 }
 
 // A process that was away makes up for all starts that it missed with one run.

@@ -2,10 +2,13 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -15,6 +18,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/workflows"
 )
 
 func TestRunArrivesThroughFaults(t *testing.T) {
@@ -38,12 +42,12 @@ func TestRunArrivesThroughFaults(t *testing.T) {
 	require.Zero(t, stats.Resubscribed)
 	s.arrivedAsMapped(known)
 
-	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_FIRST"))
+	s.record("first_run", workflows.ExportWorkflowType)
 	code, r = s.run()
 	require.Equal(t, 3, code, "the invalid rows are still invalid")
 	require.Equal(t, e.Contacts, r.Unchanged)
 	require.Zero(t, r.Calls)
-	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_HISTORY"))
+	s.record("nothing_changed", workflows.ExportWorkflowType)
 }
 
 // A run whose history grows long continues as new, more than once, and loses
@@ -60,18 +64,33 @@ func TestRunContinuesAsNew(t *testing.T) {
 	parts, err := s.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: `WorkflowId = "export/spring"`})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(parts.GetExecutions()), 3)
-	s.record(os.Getenv("SEGMENT_EXPORT_RECORD_CONTINUED"))
+	s.record("continued_as_new", workflows.ExportWorkflowType)
 }
 
-// record writes the history of the newest run to a file, for the replay tests
-// of the workflows; no file, no record.
-func (s *shop) record(file string) {
+// identity is where a history names process and machine.
+var identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
+
+// record writes the history of the newest workflow of a type into the folder
+// that SEGMENT_EXPORT_RECORD_DIR names, for the replay tests of the workflows;
+// without it nothing is recorded.
+func (s *shop) record(name, workflowType string) {
 	s.t.Helper()
-	if file == "" {
+	dir := os.Getenv("SEGMENT_EXPORT_RECORD_DIR")
+	if dir == "" {
 		return
 	}
+	var newest *commonpb.WorkflowExecution
+	s.eventually("a workflow of type "+workflowType+" can be found", func() bool {
+		found, err := s.client.ListWorkflow(s.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: "WorkflowType = '" + workflowType + "'"})
+		require.NoError(s.t, err)
+		if len(found.GetExecutions()) == 0 {
+			return false
+		}
+		newest = found.GetExecutions()[0].GetExecution()
+		return true
+	})
 	var h historypb.History
-	events := s.client.GetWorkflowHistory(s.t.Context(), "export/spring", "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := s.client.GetWorkflowHistory(s.t.Context(), newest.GetWorkflowId(), newest.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		require.NoError(s.t, err)
@@ -79,5 +98,6 @@ func (s *shop) record(file string) {
 	}
 	data, err := protojson.MarshalOptions{}.Marshal(&h)
 	require.NoError(s.t, err)
-	require.NoError(s.t, os.WriteFile(file, data, 0o600))
+	data = identity.ReplaceAll(data, []byte(`"identity":"worker"`))
+	require.NoError(s.t, os.WriteFile(filepath.Join(dir, name+".json"), data, 0o600))
 }
