@@ -46,8 +46,8 @@ func TestKeyringCommands(t *testing.T) {
 	require.Equal(t, k.PublicKey().Fingerprint(), what.Fingerprint)
 	require.Equal(t, 1, what.Keys)
 
-	stale, file := t.TempDir(), []byte(nil)
-	file, err = os.ReadFile(path)
+	stale := t.TempDir()
+	file, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(stale, keyringFile), file, 0o600))
 
