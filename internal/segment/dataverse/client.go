@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -163,6 +165,9 @@ func (c *client) once(ctx context.Context, r request, read func(io.Reader) error
 // bodyFault tells an answer that broke off from one that is not what it should be.
 func bodyFault(r request, err error) error {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
+	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		syntax = true
+	}
 	switch {
 	case errors.Is(err, segment.ErrMalformed):
 		return err

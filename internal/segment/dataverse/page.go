@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -26,78 +28,112 @@ const (
 // errAnswer says that JSON is not what the Web API answers with.
 var errAnswer = segment.Malformed("the answer is not a page of rows as the Dataverse Web API describes it")
 
+// page reads one answer with rows, without keeping it: a page may have 5,000
+// wide ones.
+type page struct {
+	d       *jsontext.Decoder
+	columns map[string][]int // places in values; one may be asked for twice
+	values  []string
+}
+
 // readPage reads a page of rows: for each the texts of the columns, in their
 // order, valid until the next row. It returns the link to the next page, empty
 // at the end.
-func readPage(body io.Reader, columns []string, row func(values []string, p segment.Problem) error) (string, error) {
-	d := json.NewDecoder(body)
-	if err := delimiter(d, '{'); err != nil {
-		return "", err
+func readPage(body io.Reader, columns []string, row func(values []string, p segment.Problem) error) (next string, err error) {
+	// One row with what is no text is that row's problem, not the page's.
+	p := &page{d: jsontext.NewDecoder(body, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)),
+		columns: make(map[string][]int, len(columns)), values: make([]string, len(columns))}
+	for i, column := range columns {
+		p.columns[column] = append(p.columns[column], i)
 	}
-	next, seen := "", false
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return "", broken(err)
-		}
-		switch key {
+	seen := false
+	err = p.object(func(name string) error {
+		switch name {
 		case "value":
-			if err := readRows(d, columns, row); err != nil {
-				return "", err
-			}
 			seen = true
+			return p.rows(row)
 		case "@odata.nextLink":
-			if err := d.Decode(&next); err != nil {
-				return "", shape(err)
+			value, err := p.d.ReadValue()
+			if err != nil {
+				return err
 			}
-		default:
-			var skipped json.RawMessage
-			if err := d.Decode(&skipped); err != nil {
-				return "", broken(err)
+			var ok bool
+			if next, ok = text(value); !ok || value.Kind() != '"' {
+				return errAnswer
 			}
+			return nil
 		}
-	}
-	if err := delimiter(d, '}'); err != nil {
-		return "", err
-	}
-	if !seen {
+		return p.d.SkipValue()
+	})
+	switch {
+	case err != nil:
+		return "", broken(err)
+	case !seen:
 		return "", errAnswer
 	}
 	return next, nil
 }
 
-func readRows(d *json.Decoder, columns []string, row func([]string, segment.Problem) error) error {
-	if err := delimiter(d, '['); err != nil {
+func (p *page) rows(row func([]string, segment.Problem) error) error {
+	if err := p.open('['); err != nil {
 		return err
 	}
-	values := make([]string, len(columns))
-	fields := map[string]json.RawMessage{}
-	for d.More() {
-		clear(fields)
-		if err := d.Decode(&fields); err != nil {
-			return shape(err)
-		}
+	for p.d.PeekKind() != ']' {
+		clear(p.values)
 		var problem segment.Problem
-		for i, column := range columns {
-			text, ok := text(fields[column])
+		err := p.object(func(name string) error {
+			places := p.columns[name]
+			if places == nil {
+				return p.d.SkipValue()
+			}
+			value, err := p.d.ReadValue()
+			if err != nil {
+				return err
+			}
+			text, ok := text(value)
 			if !ok {
 				problem = segment.ProblemEncoding
 			}
-			values[i] = text
+			for _, i := range places {
+				p.values[i] = text
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		if err := row(values, problem); err != nil {
+		if err := row(p.values, problem); err != nil {
 			return err
 		}
 	}
-	return delimiter(d, ']')
+	_, err := p.d.ReadToken()
+	return err
 }
 
-func delimiter(d *json.Decoder, want json.Delim) error {
-	token, err := d.Token()
-	if err != nil {
-		return broken(err)
+// object reads an object; member reads the value that follows a name.
+func (p *page) object(member func(name string) error) error {
+	if err := p.open('{'); err != nil {
+		return err
 	}
-	if token != want {
+	for p.d.PeekKind() != '}' {
+		name, err := p.d.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := member(name.String()); err != nil {
+			return err
+		}
+	}
+	_, err := p.d.ReadToken()
+	return err
+}
+
+func (p *page) open(want jsontext.Kind) error {
+	token, err := p.d.ReadToken()
+	if err != nil {
+		return err
+	}
+	if token.Kind() != want {
 		return errAnswer
 	}
 	return nil
@@ -105,7 +141,7 @@ func delimiter(d *json.Decoder, want json.Delim) error {
 
 // broken makes an end in the middle what it is: the answer was cut.
 func broken(err error) error {
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -123,7 +159,7 @@ func shape(err error) error {
 // nothing for null, true and false, numbers with a point and without an
 // exponent, dates in ISO 8601 as they come. It is not ok when the value is no
 // single value, or holds what is not Unicode text.
-func text(value json.RawMessage) (string, bool) {
+func text(value []byte) (string, bool) {
 	if len(value) == 0 {
 		return "", true
 	}
@@ -131,6 +167,12 @@ func text(value json.RawMessage) (string, bool) {
 	case 'n':
 		return "", true
 	case '"':
+		if bytes.IndexByte(value, '\\') < 0 { // as most are: what stands there is the text
+			if !utf8.Valid(value) {
+				return "", false
+			}
+			return string(value[1 : len(value)-1]), true
+		}
 		var s string
 		if json.Unmarshal(value, &s) != nil || !utf8.Valid(value) {
 			return "", false

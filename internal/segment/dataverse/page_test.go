@@ -2,11 +2,16 @@ package dataverse
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 	"unicode/utf8"
 
@@ -40,9 +45,42 @@ func TestPagesThatAreNone(t *testing.T) {
 	}
 	whole := `{"@odata.context":"c","value":[{"a":"1"},{"a":null,"b":[1]}],"@odata.nextLink":"https://x/y"}`
 	require.NoError(t, read(whole))
+	require.NoError(t, read(`{"value":[],"\ud800":"\ud800","@odata.nextLink":"x","@odata.nextLink":"y"}`))
 	for i := range whole {
 		require.ErrorIs(t, read(whole[:i]), io.ErrUnexpectedEOF, whole[:i])
 	}
+}
+
+// What stands in for an answer, and an answer that breaks off, pass; both say
+// what came, and nothing of its content.
+func TestFaultsOfABody(t *testing.T) {
+	cut := &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	for want, body := range map[string]io.Reader{
+		"the answer for rows is not JSON":                              strings.NewReader("<html>anna@example.com</html>"),
+		"the answer for rows broke off: the connection was cut":        strings.NewReader(`{"value":[{"a":"anna@exam`),
+		"the answer for rows broke off: " + syscall.ECONNRESET.Error(): io.MultiReader(strings.NewReader(`{"value":[{"a":"anna@exam`), iotest.ErrReader(cut)),
+		"the answer for rows broke off: no answer in time":             iotest.ErrReader(context.DeadlineExceeded),
+	} {
+		_, err := readPage(body, []string{"a"}, func([]string, segment.Problem) error { return nil })
+		err = bodyFault(request{table: "rows"}, err)
+		_, isPassing := errors.AsType[*passingError](err)
+		require.True(t, isPassing, "%v", err)
+		require.EqualError(t, err, want)
+	}
+}
+
+func TestRowsOfAPage(t *testing.T) {
+	var rows [][]string
+	var problems []segment.Problem
+	next, err := readPage(strings.NewReader(`{"value":[{"x":{"a":1},"\u0061":"\u00eb","b":2e3},{"b":[1],"a":"1","a":"2"},{}],"@odata.nextLink":"https:\/\/x\/y?\u0026"}`),
+		[]string{"b", "a", "b"}, func(values []string, p segment.Problem) error {
+			rows, problems = append(rows, slices.Clone(values)), append(problems, p)
+			return nil
+		})
+	require.NoError(t, err)
+	require.Equal(t, "https://x/y?&", next)
+	require.Equal(t, [][]string{{"2000", "ë", "2000"}, {"", "2", ""}, {"", "", ""}}, rows)
+	require.Equal(t, []segment.Problem{"", segment.ProblemEncoding, ""}, problems)
 }
 
 func TestPayloadsOfThePrivateTable(t *testing.T) {
@@ -163,4 +201,23 @@ func TestOneGateForALogin(t *testing.T) {
 	b.ClientID = "d"
 	require.NotSame(t, gateOf(a), gateOf(b))
 	require.True(t, errors.Is(&segment.BusyError{}, segment.ErrBusy))
+}
+
+func BenchmarkReadPage(b *testing.B) {
+	const rows = 1_000
+	row := `{"@odata.etag":"W/\"1\"","msdynci_customerid":"0123456789abcdef0123456789abcdef","msdynci_email":"someone@example.com",` +
+		`"msdynci_firstname":"Zo\u00eb","msdynci_lastname":"Łukasz","msdynci_street":"1 High \"Street\"","msdynci_city":"Springfield",` +
+		`"msdynci_consent":true,"msdynci_consentdate":"2026-03-15T00:00:00Z","msdynci_phone":null,"msdynci_customerprofileid":"01234567-89ab-cdef-0123-456789abcdef"}`
+	page := `{"@odata.context":"c","value":[` + strings.Repeat(row+",", rows-1) + row + `],"@odata.nextLink":"https://x/y"}`
+	columns := []string{"msdynci_customerid", "msdynci_email", "msdynci_firstname", "msdynci_lastname", "msdynci_street", "msdynci_city",
+		"msdynci_consent", "msdynci_consentdate", "msdynci_phone"}
+	b.SetBytes(int64(len(page)))
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		_, err := readPage(strings.NewReader(page), columns, func([]string, segment.Problem) error { n++; return nil })
+		require.NoError(b, err)
+		require.Equal(b, rows, n)
+	}
+	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // link is a link to a next page that was given out.
@@ -216,7 +218,12 @@ func write(out *strings.Builder, field string, value any) {
 		out.WriteString("null")
 		return
 	}
-	data, _ := json.Marshal(value)
+	var data []byte
+	if text, ok := value.(string); ok {
+		data, _ = jsontext.AppendQuote(nil, text)
+	} else {
+		data, _ = json.Marshal(value)
+	}
 	out.Write(data)
 }
 
