@@ -105,7 +105,7 @@ func TestAFileReplacedInMidRead(t *testing.T) {
 	s.must("run", "spring", "--yes", "--detach")
 	s.eventually("reading has begun", func() bool { return asked.Load() && s.reading() > 0 })
 	s.replace([]byte("Email\nnew@example.com\n"))
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, s.client.GetWorkflow(ctx, "export/spring", "").Get(ctx, nil))
 	r := s.show()

@@ -55,7 +55,7 @@ var groups = map[string]string{"anna-admin": "ops", "carl-contributor": "marketi
 // as runs a command line with somebody's token.
 func (p *staff) as(name string, args ...string) (code int, stdout, stderr string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	token := p.provider.Token(p.provider.Of(name, time.Now(), groups[name]))
 	var out, errs bytes.Buffer

@@ -174,7 +174,7 @@ func (e environment) Environ() []string {
 // starter runs one command line in this process.
 func (s *shop) starter(args ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	var out, errs bytes.Buffer
 	// Connect of these options reads the variables of Env.
@@ -228,7 +228,7 @@ func (s *shop) show() run.Report {
 
 // patience is how long a test waits for what must happen: long, since the race
 // detector on a machine with other work takes minutes for what takes seconds.
-const patience = 5 * time.Minute
+const patience = 10 * time.Minute
 
 // eventually waits until a condition holds that another process or goroutine
 // brings about.

@@ -207,7 +207,7 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 	before = s.stored()
 	program, tests := usageOf(s.pid), usageOf(os.Getpid())
 	s.must("run", "spring", "--detach")
-	s.within(5*time.Minute, "all is read", func() bool { return s.stored()-before == size })
+	s.eventually("all is read", func() bool { return s.stored()-before == size })
 	programAfter, testsAfter := usageOf(s.pid), usageOf(os.Getpid())
 	code, out, errs = s.starter("runs", "watch", "spring")
 	require.Equal(t, 3, code, "the invalid rows are still invalid: %s%s", out, errs)
@@ -301,7 +301,8 @@ func (s *shop) reaches(at <-chan struct{}, what string) {
 	select {
 	case <-at:
 	case <-deadline.C:
-		require.FailNow(s.t, "never reached: "+what)
+		_, out, errs := s.starter("runs", "show", "spring")
+		require.FailNow(s.t, "never reached: "+what, "%s%s", out, errs)
 	}
 }
 

@@ -88,7 +88,7 @@ func TestTopologyOutlivesItsParts(t *testing.T) {
 	})
 	require.Less(t, s.sandbox.Stats(omnisendtest.Brand).Batches*100, s.expected.Contacts, "the run is under way")
 
-	r := s.await(3 * time.Minute)
+	r := s.await(patience)
 	stats := s.arrived(r)
 	require.Equal(t, s.expected.Contacts, r.New)
 	require.Greater(t, stats.Total(), limit)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -106,14 +105,18 @@ func (s *shop) inStore(store, query string) (n int) {
 	return n
 }
 
-// upgradable serves a shop whose store is at the present release.
-func upgradable(t *testing.T, profiles int) (s *shop, store string) {
+// upgradable serves a shop whose store is at the present release. The others
+// are built before anything is held that has to be answered in time.
+func upgradable(t *testing.T, profiles int, others ...*release) (s *shop, store string) {
 	t.Helper()
 	s = newShop(t, profiles, sandbox.Options{Seed: 5})
 	s.serve()
 	store = postgrestest.Database(t)
 	output, err := s.migrate(present, store)
 	require.NoError(t, err, output)
+	for _, other := range others {
+		s.built(other)
+	}
 	return s, store
 }
 
@@ -123,13 +126,13 @@ func upgradable(t *testing.T, profiles int) (s *shop, store string) {
 // that began it, and nothing is lost or sent twice.
 func TestUpgradeAndDowngradeInMidRun(t *testing.T) {
 	t.Parallel()
-	s, store := upgradable(t, 4_000)
+	s, store := upgradable(t, 4_000, incompatible)
 	old := s.beside("old", present, store, "--build-id", "1.0")
 	s.current("1.0")
 	s.define("--calls-per-minute", "0")
 	ended := func(build string, later bool) run.Report {
 		t.Helper()
-		r := s.await(time.Minute)
+		r := s.await(patience)
 		require.True(t, r.Status.Complete(), "%s: %s", r.Status, r.Reason)
 		h := s.newestRun()
 		require.Equal(t, build, h.pinned)
@@ -185,7 +188,7 @@ func TestUpgradeAndDowngradeInMidRun(t *testing.T) {
 // the old one is back, from then on with a build id, the run waits.
 func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 	t.Parallel()
-	s, store := upgradable(t, 4_000)
+	s, store := upgradable(t, 4_000, compatible, incompatible)
 	w := s.beside("first", present, store)
 	s.define("--calls-per-minute", "0")
 	g := s.hold(6)
@@ -223,7 +226,7 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 	require.Zero(t, w.stop(), w.said())
 	s.beside("back", present, store, "--build-id", "1.0")
 	s.current("1.0")
-	r := s.await(time.Minute)
+	r := s.await(patience)
 	require.Equal(t, "1.0", s.newestRun().pinned, "from here on it stays there")
 	stats := s.arrived(r)
 	require.Equal(t, s.expected.Contacts, r.New)
@@ -236,7 +239,7 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 // release goes on with the run.
 func TestWorkerStopsWhenTheStoreOutgrowsIt(t *testing.T) {
 	t.Parallel()
-	s, store := upgradable(t, 4_000)
+	s, store := upgradable(t, 4_000, unbearable)
 	old := s.beside("old", present, store)
 	s.define("--calls-per-minute", "0")
 	g := s.hold(3)
@@ -261,7 +264,7 @@ func TestWorkerStopsWhenTheStoreOutgrowsIt(t *testing.T) {
 	require.Contains(t, old.said(), sentence)
 
 	s.beside("new", unbearable, store)
-	r := s.await(time.Minute)
+	r := s.await(patience)
 	stats := s.arrived(r)
 	require.Equal(t, s.expected.Contacts, r.New)
 	require.Equal(t, r.Calls, stats.Route("POST /batches"))

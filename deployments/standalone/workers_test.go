@@ -167,7 +167,7 @@ func (s *shop) uploading(workers []*worker) (*worker, []int) {
 // sent waits until the target has taken n calls.
 func (s *shop) sent(n int) {
 	s.t.Helper()
-	s.within(10*time.Minute, fmt.Sprintf("%d calls are made", n), func() bool { return s.sandbox.Stats(omnisendtest.Brand).Batches >= n })
+	s.eventually(fmt.Sprintf("%d calls are made", n), func() bool { return s.sandbox.Stats(omnisendtest.Brand).Batches >= n })
 }
 
 // await waits for the end of the run, for which nobody does anything, and
@@ -255,7 +255,7 @@ func TestRunOutlivesTwoOfThreeWorkers(t *testing.T) {
 		lost[fmt.Sprintf("killed after %d calls", at)] = batches
 		workers = slices.DeleteFunc(workers, func(w *worker) bool { return w == victim })
 	}
-	r := s.await(3 * time.Minute)
+	r := s.await(patience)
 	stats := s.arrived(r)
 	require.Equal(t, s.expected.Contacts, r.New)
 	// A call whose answer died with its worker is looked for before it is made
@@ -282,7 +282,7 @@ func TestStoppedWorkerHandsOver(t *testing.T) {
 	began := time.Now()
 	require.Zero(t, stopped.stop())
 	t.Logf("it took %s to stop", time.Since(began))
-	r := s.await(2 * time.Minute)
+	r := s.await(patience)
 	stats := s.arrived(r)
 	require.Equal(t, s.expected.Contacts, r.New)
 	require.Zero(t, again(stats))
