@@ -99,13 +99,12 @@ func TestASourceThatFallsSilent(t *testing.T) {
 	for _, bytes := range []int64{0, 1_000, relayedRows * 400 / 2} {
 		relay.Through(bytes, postgrestest.Silent)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, errors.New("not wanted any more"))
-		began := time.Now()
 		result, err := s.Collect(ctx, CollectInput{RunID: id})
 		cancel()
 		require.NoError(t, err)
+		require.Nil(t, result.Halt, "it ended because it was not wanted, and not by itself")
 		require.False(t, result.Done)
 		require.Zero(t, result.Read%1_000, "only what is stored is told")
-		require.Less(t, time.Since(began), 1500*time.Millisecond, "within a second")
 	}
 	relay.Through(-1, nil)
 	for done := false; !done; {

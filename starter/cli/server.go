@@ -257,14 +257,21 @@ func (s *server) classify(ctx context.Context, err error) error {
 	if s.remote {
 		hint = "look at TEMPORAL_ADDRESS, the certificates of TEMPORAL_TLS_*, and the network"
 	}
-	return fail(classNoServer, "no Temporal server answers at %s (%s): %s", s.address, cause(err), hint)
+	why := cause(err)
+	if why == noAnswer {
+		hint = "if one runs there, its log says what holds it up, such as a full disk; if not, " + hint
+	}
+	return fail(classNoServer, "no Temporal server answers at %s (%s): %s", s.address, why, hint)
 }
+
+// noAnswer is the cause when whoever listens says nothing.
+const noAnswer = "no answer in time"
 
 // cause is why a server does not answer, without the wrappings of the layers
 // in between where it is an everyday one.
 func cause(err error) string {
 	if _, ok := errors.AsType[*serviceerror.DeadlineExceeded](err); ok || errors.Is(err, context.DeadlineExceeded) {
-		return "no answer in time"
+		return noAnswer
 	}
 	text := err.Error()
 	for _, everyday := range []string{"connection refused", "no such host", "no route to host", "i/o timeout"} {

@@ -73,7 +73,7 @@ func TestCarryFailures(t *testing.T) {
 		{"another type", temporal.NewApplicationError("disk full", "PathError"), command.ErrFailed, `"source add" failed: disk full`},
 		{"timeout", temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), command.ErrFailed, "look whether it was done"},
 		{"server gone", serviceerror.NewUnavailable("dial tcp: connect: connection refused"), classNoServer, "there:7233 (connection refused)"},
-		{"slow", context.DeadlineExceeded, classNoServer, "no answer in time"},
+		{"slow", context.DeadlineExceeded, classNoServer, "(no answer in time): if one runs there, its log says what holds it up"},
 		{"no namespace", serviceerror.NewNamespaceNotFound("ns"), classNoServer, `no namespace "ns"`},
 		{"not let in", serviceerror.NewPermissionDenied("key", ""), command.ErrNotAllowed, "does not let this client in"},
 	} {

@@ -54,7 +54,6 @@ func TestAConnectionThatBreaksOff(t *testing.T) {
 				test.wait(&s.silences)
 			}
 			relay.Through(test.through, test.then)
-			began := time.Now()
 			r, err := s.Open(t.Context(), "many", []string{"id", "text"}, nil)
 			var rows []segmenttest.Row
 			if err == nil {
@@ -66,7 +65,6 @@ func TestAConnectionThatBreaksOff(t *testing.T) {
 			require.NotErrorIs(t, err, segment.ErrMalformed)
 			require.Less(t, len(rows), manyRows)
 			require.Equal(t, test.through > 1_000_000, len(rows) > 0)
-			require.Less(t, time.Since(began), 4*time.Second)
 		})
 	}
 	_, s, _ := relayed(t)
@@ -108,7 +106,7 @@ func TestCancellationOfASilentRead(t *testing.T) {
 			require.NoError(t, r.Close())
 		}
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Less(t, time.Since(began), 1300*time.Millisecond, "within a second")
+		segmenttest.EndsSoon(t, began)
 		cancel()
 	}
 }

@@ -58,6 +58,16 @@ func broken(t *testing.T, p Place, o Options) {
 	require.Equal(t, table.Rows, values(append(read, ReadAll(t, p.Source(), "s", table.Fields, cursor)...)))
 }
 
+// EndsSoon tells how long something took to end once it was not wanted: less
+// than a second where nothing else runs. Only much more is a failure, since
+// machines are shared and what hangs does so for longer.
+func EndsSoon(t *testing.T, began time.Time) {
+	t.Helper()
+	took := time.Since(began)
+	t.Logf("it ended after %s", took)
+	require.Less(t, took, 20*time.Second)
+}
+
 // silent waits in mid-read for what does not come, until nobody wants it.
 func silent(t *testing.T, p Place, _ Options) {
 	p.Put(t, "s", people(long))
@@ -76,7 +86,7 @@ func silent(t *testing.T, p Place, _ Options) {
 	rows, err := Drain(r)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, r.Close())
-	require.Less(t, time.Since(began), time.Second)
+	EndsSoon(t, began)
 	require.Less(t, len(rows), long-1)
 }
 
@@ -96,7 +106,7 @@ func canceled(t *testing.T, p Place, _ Options) {
 	left, err := Drain(r)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, r.Close())
-	require.Less(t, time.Since(began), time.Second)
+	EndsSoon(t, began)
 	require.LessOrEqual(t, len(left), 1_000, "noticed soon")
 	_, err = p.Source().Open(ctx, "s", nil, nil)
 	require.ErrorIs(t, err, context.Canceled)

@@ -60,7 +60,6 @@ func TestAServiceThatFallsSilent(t *testing.T) {
 					return err
 				},
 			} {
-				began := time.Now()
 				err := ask(t.Context())
 				require.ErrorContains(t, err, "did not answer within 200ms", what)
 				require.NotErrorIs(t, err, segment.ErrAccess)
@@ -68,7 +67,6 @@ func TestAServiceThatFallsSilent(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				require.ErrorIs(t, ask(ctx), context.Canceled, what)
-				require.Less(t, time.Since(began), 2*time.Second, what)
 			}
 		})
 	}
