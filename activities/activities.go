@@ -5,6 +5,7 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -161,6 +162,20 @@ func (a *Activities) Control(ctx context.Context, in RunInput) (run.Control, err
 		c.Approved[guard] = ""
 	}
 	return c, err
+}
+
+// controlRun puts a decision about a run on record.
+func (a *Activities) controlRun(ctx context.Context, runID string, change func(*run.Control) error) error {
+	return a.Store.ControlRun(ctx, runID, func(stored json.RawMessage) (json.RawMessage, error) {
+		control, err := decode[run.Control](stored)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(&control); err != nil {
+			return nil, err
+		}
+		return encode(control), nil
+	})
 }
 
 // RecordInput is a run's report on its way into the store.

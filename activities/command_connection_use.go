@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -101,10 +100,9 @@ func (a *Activities) endRuns(ctx context.Context, conn catalogue.Connection, ope
 	reason, _ := conn.Barred("")
 	answer := &command.ConnectionAnswer{Connection: conn}
 	for _, r := range open {
-		err := a.Store.ControlRun(ctx, r.ID, func(stored json.RawMessage) (json.RawMessage, error) {
-			control, err := decode[run.Control](stored)
-			control.Stopped = reason
-			return encode(control), err
+		err := a.controlRun(ctx, r.ID, func(control *run.Control) error {
+			control.Canceled, control.Stopped = true, reason
+			return nil
 		})
 		if err != nil {
 			return nil, err

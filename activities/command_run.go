@@ -3,7 +3,6 @@ package activities
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -348,7 +347,7 @@ func (a *Activities) rememberGuard(ctx context.Context, c caller, export string,
 }
 
 // steer puts an operator's decision on record and tells the run to look.
-func (a *Activities) steer(ctx context.Context, ref string, decide func(store.Run, *run.Control) error) (*command.RunAnswer, error) {
+func (a *Activities) steer(ctx context.Context, ref string, change func(store.Run, *run.Control) error) (*command.RunAnswer, error) {
 	r, err := a.findRun(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -356,17 +355,7 @@ func (a *Activities) steer(ctx context.Context, ref string, decide func(store.Ru
 	if !r.EndedAt.IsZero() {
 		return nil, refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
 	}
-	err = a.Store.ControlRun(ctx, r.ID, func(stored json.RawMessage) (json.RawMessage, error) {
-		control, err := decode[run.Control](stored)
-		if err != nil {
-			return nil, err
-		}
-		if err := decide(r, &control); err != nil {
-			return nil, err
-		}
-		return encode(control), nil
-	})
-	if err != nil {
+	if err := a.controlRun(ctx, r.ID, func(control *run.Control) error { return change(r, control) }); err != nil {
 		return nil, err
 	}
 	answer, err := runAnswer(r)
@@ -387,6 +376,10 @@ func (a *Activities) runsCancel(ctx context.Context, _ caller, args command.RunR
 	}
 	if !r.EndedAt.IsZero() {
 		return nil, refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+	}
+	err = a.controlRun(ctx, r.ID, func(control *run.Control) error { control.Canceled = true; return nil })
+	if err != nil {
+		return nil, err
 	}
 	return answer, a.Temporal.CancelWorkflow(ctx, answer.WorkflowID, "")
 }

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -265,11 +264,7 @@ func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, o
 	if !ends || now.After(s.pending.Until) {
 		return 0, s.skip(ctx, id, e, fmt.Sprintf("run %s (%s) was still going on: %s", open.ID, trigger, open.Status))
 	}
-	err = s.Store.ControlRun(ctx, open.ID, func(stored json.RawMessage) (json.RawMessage, error) {
-		c, err := decode[run.Control](stored)
-		c.Superseded = true
-		return encode(c), err
-	})
+	err = s.controlRun(ctx, open.ID, func(c *run.Control) error { c.Superseded = true; return nil })
 	if err == nil {
 		err = s.Temporal.SignalWorkflow(ctx, WorkflowID(open.Export, false), "", ControlSignal, nil)
 	}

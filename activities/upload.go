@@ -157,6 +157,9 @@ func (u *uploader) upload(ctx context.Context) (halt *Halt, err error) {
 		err = errors.Join(err, u.flush(ctx))
 	}()
 	for len(u.todo) > 0 && !u.hold.stopping() {
+		if halt, err := u.toldToStop(ctx); halt != nil || err != nil {
+			return halt, err
+		}
 		c := &u.todo[0]
 		known := c.Origin != "" // an earlier attempt was cut off before the answer
 		if !known {
@@ -190,6 +193,21 @@ func (u *uploader) upload(ctx context.Context) (halt *Halt, err error) {
 		}
 	}
 	return nil, nil
+}
+
+// untilTold is longer than the workflow needs to hear of a decision that is in
+// the store already, so that it does not begin the batch again meanwhile.
+const untilTold = time.Second
+
+// toldToStop looks for a decision to send nothing more. The workflow has it too
+// and asks this attempt to end, but that may take seconds to arrive here, in
+// which dozens of calls would be made.
+func (u *uploader) toldToStop(ctx context.Context) (*Halt, error) {
+	control, err := u.Control(ctx, RunInput{RunID: u.in.RunID})
+	if err != nil || !control.Paused && !control.Canceled {
+		return nil, err
+	}
+	return &Halt{Kind: HaltWait, Wait: untilTold}, nil
 }
 
 // flush stores an answer that no next intent took along.

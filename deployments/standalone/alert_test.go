@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/notify/notifytest"
@@ -53,7 +54,7 @@ func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
 		bodies, _ := hook.Bodies()
 		return len(mail.Letters()) == 2 && len(bodies) == 2
 	})
-	s.record("alert", activities.AlertWorkflowType)
+	s.record("alert", activities.AlertWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	require.Contains(t, mail.Letters()[1].Data, "Subject: Segment export: spring failed")
 	require.Contains(t, mail.Letters()[1].Data, "spring_buyers.csv: line ")
 	// A second failure is no change.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
@@ -53,7 +54,7 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	require.Equal(t, before, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")
 	s.must("runs", "approve", r.RunID, "--guard", "shrunk")
 	s.eventually("the run goes on", func() bool { return s.show().Status.Complete() })
-	s.record("parked", workflows.ExportWorkflowType)
+	s.record("parked", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	last := s.show()
 	require.NoError(t, last.Check())
 	require.Equal(t, first.Contacts-last.Contacts, last.Leavers)

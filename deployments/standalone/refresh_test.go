@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -361,8 +362,8 @@ func TestVerifyFindsWhatTheAccountLost(t *testing.T) {
 	s := refreshed(t)
 	s.run("--yes")
 	require.Contains(t, s.must("verify", "spring"), "100 of 300 contacts compared: 0 differences")
-	s.record("verify", activities.VerifyWorkflowType)
-	s.record("command", command.WorkflowType)
+	s.record("verify", activities.VerifyWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("command", command.WorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	lost := s.sandbox.Contacts(omnisendtest.Brand)["p7@example.com"]
 	lost.Properties = map[string]any{}
 	s.sandbox.Seed(omnisendtest.Brand, lost)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -157,7 +158,7 @@ func TestNextTickEndsAParkedRun(t *testing.T) {
 		return last.Trigger == run.BySchedule && last.Status.Complete()
 	})
 	s.must("schedule", "off", "spring")
-	s.record("tick", activities.TickWorkflowType)
+	s.record("tick", activities.TickWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // A process that was away makes up for all starts that it missed with one run.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,16 +43,16 @@ func TestRunArrivesThroughFaults(t *testing.T) {
 	require.Zero(t, stats.Resubscribed)
 	s.arrivedAsMapped(known)
 
-	s.record("first_run", workflows.ExportWorkflowType)
+	s.record("first_run", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	code, r = s.run()
 	require.Equal(t, 3, code, "the invalid rows are still invalid")
 	require.Equal(t, e.Contacts, r.Unchanged)
 	require.Zero(t, r.Calls)
-	s.record("nothing_changed", workflows.ExportWorkflowType)
+	s.record("nothing_changed", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // A run whose history grows long continues as new, more than once, and loses
-// nothing on the way; the last part is on record for the replay tests.
+// nothing on the way; the last two parts are on record for the replay tests.
 func TestRunContinuesAsNew(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 3000, sandbox.Options{BatchDelay: 50 * time.Millisecond, Seed: 4})
@@ -64,16 +65,17 @@ func TestRunContinuesAsNew(t *testing.T) {
 	parts, err := s.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: `WorkflowId = "export/spring"`})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(parts.GetExecutions()), 3)
-	s.record("continued_as_new", workflows.ExportWorkflowType)
+	s.record("continues_as_new", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW)
+	s.record("continued_as_new", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // identity is where a history names process and machine.
 var identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
 
-// record writes the history of the newest workflow of a type into the folder
+// record writes the history of the newest workflow of a type and status into the folder
 // that SEGMENT_EXPORT_RECORD_DIR names, for the replay tests of the workflows;
 // without it nothing is recorded.
-func (s *shop) record(name, workflowType string) {
+func (s *shop) record(name, workflowType string, status enumspb.WorkflowExecutionStatus) {
 	s.t.Helper()
 	dir := os.Getenv("SEGMENT_EXPORT_RECORD_DIR")
 	if dir == "" {
@@ -81,7 +83,8 @@ func (s *shop) record(name, workflowType string) {
 	}
 	var newest *commonpb.WorkflowExecution
 	s.eventually("a workflow of type "+workflowType+" can be found", func() bool {
-		found, err := s.client.ListWorkflow(s.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: "WorkflowType = '" + workflowType + "'"})
+		found, err := s.client.ListWorkflow(s.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+			Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = '%s'", workflowType, status)})
 		require.NoError(s.t, err)
 		if len(found.GetExecutions()) == 0 {
 			return false

@@ -255,6 +255,8 @@ type Control struct {
 	// Superseded says that the next start by itself has come: if the run waits
 	// for an answer, nobody gave one in time.
 	Superseded bool `json:"superseded,omitempty"`
+	// Canceled says that nothing more is to be sent; the workflow is canceled too.
+	Canceled bool `json:"canceled,omitempty"`
 	// Stopped is why the run was canceled, where that was not by a command about
 	// the run itself.
 	Stopped string `json:"stopped,omitempty"`
