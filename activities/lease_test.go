@@ -63,3 +63,45 @@ func TestStoppingWorkerBeginsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &UploadResult{Done: true, Calls: 2, Contacts: 150}, sent, "what is left is another's")
 }
+
+// A decision to send nothing more counts from the next call on, before the
+// workflow has asked anybody to stop.
+func TestDecisionsCountFromTheNextCallOn(t *testing.T) {
+	t.Parallel()
+	for name, decide := range map[string]func(*run.Control){
+		"paused":   func(c *run.Control) { c.Paused = true },
+		"canceled": func(c *run.Control) { c.Canceled = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSteps(t, sandbox.Options{Seed: 1})
+			var rows []string
+			for i := range 250 {
+				rows = append(rows, fmt.Sprintf("person%d@example.com,Ada", i))
+			}
+			s.write(rows...)
+			r := s.begin(run.Request{})
+			in := UploadInput{RunID: r.RunID, Batch: FirstUpload(0)}
+			say := func(change func(*run.Control)) {
+				require.NoError(t, s.controlRun(t.Context(), r.RunID, func(c *run.Control) error { change(c); return nil }))
+			}
+			open := s.OpenAPI
+			s.OpenAPI = func(endpoint, key string) (omnisend.API, error) {
+				api, err := open(endpoint, key)
+				return stopAt{API: api, stop: func() { say(decide) }}, err
+			}
+			wait := &Halt{Kind: HaltWait, Wait: untilTold}
+			sent, err := s.UploadBatch(t.Context(), in)
+			require.NoError(t, err)
+			require.Equal(t, &UploadResult{Calls: 1, Contacts: 100, Halt: wait}, sent, "the call in flight ends and is kept")
+			sent, err = s.UploadBatch(t.Context(), in)
+			require.NoError(t, err)
+			require.Equal(t, &UploadResult{Halt: wait}, sent)
+
+			s.OpenAPI = open
+			say(func(c *run.Control) { *c = run.Control{} })
+			sent, err = s.UploadBatch(t.Context(), in)
+			require.NoError(t, err)
+			require.Equal(t, &UploadResult{Done: true, Calls: 2, Contacts: 150}, sent)
+		})
+	}
+}
