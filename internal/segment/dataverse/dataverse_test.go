@@ -298,5 +298,8 @@ func TestMembersAreReadWithTheirProfiles(t *testing.T) {
 	for _, r := range w.Requests() {
 		require.Equal(t, "GET", r.Method, "nothing is ever written")
 		require.Equal(t, 200, r.Status)
+		if tables := r.Path == "msdynci_segmentmemberships" || r.Path == "msdynci_customerprofiles"; tables && !strings.Contains(r.Query, "top=1") {
+			require.Equal(t, "odata.maxpagesize=5000", r.Prefer, r.Query)
+		}
 	}
 }

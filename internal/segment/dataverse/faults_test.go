@@ -275,6 +275,36 @@ func TestARefreshDuringTheRead(t *testing.T) {
 	}
 }
 
+// Each sign of a refresh is enough by itself.
+func TestEverySignOfARefreshCounts(t *testing.T) {
+	for name, refresh := range map[string]func(*world){
+		"another run": func(w *world) {
+			w.SetSegments([]standin.Segment{{Name: "Male_under_40", Run: "run-2", RefreshedAt: w.clock.Now()}})
+		},
+		"memberships written": func(w *world) {
+			w.SetMemberships([]standin.Membership{{Customer: id(0), Segments: []string{"Male_under_40"}}}, w.clock.Now())
+		},
+		"profiles written": func(w *world) {
+			w.SetProfiles([]standin.Profile{{ID: id(0), Values: map[string]any{"msdynci_email": "new@example.com"}}}, w.clock.Now())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, standin.Options{PageRows: 40})
+			w.fill(400, third)
+			r, err := w.source(t).Open(t.Context(), "Male_under_40", email, nil)
+			require.NoError(t, err)
+			_, err = r.Next()
+			require.NoError(t, err)
+			w.clock.advance(time.Hour)
+			refresh(w)
+			w.clock.advance(time.Hour)
+			_, err = segmenttest.Drain(r)
+			require.ErrorIs(t, err, segment.ErrChanged)
+			require.NoError(t, r.Close())
+		})
+	}
+}
+
 // Where nothing shows a refresh, the report says that.
 func TestAnEnvironmentThatShowsNoRefresh(t *testing.T) {
 	w := newWorld(t, standin.Options{NoSort: true, MetadataMissing: true})
@@ -343,6 +373,35 @@ func TestSparseAndDenseSegments(t *testing.T) {
 			require.NotZero(t, found, "%s, every %d", kind, every)
 		}
 	}
+}
+
+// Quotes in what is looked for stay within the filter.
+func TestQuotesInFilters(t *testing.T) {
+	w := newWorld(t, standin.Options{PageRows: 40, MetadataForbidden: true})
+	w.fill(1, everyone)
+	written := w.clock.Now().Add(-time.Hour)
+	var profiles []standin.Profile
+	var memberships []standin.Membership
+	var want []string
+	for i := range 900 {
+		customer, address := fmt.Sprintf("o'neil'%04d", i), fmt.Sprintf("p%d@example.com", i)
+		profiles = append(profiles, standin.Profile{ID: customer, Values: map[string]any{"msdynci_email": address}})
+		if i%9 == 0 { // so few that they are asked for by their ids
+			memberships = append(memberships, standin.Membership{Customer: customer, Segments: []string{"Male_under_40"}})
+			want = append(want, address)
+		}
+	}
+	w.SetProfiles(profiles, written)
+	w.SetMemberships(memberships, written)
+	require.Equal(t, want, read(t, w.source(t), "Male_under_40"))
+	r, err := w.source(t).Open(t.Context(), `x") or contains(msdynci_segments,'Male`, email, nil)
+	if err == nil {
+		rows, failed := segmenttest.Drain(r)
+		require.NoError(t, r.Close())
+		require.Empty(t, rows)
+		err = failed
+	}
+	require.ErrorIs(t, err, segment.ErrNotFound)
 }
 
 func TestDifferentFormsOfTheFilter(t *testing.T) {
