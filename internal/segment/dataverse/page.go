@@ -190,8 +190,8 @@ func text(value []byte) (string, bool) {
 	return number(string(value))
 }
 
-// mostExponent bounds what a number may become when it is written out; a
-// double has at most 308.
+// mostExponent bounds what a number with an exponent may become when it is
+// written out, and its digits; a double has at most 308.
 const mostExponent = 400
 
 // number writes a JSON number without an exponent.
@@ -201,7 +201,7 @@ func number(s string) (string, bool) {
 		return s, true
 	}
 	exponent, err := strconv.Atoi(s[i+1:])
-	if err != nil || exponent > mostExponent || exponent < -mostExponent {
+	if err != nil || i > mostExponent || exponent > mostExponent || exponent < -mostExponent {
 		return "", false
 	}
 	exact, ok := new(big.Rat).SetString(s)

@@ -29,7 +29,7 @@ func TestText(t *testing.T) {
 		require.True(t, ok, in)
 		require.Equal(t, want, got, in)
 	}
-	for _, in := range []string{`{"a":1}`, `[1]`, `"\ud83c"`, "\"\xff\"", `1e999999999`, `1e-999999999`} {
+	for _, in := range []string{`{"a":1}`, `[1]`, `"\ud83c"`, "\"\xff\"", `1e999999999`, `1e-999999999`, strings.Repeat("1", 401) + "e1"} {
 		_, ok := text([]byte(in))
 		require.False(t, ok, in)
 	}
