@@ -139,6 +139,14 @@ func TestValuesAreAsACSVFileHasThem(t *testing.T) {
 	}
 }
 
+// A read is one view of the data, and can write nothing.
+func TestAReadIsARepeatableReadOnlyTransaction(t *testing.T) {
+	p := newPlace(t)
+	p.config.ID = "id"
+	p.config.Queries = map[string]Query{"settings": {SQL: "SELECT 1 AS id, current_setting('transaction_isolation') AS isolation, current_setting('transaction_read_only') AS read_only"}}
+	require.Equal(t, []string{"repeatable read|on"}, p.read(t, "settings", "isolation", "read_only"))
+}
+
 func TestTablesViewsAndQueries(t *testing.T) {
 	p := newPlace(t)
 	p.config.ID, p.config.Schema = "id", "crm"
