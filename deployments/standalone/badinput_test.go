@@ -49,7 +49,7 @@ func TestBadInput(t *testing.T) {
 		counts map[string]int // of a run that ends: rejects by reason
 		sent   int
 	}{
-		"without the mapped column": {"Id,Mail,Name\n1,a@example.com,A\n", `segments/spring_buyers.csv has no column ["Email"]`, nil, 0},
+		"without the mapped column": {"Id,Mail,Name\n1,a@example.com,A\n", `segments/spring_buyers.csv has no column "Email"`, nil, 0},
 		"a quote never closed":      {"Id,Email,Name\n1,a@example.com,A\n2,\"b@example.com,B\n", "segments/spring_buyers.csv: line 3", nil, 0},
 		"UTF-16":                    {"\xff\xfeI\x00d\x00", "the file is UTF-16; save it as UTF-8", nil, 0},
 		"a row with too few":        {"Id,Email,Name\n1,a@example.com\n2,b@example.com,B\n", "", map[string]int{"wrong_column_count": 1}, 1},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/reason"
 )
 
 // ErrBusy says that a segment cannot be read just now and can be by itself
@@ -46,21 +48,21 @@ func (e *AccessError) Is(target error) bool { return target == ErrAccess }
 
 // Malformed makes an ErrMalformed that says what is wrong and no more.
 func Malformed(format string, args ...any) error {
-	return &sentence{fmt.Sprintf(format, args...), ErrMalformed}
+	return &sentence{reason.Format(format, args...), ErrMalformed}
 }
 
 // NotFound makes an ErrNotFound that says what is missing and no more.
 func NotFound(format string, args ...any) error {
-	return &sentence{fmt.Sprintf(format, args...), ErrNotFound}
+	return &sentence{reason.Format(format, args...), ErrNotFound}
 }
 
 // sentence is an error of a kind that has words of its own.
 type sentence struct {
-	text string
+	text reason.Text
 	kind error
 }
 
-func (s *sentence) Error() string { return s.text }
+func (s *sentence) Error() string { return string(s.text) }
 
 func (s *sentence) Is(target error) bool { return target == s.kind }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/reason"
 )
 
 // Cursor is an opaque position in a segment, short enough to store with every
@@ -87,10 +89,11 @@ var ErrMalformed = errors.New("malformed")
 type MissingFieldsError struct {
 	Place   string   // the file or table
 	Missing []string // in the order asked for
-	Fields  []string // those that exist
+	Fields  []string // those that exist; never for a message: without a header they are values
 }
 
-// Error names what is missing and what exists.
+// Error names what is missing, and not what exists.
 func (e *MissingFieldsError) Error() string {
-	return fmt.Sprintf("%s has no column %q; its columns are %q", e.Place, e.Missing, e.Fields)
+	return fmt.Sprintf("%s has no column %s; see which it has (starter source show NAME --segment SEGMENT) and map one of those",
+		e.Place, reason.Names(e.Missing...))
 }

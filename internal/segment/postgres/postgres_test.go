@@ -215,7 +215,7 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 		"a comment": {"SELECT id FROM people; -- all of them", "with nothing behind its semicolon, comments neither", segment.ErrMalformed},
 		"a change":  {"SELECT 1 AS id FROM setval('counter', 5)", "wants to change data", segment.ErrMalformed},
 		"a delete":  {"DELETE FROM people RETURNING id", "is not SQL", segment.ErrMalformed},
-		"no id":     {"SELECT email FROM people", `has no column ["id"]`, nil},
+		"no id":     {"SELECT email FROM people", `has no column "id"`, nil},
 		"two names": {"SELECT id, email, email FROM people", `has two columns "email"`, segment.ErrMalformed},
 		"denied":    {"SELECT usesysid AS id FROM pg_shadow", `may not read the query "denied"; have SELECT on its tables granted`, segment.ErrAccess},
 	} {
