@@ -184,7 +184,7 @@ func (a *Activities) dropSpool(ctx context.Context, runID string, r *run.Report)
 		return err
 	}
 	if totals.Unsettled > 0 {
-		return a.Store.CommitStep(ctx, store.Step{Run: runID, Name: decideStep,
+		return a.Store.CommitStep(ctx, store.Step{Run: runID,
 			Drop: []store.BlobKind{store.BlobPart, store.BlobTail, store.BlobSamples}})
 	}
 	keep := []store.BlobKind{store.BlobReject}

@@ -110,8 +110,16 @@ func (s *steps) begin(request run.Request) *run.Report {
 	return s.decide(s.read(s.take(request)))
 }
 
-// take begins a run and returns its report so far.
+// take begins a run, reconciles earlier ones and returns its report so far.
 func (s *steps) take(request run.Request) *run.Report {
+	s.t.Helper()
+	r := s.started(request)
+	s.reconcile(r.RunID)
+	return r
+}
+
+// started begins a run and returns its report so far.
+func (s *steps) started(request run.Request) *run.Report {
 	s.t.Helper()
 	ctx, id := s.t.Context(), uuid.NewString()
 	require.NoError(s.t, s.Store.CreateRun(ctx, store.Run{ID: id, Export: "spring", Connection: "shop", Brand: omnisendtest.Brand,
@@ -122,7 +130,6 @@ func (s *steps) take(request run.Request) *run.Report {
 	begun, err := s.Preflight(taken, PreflightInput{RunID: id, Ticket: ticket})
 	require.NoError(s.t, err)
 	require.Nil(s.t, begun.Halt)
-	s.reconcile(id)
 	return begun.Report
 }
 

@@ -36,6 +36,19 @@ func (h hold) stopping() bool {
 	}
 }
 
+// stopped is why no further unit is begun; nil while the work goes on. A step
+// that is complete only when all of its units are done returns it: it is then
+// attempted again, by another worker if this one stops.
+func (h hold) stopped() error {
+	if !h.stopping() {
+		return nil
+	}
+	if cause := context.Cause(h.soft); cause != nil {
+		return cause
+	}
+	return errStopping
+}
+
 // underLease runs work while this attempt holds the named lease and tells
 // Temporal that it is alive. An earlier attempt that was cut off keeps its
 // lease until it runs out; only then does this one begin, so that the two are

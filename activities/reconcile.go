@@ -23,8 +23,11 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 			return err
 		}
 		for _, id := range runs {
-			if id == in.RunID || h.stopping() {
+			if id == in.RunID {
 				continue
+			}
+			if err := h.stopped(); err != nil {
+				return err // what was not looked at may be open
 			}
 			s, halt, err := a.sweeperOver(ctx, id, h, j.Export.Connection)
 			if errors.Is(err, store.ErrNotFound) {

@@ -1,0 +1,60 @@
+package activities
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
+)
+
+// listed calls a function whenever the runs to reconcile have been listed.
+type listed struct {
+	store.Store
+	then func()
+}
+
+func (l listed) UnfoldedRuns(ctx context.Context, brand string) ([]string, error) {
+	runs, err := l.Store.UnfoldedRuns(ctx, brand)
+	l.then()
+	return runs, err
+}
+
+// A worker that stops in the middle of reconciling does not answer that all is
+// reconciled: another one does the rest.
+func TestReconcilingIsNotCompleteWhenTheWorkerStops(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.write("ann@example.com,Ann")
+	r := s.begin(run.Request{Yes: true})
+	s.upload(r)
+	require.Equal(t, 1, s.finish(r, run.Canceled).Pending)
+	next := s.started(run.Request{Yes: true}).RunID
+
+	stopping, all := make(chan struct{}), s.Store
+	s.Stopping, s.Store = stopping, listed{all, func() { close(stopping) }}
+	result, err := s.Reconcile(t.Context(), RunInput{RunID: next})
+	require.Error(t, err, "%+v", result)
+
+	s.Stopping, s.Store = nil, all
+	s.reconcile(next)
+	totals, err := s.Store.Totals(t.Context(), r.RunID)
+	require.NoError(t, err)
+	require.Equal(t, 1, totals.New)
+}
+
+// What was decided stays known while calls of the run have no verdict.
+func TestARunThatEndsWithOpenCallsKeepsItsDecisions(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.write("ann@example.com,Ann")
+	r := s.begin(run.Request{Yes: true})
+	s.upload(r)
+	require.Equal(t, 1, s.finish(r, run.Canceled).Pending)
+	state, err := s.Store.StepState(t.Context(), r.RunID, decideStep)
+	require.NoError(t, err)
+	decided, err := decode[decideState](state)
+	require.NoError(t, err)
+	require.Equal(t, 1, decided.Uploads)
+}
