@@ -21,18 +21,20 @@ type Progress struct {
 	Since time.Time `json:"since"` // when the phase began
 }
 
-// progress is the run as it stands; it holds numbers only.
+// progress answers a query: it changes nothing of the run, whose state must
+// follow from its history alone. It holds numbers only.
 func (e *exporter) progress() *Progress {
-	e.count()
-	return &Progress{Report: *e.state.Report, Sent: e.state.Delivery.Sent, Since: e.state.Since}
+	return &Progress{Report: counted(*e.state.Report, &e.state.Delivery), Sent: e.state.Delivery.Sent, Since: e.state.Since}
 }
 
 // count brings the report's buckets up to date while batches are on their way.
 // Finish counts exactly.
-func (e *exporter) count() {
-	r, d := e.state.Report, &e.state.Delivery
+func (e *exporter) count() { *e.state.Report = counted(*e.state.Report, &e.state.Delivery) }
+
+// counted returns the report with the buckets of the delivery so far.
+func counted(r run.Report, d *Delivery) run.Report {
 	if r.Phase != run.PhaseDeliver && r.Phase != run.PhaseLeavers {
-		return
+		return r
 	}
 	t := d.Totals
 	settled := t.New + t.Changed + t.Refused
@@ -42,6 +44,7 @@ func (e *exporter) count() {
 	}
 	r.Apply(t.New, t.Changed, t.Refused, pending)
 	r.Leavers = t.Leavers
+	return r
 }
 
 // enter begins a phase.

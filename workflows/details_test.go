@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/store"
 )
 
 func TestDetails(t *testing.T) {
@@ -26,6 +27,17 @@ func TestDetails(t *testing.T) {
 	require.Contains(t, details, `the key of \<Shop\> is refused`)
 	require.Contains(t, details, "**To do:** rotate it (`starter connection rotate-key \"a (b)\"`), then resume; look with: `starter runs show 1 --full`\n")
 	require.Contains(t, details, "9,000 of 12,000 contacts sent\n", "nothing is being sent, so there is no rate")
+}
+
+// A query is answered between two tasks of the workflow, and never while its
+// history is replayed: what it changed would be unlike in the two.
+func TestAskingForProgressChangesNothing(t *testing.T) {
+	e := &exporter{state: &State{Report: &run.Report{Status: run.Running, Phase: run.PhaseDeliver, Contacts: 30, ToSend: 30, Unsent: 30},
+		Delivery: Delivery{Sent: 20, Totals: store.CallTotals{New: 10}}}}
+	before := *e.state.Report
+	p := e.progress()
+	require.Equal(t, []int{10, 10, 10}, []int{p.Delivered, p.Pending, p.Unsent})
+	require.Equal(t, before, *e.state.Report)
 }
 
 func TestProse(t *testing.T) {

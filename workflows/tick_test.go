@@ -7,7 +7,9 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -32,13 +34,39 @@ func TestTickAsksUntilNothingIsDue(t *testing.T) {
 		asked = append(asked, env.Now().Sub(began).Round(time.Minute))
 		return &answers[len(asked)-1], nil
 	})
-	env.ExecuteWorkflow(Tick, activities.TickInput{Schedule: "export/spring"})
+	env.ExecuteWorkflow(Tick, TickInput{TickInput: activities.TickInput{Schedule: "export/spring"}})
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, []time.Duration{0, time.Minute, time.Minute, time.Minute}, asked)
 	var result TickResult
 	require.NoError(t, env.GetWorkflowResult(&result))
 	require.Equal(t, map[string]string{"spring": "run-2"}, result.Begun)
 	require.Contains(t, result.Skipped["autumn"], "still going on")
+}
+
+// A tick that waits for long continues as new, and tells in the end what came of
+// all of it.
+func TestTickKeepsWhatCameOfItWhenItContinuesAsNew(t *testing.T) {
+	tick := func(in TickInput, answer activities.TickResult) *testsuite.TestWorkflowEnvironment {
+		var suite testsuite.WorkflowTestSuite
+		env := suite.NewTestWorkflowEnvironment()
+		env.RegisterActivity(&activities.Activities{})
+		env.SetContinueAsNewSuggested(true)
+		env.OnActivity(acts.Tick, mock.Anything, activities.TickInput{Schedule: "refresh"}).Return(&answer, nil)
+		env.ExecuteWorkflow(Tick, in)
+		return env
+	}
+	skipped := map[string]string{"autumn": "run run-1 (on-demand) was still going on: running"}
+	env := tick(TickInput{TickInput: activities.TickInput{Schedule: "refresh"}}, activities.TickResult{Skipped: skipped})
+	var again *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &again)
+	var next TickInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, &next))
+
+	env = tick(next, activities.TickResult{Begun: map[string]string{"spring": "run-2"}, Done: true})
+	require.NoError(t, env.GetWorkflowError())
+	var result TickResult
+	require.NoError(t, env.GetWorkflowResult(&result))
+	require.Equal(t, TickResult{Begun: map[string]string{"spring": "run-2"}, Skipped: skipped}, result)
 }
 
 // The next start by itself ends a run that waits for an answer, wherever it
