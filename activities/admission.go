@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -61,12 +61,24 @@ func errNotBegun() error { return temporal.NewNonRetryableApplicationError(notBe
 
 // Admission returns the interceptor that lets activities through to a. Every worker
 // has it.
-func Admission(a *Activities) interceptor.WorkerInterceptor { return &admission{activities: a} }
+func Admission(a *Activities) interceptor.WorkerInterceptor {
+	firsts, err := lru.New[string, string](mostFirsts)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	return &admission{activities: a, firsts: firsts}
+}
+
+// mostFirsts is how many workflow runs are remembered: more than are under way
+// at once, few enough to take less than a megabyte.
+const mostFirsts = 2000
 
 type admission struct {
 	interceptor.WorkerInterceptorBase
 	activities *Activities
-	firsts     sync.Map // the first run of each workflow run, by run id: it never changes
+	// firsts holds the first run of each workflow run, by run id. It never
+	// changes, so one that is no longer remembered is asked for again.
+	firsts *lru.Cache[string, string]
 }
 
 // InterceptActivity asks before an activity.
@@ -125,14 +137,14 @@ func (g *admission) admit(ctx context.Context, args []any) error {
 // first returns the run with which a workflow execution began: continuing as
 // new makes further ones.
 func (g *admission) first(ctx context.Context, workflow, run string) (string, error) {
-	if first, ok := g.firsts.Load(run); ok {
-		return first.(string), nil
+	if first, ok := g.firsts.Get(run); ok {
+		return first, nil
 	}
 	first, err := firstRun(ctx, g.activities.Temporal, workflow, run)
 	if err != nil {
 		return "", fmt.Errorf("who began the workflow: %w", err)
 	}
-	g.firsts.Store(run, first)
+	g.firsts.Add(run, first)
 	return first, nil
 }
 

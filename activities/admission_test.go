@@ -3,9 +3,14 @@ package activities
 import (
 	"context"
 	"reflect"
+	"strconv"
 	"testing"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/mocks"
 )
 
 // Every activity that takes an input works on a run, which its input names, or
@@ -28,4 +33,21 @@ func TestEveryActivityIsAdmittedByItsRun(t *testing.T) {
 		require.True(t, found[name], "there is no activity %q", name)
 	}
 	require.Greater(t, len(found), 10)
+}
+
+// A worker that has carried out many commands remembers no more of them than it
+// needs.
+func TestAdmissionForgetsWorkflowsOfLongAgo(t *testing.T) {
+	temporal := &mocks.Client{}
+	temporal.On("DescribeWorkflowExecution", mock.Anything, "command", mock.Anything).Return(
+		&workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{FirstRunId: "first"}}, nil)
+	g, ok := Admission(New(Dependencies{Temporal: temporal})).(*admission)
+	require.True(t, ok)
+	for i := range 2 * mostFirsts {
+		first, err := g.first(t.Context(), "command", strconv.Itoa(i))
+		require.NoError(t, err)
+		require.Equal(t, "first", first)
+	}
+	require.Equal(t, mostFirsts, g.firsts.Len())
+	temporal.AssertNumberOfCalls(t, "DescribeWorkflowExecution", 2*mostFirsts)
 }
