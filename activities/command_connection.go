@@ -20,6 +20,7 @@ var connectionHandlers = map[string]handler{
 	command.ConnectionShare:  with((*Activities).connectionShare),
 	command.ConnectionStop:   with((*Activities).connectionStop),
 	command.ConnectionStart:  with((*Activities).connectionStart),
+	command.ConnectionResume: with((*Activities).connectionResume),
 	command.ConnectionRotate: with((*Activities).connectionRotate),
 	command.ConnectionRemove: with((*Activities).connectionRemove),
 }

@@ -94,6 +94,22 @@ func (a *Activities) connectionStart(ctx context.Context, c caller, args command
 	return a.connectionAnswer(ctx, conn)
 }
 
+// connectionResume ends the pause that a 429 of Omnisend put on the budget of
+// the connection's brand, for every connection to that brand.
+func (a *Activities) connectionResume(ctx context.Context, _ caller, args command.Named) (any, error) {
+	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
+	if err != nil {
+		return nil, err
+	}
+	answer := command.ConnectionResumed{Name: conn.Name}
+	if conn.CallsPerMinute == 0 {
+		return answer, nil // it has no budget
+	}
+	left, err := a.Store.ResumeBrand(ctx, conn.Budget(), store.Limit{Calls: conn.Limit()})
+	answer.Paused = left.Seconds()
+	return answer, err
+}
+
 // endRuns cancels the runs that are going on over a connection that was barred:
 // each ends after the calls in flight and collects their verdicts.
 func (a *Activities) endRuns(ctx context.Context, conn catalogue.Connection, open []store.Run) (any, error) {

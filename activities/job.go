@@ -102,6 +102,10 @@ func (a *Activities) open(ctx context.Context, name string) (omnisend.API, catal
 	return omnisend.RetryReads(a.withinBudget(api, c)), c, nil, nil
 }
 
+// mostWait is how long a run waits for the limit before it asks the budget
+// again: an operator may have ended the pause.
+const mostWait = 30 * time.Second
+
 // haltOf turns an API error that time or an operator mends into a Halt; other
 // errors come back as they are, to be retried.
 func haltOf(err error, connection string) (*Halt, error) {
@@ -111,7 +115,7 @@ func haltOf(err error, connection string) (*Halt, error) {
 	}
 	switch e.Class {
 	case omnisend.Wait:
-		return &Halt{Kind: HaltWait, Reason: "Omnisend's limit is used up", Wait: e.RetryAfter}, nil
+		return &Halt{Kind: HaltWait, Reason: "Omnisend's limit is used up", Wait: min(e.RetryAfter, mostWait)}, nil
 	case omnisend.Park:
 		h := &Halt{Kind: HaltPark, Reason: "Omnisend refused the API key: " + e.Error()}
 		switch e.Status {

@@ -102,6 +102,7 @@ var permissions = map[string]struct {
 	"connection test":       {admins, `{"name":"shop"}`},
 	"connection stop":       {admins, `{"name":"shop"}`},
 	"connection start":      {admins, `{"name":"shop"}`},
+	"connection resume":     {admins, `{"name":"shop"}`},
 	"connection rotate-key": {admins, `{"name":"shop"}`},
 	"connection share":      {admins, `{"name":"shop","with":"admins"}`},
 	"connection remove":     {admins, `{"name":"shop"}`},

@@ -124,6 +124,7 @@ var required = map[string]Role{
 	"connection test":       Admin,
 	"connection stop":       Admin,
 	"connection start":      Admin,
+	"connection resume":     Admin,
 	"connection rotate-key": Admin,
 	"connection share":      Admin,
 	"connection remove":     Admin,

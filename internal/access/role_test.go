@@ -30,7 +30,7 @@ var least = map[access.Role][]string{
 	access.Admin: {
 		"access list", "access revoke", "access restore", "audit",
 		"source add", "source edit", "source remove", "connection add", "connection edit", "connection test",
-		"connection stop", "connection rotate-key", "connection share", "connection remove",
+		"connection stop", "connection resume", "connection rotate-key", "connection share", "connection remove",
 	},
 }
 

@@ -12,6 +12,7 @@ const (
 	ConnectionShare  = "connection share"
 	ConnectionStop   = "connection stop"
 	ConnectionStart  = "connection start"
+	ConnectionResume = "connection resume"
 	ConnectionRotate = "connection rotate-key"
 	ConnectionRemove = "connection remove"
 )
@@ -118,6 +119,12 @@ type ConnectionTested struct {
 	BrandName string `json:"brand_name,omitempty"`
 	ReadBrand bool   `json:"read_brand"` // the key may read which brand it belongs to
 	Segments  bool   `json:"segments"`   // the key may read the account's segments
+}
+
+// ConnectionResumed is what ending a pause of a connection's budget found.
+type ConnectionResumed struct {
+	Name   string  `json:"name"`
+	Paused float64 `json:"paused_seconds"` // what was left of the pause; 0: there was none
 }
 
 // ConnectionSecret is the sealed part of connection add and rotate-key.

@@ -13,8 +13,8 @@ import (
 )
 
 // MaxRetryAfter is the longest wait that is believed of an answer. Omnisend's
-// window is a minute, so anything near this is an error on the far side.
-const MaxRetryAfter = time.Hour
+// window is a minute, so anything above this is an error on the far side.
+const MaxRetryAfter = 5 * time.Minute
 
 // Answer is what came of one HTTP request, before anybody has judged it.
 type Answer struct {

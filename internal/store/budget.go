@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// MaxPause is the longest pause of a brand. Omnisend's window is a minute: an
+// answer that asks for more than this is wrong, or is given again.
+const MaxPause = 5 * time.Minute
+
 // Budget is the sliding window of calls that all runs on all workers share for
 // one brand. A slot is taken before each request and frees 60 s after the
 // request's answer came, by the store's clock; a slot whose holder died frees
@@ -19,8 +23,8 @@ type Budget interface {
 	// FreeSlot notes that the answer came: the slot frees 60 s from now. Told
 	// twice, the first time counts.
 	FreeSlot(ctx context.Context, brand string, slot int64) error
-	// PauseBrand lets nobody take a slot for that long: Omnisend answered 429. A
-	// wait of 0 is one that Omnisend did not name: 2 s, doubled with each 429 in a
+	// PauseBrand lets nobody take a slot for that long, MaxPause at most: Omnisend
+	// answered 429. A wait of 0 is one that Omnisend did not name: 2 s, doubled with each 429 in a
 	// row up to 60 s. A pause is never made shorter, and a 429 told during one is
 	// part of it. The limit that TakeSlot grants is lowered too:
 	// by 5 % for a lone 429; when others evidently spend the same budget, since the
@@ -28,6 +32,9 @@ type Budget interface {
 	// window held if that was not full (by half at most, never under 5 % of the
 	// connection's limit). It recovers by 5 % of the limit every 10 s.
 	PauseBrand(ctx context.Context, brand string, wait time.Duration, limit Limit) error
+	// ResumeBrand ends a pause at once and returns what was left of it; 0 when
+	// there was none. The limit stays as far lowered as it was.
+	ResumeBrand(ctx context.Context, brand string, limit Limit) (time.Duration, error)
 	// BudgetState tells how a brand's budget stands.
 	BudgetState(ctx context.Context, brand string, limit Limit) (BudgetState, error)
 }

@@ -334,10 +334,15 @@ type LeaseHeldError struct {
 
 func (e *LeaseHeldError) Error() string { return "the lease " + e.Name + " is held by another worker" }
 
+// MaxLease is the longest time of a lease.
+const MaxLease = time.Minute
+
 // Leases fence work that may be going on twice: an activity that timed out and
 // still runs beside its next attempt.
 type Leases interface {
-	// AcquireLease takes the lease for ttl; *LeaseHeldError while another holds it.
+	// AcquireLease takes the lease for ttl, MaxLease at most; *LeaseHeldError while
+	// another holds it. A clock that is put back makes no lease last longer than
+	// MaxLease from then on.
 	AcquireLease(ctx context.Context, name string, ttl time.Duration) (Lease, error)
 	// RenewLease extends it by ttl from now; ErrFenced when it was lost. One that
 	// ran out and that nobody took since is not lost: it is still held wherever a

@@ -45,6 +45,7 @@ func TestRequests(t *testing.T) {
 		{"connection|edit|Spring shop|--withdraw-consent|--running|finish", "connection edit", `{"name":"Spring shop","withdraw":true,"running":"finish"}`, "connection edit Spring shop"},
 		{"connection|share|Spring shop|--with|admins-and-contributors", "connection share", `{"name":"Spring shop","with":"admins-and-contributors"}`, "connection share Spring shop"},
 		{"connection|test|Spring shop", "connection test", `{"name":"Spring shop"}`, "connection test Spring shop"},
+		{"connection|resume|Spring shop", "connection resume", `{"name":"Spring shop"}`, "connection resume Spring shop"},
 		{"connection|stop|Spring shop", "connection stop", `{"name":"Spring shop"}`, "connection stop Spring shop"},
 		{"connection|start|Spring shop", "connection start", `{"name":"Spring shop"}`, "connection start Spring shop"},
 		{"connection|remove|Spring shop", "connection remove", `{"name":"Spring shop"}`, "connection remove Spring shop"},

@@ -99,6 +99,14 @@ func (s *session) connectionCommands() *cli.Command {
 			},
 		}),
 		s.leaf("connection", leaf{
+			name: "resume", args: "NAME", usage: "end the pause that Omnisend's limit put on a connection's calls",
+			detail:  "After a 429 all calls to the brand wait as long as Omnisend says, 5 minutes at most. This ends the wait\nat once, for every connection to the same brand.",
+			example: "starter connection resume \"Spring shop\"",
+			do: func(c *cli.Context) error {
+				return show(c, s, command.ConnectionResume, command.Named{Name: c.Args().First()}, resumedPage)
+			},
+		}),
+		s.leaf("connection", leaf{
 			name: "rotate-key", args: "NAME", usage: "replace the API key by another one of the same brand",
 			detail:  keyDetail,
 			example: "starter connection rotate-key \"Spring shop\" --api-key-file new-key.txt",

@@ -74,6 +74,14 @@ func testedPage(p *page, a command.ConnectionTested) {
 	p.line("- that the key may write contacts only a run shows")
 }
 
+func resumedPage(p *page, a command.ConnectionResumed) {
+	if a.Paused == 0 {
+		p.line("The calls of the connection %s are not paused", a.Name)
+		return
+	}
+	p.line("The pause of the connection %s is over, %s early: runs continue within a minute", a.Name, time.Duration(a.Paused*float64(time.Second)).Round(time.Second))
+}
+
 func brand(a catalogue.Connection) string {
 	switch {
 	case a.BrandStated:

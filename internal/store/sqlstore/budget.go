@@ -157,6 +157,31 @@ func (s *Store) PauseBrand(ctx context.Context, brand string, wait time.Duration
 	})
 }
 
+// ResumeBrand ends a pause.
+func (s *Store) ResumeBrand(ctx context.Context, brand string, limit store.Limit) (time.Duration, error) {
+	if limit.Calls < 1 {
+		return 0, errNoLimit
+	}
+	var left int64
+	err := s.update(ctx, "ending the pause of the brand "+brand, func(t tx) error {
+		w, err := t.lockWindow(ctx, brand)
+		if err != nil {
+			return err
+		}
+		now, err := t.now(ctx)
+		if err != nil {
+			return err
+		}
+		if left = w.pauseLeft(now); left == 0 {
+			return nil
+		}
+		calls, _ := w.effective(now, int64(limit.Calls))
+		w.resume(now, calls)
+		return t.saveWindow(ctx, brand, w)
+	})
+	return time.Duration(left) * time.Microsecond, err
+}
+
 // BudgetState tells how a brand's budget stands.
 func (s *Store) BudgetState(ctx context.Context, brand string, limit store.Limit) (store.BudgetState, error) {
 	what := "reading the budget of the brand " + brand
@@ -173,7 +198,7 @@ func (s *Store) BudgetState(ctx context.Context, brand string, limit store.Limit
 		return store.BudgetState{}, fmt.Errorf("%s: %w", what, err)
 	}
 	calls, _ := w.effective(now, int64(limit.Calls))
-	paused := time.Duration(max(w.pausedUntil-now, 0)) * time.Microsecond
+	paused := time.Duration(w.pauseLeft(now)) * time.Microsecond
 	return store.BudgetState{InWindow: inWindow, Effective: int(calls), Paused: paused}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/store"
@@ -15,9 +16,13 @@ const forgetLeases = 24 * time.Hour
 
 var (
 	// A few old leases go with each new one, so that the table stays as small as
-	// what is going on.
+	// what is going on. A lease that was given up has the time of that as a
+	// negative number: it is free even if the clock is put back.
 	purgeLeases = inTx(`DELETE FROM leases WHERE name IN
-		(SELECT name FROM leases WHERE until < $1 ORDER BY until LIMIT 20 FOR UPDATE SKIP LOCKED)`)
+		(SELECT name FROM leases WHERE until > $1 AND until < $2 ORDER BY until LIMIT 20 FOR UPDATE SKIP LOCKED)`)
+	// No lease can end that late: the clock was put back. Its holder, if it still
+	// lives, renews it before this end.
+	clampLease = inTx(`UPDATE leases SET until = $2 WHERE name = $1 AND until > $2`)
 	// The token is at least the time, so that it grows even when the lease had
 	// been forgotten.
 	acquireLease = inTx(`INSERT INTO leases (name, token, until) VALUES ($1, $2, $3)
@@ -39,13 +44,22 @@ var (
 
 // AcquireLease takes the lease for ttl.
 func (s *Store) AcquireLease(ctx context.Context, name string, ttl time.Duration) (store.Lease, error) {
+	if err := checkLease(name, ttl); err != nil {
+		return store.Lease{}, err
+	}
 	lease := store.Lease{Name: name}
+	var held *store.LeaseHeldError // no error of the transaction, which may have set an end right
 	err := s.update(ctx, "taking the lease "+name, func(t tx) error {
+		held = nil
 		now, err := t.now(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, purgeLeases, now-forgetLeases.Microseconds()); err != nil {
+		old := now - forgetLeases.Microseconds()
+		if _, err := t.exec(ctx, purgeLeases, -old, old); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, clampLease, name, now+store.MaxLease.Microseconds()); err != nil {
 			return err
 		}
 		n, err := t.exec(ctx, acquireLease, name, now, now+ttl.Microseconds())
@@ -57,7 +71,7 @@ func (s *Store) AcquireLease(ctx context.Context, name string, ttl time.Duration
 			return err
 		}
 		if n == 0 {
-			return &store.LeaseHeldError{
+			held = &store.LeaseHeldError{
 				Name: name, Until: fromMicros(until), In: time.Duration(until-now) * time.Microsecond,
 			}
 		}
@@ -66,11 +80,24 @@ func (s *Store) AcquireLease(ctx context.Context, name string, ttl time.Duration
 	if err != nil {
 		return store.Lease{}, err
 	}
+	if held != nil {
+		return store.Lease{}, held
+	}
 	return lease, nil
+}
+
+func checkLease(name string, ttl time.Duration) error {
+	if ttl <= 0 || ttl > store.MaxLease {
+		return fmt.Errorf("the lease %s cannot be held for %s: a lease is at most %s long", name, ttl, store.MaxLease)
+	}
+	return nil
 }
 
 // RenewLease extends the lease by ttl from now.
 func (s *Store) RenewLease(ctx context.Context, l store.Lease, ttl time.Duration) error {
+	if err := checkLease(l.Name, ttl); err != nil {
+		return err
+	}
 	return s.update(ctx, "renewing the lease "+l.Name, func(t tx) error {
 		now, err := t.now(ctx)
 		if err != nil {
@@ -92,7 +119,7 @@ func (s *Store) ReleaseLease(ctx context.Context, l store.Lease) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, releaseLease, l.Name, l.Token, now)
+		_, err = t.exec(ctx, releaseLease, l.Name, l.Token, -now)
 		return err
 	})
 }

@@ -1,6 +1,10 @@
 package sqlstore
 
-import "time"
+import (
+	"time"
+
+	"github.com/segment-export/segment-export/internal/store"
+)
 
 // How a brand's budget is spent. Times are microseconds, as they are stored.
 const (
@@ -23,11 +27,13 @@ const (
 	fullPercent = 95
 	// A limit that was lowered rises by 5 % of the connection's every 10 s, and is
 	// never lower than 5 % of it.
-	recoverAfter     = 10 * second
-	recoverPerStep   = 20
-	lowestPart       = 20
-	firstBackoff     = 2 * second
-	longestBackoff   = 60 * second
+	recoverAfter   = 10 * second
+	recoverPerStep = 20
+	lowestPart     = 20
+	firstBackoff   = 2 * second
+	longestBackoff = 60 * second
+	// longestPause bounds a pause, whatever the answer said or the clock did.
+	longestPause     = int64(store.MaxPause / time.Microsecond)
 	answersOfSuccess = burst // more answers than this since a pause, and the backoff starts anew
 	// answersOfOthers is how few requests are answered between two refusals when
 	// others spend the same budget: whatever frees is gone at once. More say that
@@ -75,12 +81,13 @@ func pace(calls int64) (steady, spaced, ahead int64) {
 	return steady, steady * 100 / catchUpPercent, max(reserve, burst*steady)
 }
 
-// putBack puts queues back that are further ahead than can be, because the clock
-// was put back or the limit has risen; it says whether any was.
+// putBack puts queues and a pause back that are further ahead than can be,
+// because the clock was put back or the limit has risen; it says whether any was.
 func (w *window) putBack(now, calls int64) bool {
 	_, spaced, ahead := pace(calls)
-	from := max(now, w.pausedUntil)
 	before := *w
+	w.pausedUntil = min(w.pausedUntil, now+longestPause)
+	from := max(now, w.pausedUntil)
 	w.steadyAt = min(w.steadyAt, from+ahead)
 	w.spacedAt = min(w.spacedAt, from+burst*spaced)
 	return *w != before
@@ -110,6 +117,8 @@ func (w *window) take(now, calls, inWindow int64) {
 // pause notes a 429. inWindow is our own count, answers how many requests were
 // answered since the pause before.
 func (w *window) pause(now, wait, limit, inWindow, answers int64) {
+	wait = min(wait, longestPause)
+	w.pausedUntil = min(w.pausedUntil, now+longestPause) // else the clock was put back
 	if now < w.pausedUntil {
 		// Requests on their way when it began: the same refusal, told again.
 		w.pausedUntil = max(w.pausedUntil, now+wait)
@@ -147,4 +156,15 @@ func (w *window) pause(now, wait, limit, inWindow, answers int64) {
 // whoever waits for it does not come too early.
 func micros(d time.Duration) int64 {
 	return int64((d + time.Microsecond - 1) / time.Microsecond)
+}
+
+// pauseLeft is how long the pause still lasts; 0 when there is none.
+func (w *window) pauseLeft(now int64) int64 { return min(max(w.pausedUntil-now, 0), longestPause) }
+
+// resume ends a pause: slots come at their pace from now on.
+func (w *window) resume(now, calls int64) {
+	w.pausedUntil, w.backoff = now, 0
+	steady, spaced, ahead := pace(calls)
+	w.steadyAt = min(w.steadyAt, now+ahead-steady)
+	w.spacedAt = min(w.spacedAt, now+(burst-1)*spaced)
 }

@@ -124,6 +124,8 @@ var budgetTests = map[string]func(t *testing.T, f fixture){
 			_, err := f.TakeSlot(t.Context(), "b", store.Limit{Calls: calls})
 			require.Error(t, err)
 			require.Error(t, f.PauseBrand(t.Context(), "b", time.Second, store.Limit{Calls: calls}))
+			_, err = f.ResumeBrand(t.Context(), "b", store.Limit{Calls: calls})
+			require.Error(t, err)
 		}
 	},
 	"a limit may change": func(t *testing.T, f fixture) {

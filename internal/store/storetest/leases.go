@@ -20,7 +20,7 @@ var leaseTests = map[string]func(t *testing.T, f fixture){
 		start := f.clock.Now()
 		f.clock.Advance(10 * time.Second)
 		for _, name := range odd {
-			lease, err := f.AcquireLease(t.Context(), name, time.Hour)
+			lease, err := f.AcquireLease(t.Context(), name, time.Minute)
 			require.Zero(t, lease)
 			var held *store.LeaseHeldError
 			require.ErrorAs(t, err, &held)
@@ -68,6 +68,43 @@ var leaseTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, f.ReleaseLease(t.Context(), first), "a lost one is no error")
 		require.NoError(t, f.RenewLease(t.Context(), second, time.Minute), "and releases nothing")
 		require.NoError(t, f.ReleaseLease(t.Context(), store.Lease{Name: "never", Token: 1}))
+	},
+	"the clock is put back after one was given up": func(t *testing.T, f fixture) {
+		first := f.lease(t, "l")
+		require.NoError(t, f.ReleaseLease(t.Context(), first))
+		f.clock.Advance(-10 * time.Hour)
+		second := f.lease(t, "l")
+		require.Greater(t, second.Token, first.Token)
+	},
+	"the clock is put back and its holder is gone": func(t *testing.T, f fixture) {
+		first := f.lease(t, "l")
+		f.clock.Advance(-10 * time.Hour)
+		_, err := f.AcquireLease(t.Context(), "l", time.Minute)
+		var held *store.LeaseHeldError
+		require.ErrorAs(t, err, &held)
+		require.Equal(t, store.MaxLease, held.In)
+		f.clock.Advance(store.MaxLease)
+		require.Greater(t, f.lease(t, "l").Token, first.Token)
+		require.ErrorIs(t, f.RenewLease(t.Context(), first, time.Minute), store.ErrFenced)
+	},
+	"the clock is put back and its holder lives": func(t *testing.T, f fixture) {
+		first := f.lease(t, "l")
+		f.clock.Advance(-10 * time.Hour)
+		_, err := f.AcquireLease(t.Context(), "l", time.Minute)
+		require.ErrorAs(t, err, new(*store.LeaseHeldError))
+		f.clock.Advance(30 * time.Second)
+		require.NoError(t, f.RenewLease(t.Context(), first, time.Minute))
+		f.clock.Advance(59 * time.Second)
+		_, err = f.AcquireLease(t.Context(), "l", time.Minute)
+		require.ErrorAs(t, err, new(*store.LeaseHeldError))
+	},
+	"none is longer than the longest": func(t *testing.T, f fixture) {
+		lease := f.lease(t, "l")
+		for _, ttl := range []time.Duration{-1, 0, store.MaxLease + 1} {
+			_, err := f.AcquireLease(t.Context(), "other", ttl)
+			require.ErrorContains(t, err, "a lease is at most 1m0s long")
+			require.ErrorContains(t, f.RenewLease(t.Context(), lease, ttl), "a lease is at most 1m0s long")
+		}
 	},
 	"tokens grow however long ago": func(t *testing.T, f fixture) {
 		var last int64

@@ -40,6 +40,38 @@ var pauseTests = map[string]func(t *testing.T, f fixture){
 		require.Equal(t, 30*time.Second, f.pause(t, 0, 300).Paused)
 		require.Equal(t, 40*time.Second, f.pause(t, 40*time.Second, 300).Paused)
 	},
+	"no pause is longer than the longest": func(t *testing.T, f fixture) {
+		require.Equal(t, store.MaxPause, f.pause(t, 1000*time.Hour, 300).Paused)
+		f.clock.Advance(time.Minute)
+		require.Equal(t, store.MaxPause, f.pause(t, 1000*time.Hour, 300).Paused, "told again")
+	},
+	"the clock is put back during one": func(t *testing.T, f fixture) {
+		f.pause(t, 30*time.Second, 300)
+		f.clock.Advance(-10 * time.Hour)
+		require.Equal(t, store.MaxPause, f.state(t, "b", 300).Paused)
+		require.Equal(t, store.MaxPause, f.take(t, "b", 300).Wait)
+		f.clock.Advance(store.MaxPause)
+		require.Less(t, f.take(t, "b", 300).Wait, time.Second, "its pace, and no pause")
+	},
+	"it is lifted": func(t *testing.T, f fixture) {
+		limit := store.Limit{Calls: 300}
+		left, err := f.ResumeBrand(t.Context(), "b", limit)
+		require.NoError(t, err)
+		require.Zero(t, left)
+		lowered := f.pause(t, 3*time.Minute, 300).Effective
+		f.clock.Advance(time.Minute)
+		left, err = f.ResumeBrand(t.Context(), "b", limit)
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Minute, left)
+		require.Zero(t, f.state(t, "b", 300).Paused)
+		require.GreaterOrEqual(t, f.state(t, "b", 300).Effective, lowered)
+		require.NotZero(t, f.take(t, "b", 300).Slot)
+		require.Zero(t, f.take(t, "b", 300).Slot, "it begins gently")
+		left, err = f.ResumeBrand(t.Context(), "b", limit)
+		require.NoError(t, err)
+		require.Zero(t, left)
+		require.Equal(t, 2*time.Second, f.pause(t, 0, 300).Paused, "and the next is a first one")
+	},
 	"without a time it doubles up to a minute": func(t *testing.T, f fixture) {
 		for _, want := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
 			paused := f.pause(t, 0, 300).Paused
