@@ -123,6 +123,7 @@ func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, 
 	if known.BrandID != "" {
 		api = a.withinBudget(api, known)
 	}
+	api = omnisend.RetryReads(api) // one passing fault must not fail the command
 	brand, err := api.CurrentBrand(ctx)
 	if err == nil && known.BrandID == "" {
 		known.BrandID = brand.ID
