@@ -26,13 +26,15 @@ type CollectInput struct {
 
 // CollectResult is how far the segment has been read.
 type CollectResult struct {
-	Done    bool           `json:"done"`
-	Read    int            `json:"read"`
-	Invalid int            `json:"invalid"`
-	Reasons map[string]int `json:"reasons,omitempty"`
-	LeftOut map[string]int `json:"left_out,omitempty"` // values that were left out, by why; their rows are not invalid
-	Notes   []string       `json:"notes,omitempty"`
-	Halt    *Halt          `json:"halt,omitempty"`
+	Done    bool `json:"done"`
+	Read    int  `json:"read"`
+	Invalid int  `json:"invalid"`
+	// Unreadable are the invalid rows that could not be read as rows.
+	Unreadable int            `json:"unreadable,omitempty"`
+	Reasons    map[string]int `json:"reasons,omitempty"`
+	LeftOut    map[string]int `json:"left_out,omitempty"` // values that were left out, by why; their rows are not invalid
+	Notes      []string       `json:"notes,omitempty"`
+	Halt       *Halt          `json:"halt,omitempty"`
 }
 
 // collectState is the progress of reading one segment; stored with each part.
@@ -243,6 +245,7 @@ func (c *collector) add(row segment.Row) {
 	c.rows++
 	c.state.Read++
 	if row.Problem != "" {
+		c.state.Unreadable++
 		c.reject(row, string(row.Problem))
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/decide"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
@@ -83,6 +84,7 @@ type decider struct {
 	note    *ledgerNote
 	digest  *contact.Digester
 	rules   decide.Rules
+	read    []collectState  // of each segment
 	full    string          // why unchanged contacts are sent too; empty: they are not
 	only    *contact.Digest // of a canary: the one address to be sent
 	state   decideState
@@ -143,12 +145,22 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 	}
 	unmark := e.Leavers != catalogue.LeaversKeep && !asked.IsCanary()
 	d.rules = decide.Rules{Markers: d.note.Markers, Unmark: unmark || asked.Remove != "", Full: d.full != "", Retry: asked.Retry, Foreign: foreign}
-	for _, s := range e.Segments {
+	for i, s := range e.Segments {
 		bit, err := d.note.bit(s)
 		if err != nil {
 			return err
 		}
+		state, err := d.Store.StepState(ctx, d.job.RunID, collectStep(i))
+		if err != nil {
+			return err
+		}
+		read, err := decode[collectState](state)
+		if err != nil {
+			return err
+		}
+		d.read = append(d.read, read)
 		d.rules.Bits, d.rules.Former = append(d.rules.Bits, bit), append(d.rules.Former, d.note.former(s))
+		d.rules.Doubtful = append(d.rules.Doubtful, read.Unreadable > 0)
 	}
 	if len(asked.Only) > 0 {
 		email, err := d.Keyring.Open(asked.Only, onlyContext(d.job.RunID))
@@ -277,7 +289,7 @@ func (d *decider) report(r *run.Report) *run.Report {
 	c := d.state.Counts
 	for i := range r.Segments {
 		s := &r.Segments[i]
-		s.Members, s.Duplicate = c.Members[i], c.Duplicate[i]
+		s.Members, s.Duplicate, s.Left, s.Unreadable = c.Members[i], c.Duplicate[i], c.Left[i], d.read[i].Unreadable
 		r.Duplicate += s.Duplicate
 	}
 	r.Contacts, r.Unchanged, r.Refused = c.Contacts, c.Unchanged, c.Refused
@@ -320,6 +332,9 @@ func calls(contacts int) int { return (contacts + omnisend.MaxItems - 1) / omnis
 func (d *decider) guards(r *run.Report) []run.GuardResult {
 	facts := run.Facts{FirstRun: d.note.LastRun == "", Report: r, LastRead: d.note.LastRead,
 		Ledger: d.state.Counts.Ledger, Minutes: r.PlannedMinutes, Calls: r.PlannedCalls}
+	for i, s := range r.Segments {
+		facts.Segments = append(facts.Segments, run.SegmentFacts{LastMembers: d.note.LastMembers[s.Segment], Carried: d.state.Counts.Carried[i]})
+	}
 	switch {
 	case r.Removes:
 		return nil
@@ -345,6 +360,16 @@ func (d *decider) tell(r *run.Report) {
 		}
 		r.Notes = append(r.Notes, fmt.Sprintf("the %s %s changed since the last complete run: that makes %d of %d contacts changed, and sends them again",
 			strings.Join(r.NewRules, ", the "), has, c.Changed, c.Changed+c.Unchanged))
+	}
+	for i, s := range r.Segments {
+		if s.Unreadable == 0 {
+			continue
+		}
+		note := fmt.Sprintf("segment %s has rows that could not be read (%d): whoever is missing may be in one of them, so nobody loses its marker", reason.Names(s.Segment), s.Unreadable)
+		if kept := c.Kept[i]; kept > 0 {
+			note += fmt.Sprintf(" (contacts that keep it: %d)", kept)
+		}
+		r.Notes = append(r.Notes, note)
 	}
 	if d.only != nil && d.state.Chosen == 0 {
 		r.Notes = append(r.Notes, "the address is not among the contacts that are due: it is in no segment of the export, invalid, unchanged, or was refused with the same data")

@@ -145,6 +145,10 @@ func (a *Activities) settleReport(ctx context.Context, j job, r *run.Report) err
 		if r.Full || n.LastRun == "" && !r.Adopt {
 			n.LastFull = j.Began
 		}
+		n.LastMembers = map[string]int{}
+		for _, s := range r.Segments {
+			n.LastMembers[s.Segment] = s.Members
+		}
 		n.LastRead, n.LastRun, n.LastAt, n.Rules = r.Contacts, j.RunID, j.Began, rulesOf(j.Export)
 		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
 	})

@@ -88,7 +88,7 @@ type folding struct {
 	origins []string
 }
 
-// update is one contact's verdict: its new entry, or that its marker is gone.
+// update is one contact's verdict: its new entry, or that its markers are gone.
 type update struct {
 	spool.Entry
 	gone   bool
@@ -113,7 +113,8 @@ func (f *folding) add(c store.Call, items []spool.BatchItem) {
 		if undelivered && item.Kind == spool.Leaver {
 			continue // its entry stays, so that it is sent again
 		}
-		u := update{gone: item.Kind == spool.Leaver, Entry: spool.Entry{Address: item.Address, Content: item.Content,
+		// A leaver that keeps a marker stays, with no content that a row could equal.
+		u := update{gone: item.Kind == spool.Leaver && item.Segments == 0, Entry: spool.Entry{Address: item.Address, Content: item.Content,
 			Email: item.Email, Segments: item.Segments, State: spool.Confirmed, SentAt: c.AnsweredAt.Unix(), Reason: f.note}}
 		switch {
 		case undelivered && reason == "":

@@ -26,11 +26,13 @@ type ledgerNote struct {
 	Markers  []string `json:"markers"` // the custom property of each bit of an entry's segments
 	Owners   []string `json:"owners"`  // the segment that each bit's marker was last given to
 	// LastRead is how many contacts the last complete run had.
-	LastRead int       `json:"last_read"`
-	LastRun  string    `json:"last_run,omitempty"`
-	LastAt   time.Time `json:"last_at,omitzero"`
-	LastFull time.Time `json:"last_full,omitzero"` // the last complete run that sent all contacts
-	Rules    rules     `json:"rules,omitzero"`     // of the last complete run
+	LastRead int `json:"last_read"`
+	// LastMembers are its members by segment.
+	LastMembers map[string]int `json:"last_members,omitempty"`
+	LastRun     string         `json:"last_run,omitempty"`
+	LastAt      time.Time      `json:"last_at,omitzero"`
+	LastFull    time.Time      `json:"last_full,omitzero"` // the last complete run that sent all contacts
+	Rules       rules          `json:"rules,omitzero"`     // of the last complete run
 }
 
 // rules are digests of what decides how a profile becomes a contact. They only

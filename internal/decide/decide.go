@@ -25,12 +25,18 @@ type Rules struct {
 	Former []uint64
 	// Foreign are bits whose property another export owns by now: never cleared.
 	Foreign uint64
+	// Doubtful are the segments of the export that have rows nobody could read:
+	// whoever is missing there may be in one of them, so nobody loses its marker.
+	Doubtful []bool
 }
 
 // Counts are what a shard, or all of them, came to.
 type Counts struct {
 	Members      []int `json:"members"`   // by segment of the export
 	Duplicate    []int `json:"duplicate"` // by segment of the export
+	Carried      []int `json:"carried"`   // by segment: contacts of the ledger that carry its marker
+	Left         []int `json:"left"`      // by segment: of these, whose marker is cleared
+	Kept         []int `json:"kept"`      // by segment: of these, who were not read and keep it, see Doubtful
 	Contacts     int   `json:"contacts"`
 	New          int   `json:"new"`
 	Changed      int   `json:"changed"`
@@ -50,6 +56,7 @@ type Counts struct {
 // NewCounts returns counts of nothing for so many segments.
 func NewCounts(segments int) Counts {
 	return Counts{Members: make([]int, segments), Duplicate: make([]int, segments),
+		Carried: make([]int, segments), Left: make([]int, segments), Kept: make([]int, segments),
 		Notes: map[string]int{}, Reasons: map[string]int{}, Differences: map[string]int{}}
 }
 
@@ -162,13 +169,14 @@ func (r *Rules) contact(same []spool.Record, known *spool.Entry, digest *contact
 		counts.Notes[string(consent.Note)]++
 	}
 
-	*values = r.markers((*values)[:0], segments, 0)
-	content := digest.Content(profile, consent, *values)
 	var carries, cleared uint64
 	if known != nil {
 		carries = known.Segments
+		segments |= r.leave(carries, segments, counts)
 		cleared = r.cleared(same, carries&^segments)
 	}
+	*values = r.markers((*values)[:0], segments, 0)
+	content := digest.Content(profile, consent, *values)
 	if known != nil && known.Content == content && !r.Full {
 		switch {
 		case known.State == spool.Refused && !r.Retry:
@@ -215,6 +223,34 @@ func (r *Rules) cleared(same []spool.Record, surplus uint64) uint64 {
 	return surplus &^ r.Foreign
 }
 
+// leave counts, by segment, who carries its marker and who has left it. It
+// returns the bits that a contact keeps although it was not read.
+func (r *Rules) leave(carries, segments uint64, counts *Counts) uint64 {
+	var kept uint64
+	if carries == 0 {
+		return kept
+	}
+	for i, bit := range r.Bits {
+		own := uint64(1) << bit
+		if i < len(r.Former) {
+			own |= r.Former[i]
+		}
+		if own &= carries &^ r.Foreign; own == 0 {
+			continue
+		}
+		counts.Carried[i]++
+		switch {
+		case segments&(1<<bit) != 0 || !r.Unmark:
+		case i < len(r.Doubtful) && r.Doubtful[i]:
+			counts.Kept[i]++
+			kept |= own
+		default:
+			counts.Left[i]++
+		}
+	}
+	return kept
+}
+
 // leaver decides about an entry of the ledger that was not read any more.
 func (r *Rules) leaver(e spool.Entry, item *[]byte, counts *Counts, sink Sink) error {
 	ours := e.Segments &^ r.Foreign
@@ -225,16 +261,17 @@ func (r *Rules) leaver(e spool.Entry, item *[]byte, counts *Counts, sink Sink) e
 		return nil
 	}
 	counts.Ledger++
-	if !r.Unmark {
+	kept := r.leave(ours, 0, counts)
+	if !r.Unmark || ours == kept {
 		return nil
 	}
 	counts.Leavers++
 	var properties []string
-	for _, v := range r.markers(nil, 0, ours) {
+	for _, v := range r.markers(nil, 0, ours&^kept) {
 		properties = append(properties, v.Property)
 	}
 	*item = contact.LeaverItem((*item)[:0], e.Email, properties)
-	return sink.Send(Decision{BatchItem: spool.BatchItem{Address: e.Address, Kind: spool.Leaver, Email: e.Email, Item: *item}})
+	return sink.Send(Decision{BatchItem: spool.BatchItem{Address: e.Address, Kind: spool.Leaver, Segments: kept, Email: e.Email, Item: *item}})
 }
 
 // markers appends the properties of the bits that are set and cleared.

@@ -48,7 +48,7 @@ func decideAll(t *testing.T, r *Rules, records []spool.Record, ledger []spool.En
 		require.NoError(t, json.Unmarshal(i.Item, &item))
 		require.NotContains(t, out, i.Email, "a contact is sent once")
 		out[i.Email] = sent{i.Kind, i.Segments, item}
-		if i.Kind == spool.Leaver {
+		if i.Kind == spool.Leaver && i.Segments == 0 {
 			delete(after, i.Address)
 		} else {
 			after[i.Address] = spool.Entry{Address: i.Address, Content: i.Content, Email: i.Email, Segments: i.Segments, State: spool.Confirmed}
@@ -112,6 +112,47 @@ func TestChangesAreNamed(t *testing.T) {
 	require.Equal(t, 2, counts.Changed)
 	require.Equal(t, map[string]int{"profile": 1, "consent": 1}, counts.Differences)
 	require.Equal(t, spool.Changed, out["a@example.com"].kind)
+}
+
+// Whoever is missing from a segment with rows that nobody could read may be in
+// one of them: nobody loses its marker, and those of other segments go as ever.
+func TestADoubtfulSegmentClearsNoMarker(t *testing.T) {
+	both := &Rules{Bits: []uint{0, 1}, Markers: []string{"segment_a", "segment_b"}, Unmark: true}
+	_, _, ledger := decideAll(t, both, []spool.Record{
+		row(0, 1, "in-a@example.com", nobody(contact.Undated)),
+		row(1, 1, "in-b@example.com", nobody(contact.Undated)),
+		row(0, 2, "in-both@example.com", nobody(contact.Undated)), row(1, 2, "in-both@example.com", nobody(contact.Undated)),
+		row(0, 3, "leaves-a@example.com", nobody(contact.Undated)), row(1, 3, "leaves-a@example.com", nobody(contact.Undated)),
+		row(0, 4, "leaves-b@example.com", nobody(contact.Undated)), row(1, 4, "leaves-b@example.com", nobody(contact.Undated)),
+	}, nil)
+	now := []spool.Record{row(1, 3, "leaves-a@example.com", nobody(contact.Undated)), row(0, 4, "leaves-b@example.com", nobody(contact.Undated))}
+
+	doubtful := *both
+	doubtful.Doubtful = []bool{true, false}
+	counts, out, after := decideAll(t, &doubtful, slices.Clone(now), slices.Clone(ledger))
+	require.Equal(t, []int{4, 4}, counts.Carried)
+	require.Equal(t, []int{0, 3}, counts.Left)
+	require.Equal(t, []int{3, 0}, counts.Kept)
+	require.NotContains(t, out, "in-a@example.com")
+	require.Equal(t, map[string]any{"segment_b": ""}, properties(out["in-b@example.com"]))
+	require.Equal(t, spool.Leaver, out["in-both@example.com"].kind)
+	require.Equal(t, map[string]any{"segment_b": ""}, properties(out["in-both@example.com"]))
+	require.Equal(t, uint64(1), out["in-both@example.com"].segments, "it stays in the ledger with the marker that it keeps")
+	require.NotContains(t, out, "leaves-a@example.com", "nothing of it changes")
+	require.Equal(t, map[string]any{"segment_a": true, "segment_b": ""}, properties(out["leaves-b@example.com"]))
+	require.Equal(t, []int{2, 1, 1}, []int{counts.Leavers, counts.Changed, counts.Unchanged})
+
+	counts, out, after = decideAll(t, &doubtful, slices.Clone(now), after)
+	require.Empty(t, out, "nothing is sent for it again and again")
+	require.Equal(t, []int{3, 0}, counts.Kept)
+
+	counts, out, after = decideAll(t, both, slices.Clone(now), after)
+	require.Equal(t, []int{3, 0}, counts.Left, "once all rows can be read they go")
+	for _, gone := range []string{"in-a@example.com", "in-both@example.com"} {
+		require.Equal(t, map[string]any{"segment_a": ""}, properties(out[gone]))
+	}
+	require.Equal(t, map[string]any{"segment_a": "", "segment_b": true}, properties(out["leaves-a@example.com"]))
+	require.Len(t, after, 2)
 }
 
 func TestLeavers(t *testing.T) {

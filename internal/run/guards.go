@@ -7,6 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/reason"
 )
 
 // GuardResult is a guard that asks an operator before anything is sent.
@@ -32,64 +33,144 @@ const fewest = 100
 type Facts struct {
 	FirstRun bool // nothing was ever confirmed for this export
 	Report   *Report
-	LastRead int     // contacts of the last complete read; 0 when there was none
-	Ledger   int     // contacts in the ledger that carry a marker
-	Minutes  float64 // that the calls take at the connection's share; 0 without a limit
-	Calls    int     // calls that the run would take
+	LastRead int            // contacts of the last complete read; 0 when there was none
+	Ledger   int            // contacts in the ledger that carry a marker
+	Segments []SegmentFacts // of the report's segments, in their order
+	Minutes  float64        // that the calls take at the connection's share; 0 without a limit
+	Calls    int            // calls that the run would take
 }
 
-// CheckGuards returns the guards that ask, in a fixed order. A cause asks once:
-// contacts missing because the segment shrank are not counted by the guard
-// leavers again, nor an empty segment by the guard shrunk.
+// SegmentFacts are what a segment is compared with.
+type SegmentFacts struct {
+	LastMembers int // of the last complete read; 0 when there was none
+	Carried     int // contacts in the ledger that carry its marker
+}
+
+// segment returns the facts of a segment of the report.
+func (f *Facts) segment(i int) SegmentFacts {
+	if i < len(f.Segments) {
+		return f.Segments[i]
+	}
+	return SegmentFacts{}
+}
+
+// CheckGuards returns the guards that ask, in a fixed order and each once. They
+// look at each segment alone, since one can be wrong while the export as a whole
+// is almost as before, and then at what the segments together do not explain. A
+// cause asks once: contacts missing because a segment shrank are not counted by
+// the guard leavers again, nor an empty segment by the guard shrunk.
 func CheckGuards(f Facts, thresholds map[catalogue.Guard]catalogue.Threshold) []GuardResult {
-	limit := func(g catalogue.Guard) float64 {
-		if t, ok := thresholds[g]; ok {
-			return float64(t)
+	c := check{thresholds: thresholds, asks: map[catalogue.Guard]*GuardResult{}}
+	explained := 0
+	for i, s := range f.Report.Segments {
+		if c.segment(s, f.segment(i)) {
+			explained += max(s.Left, f.segment(i).Carried-s.Members)
 		}
-		return float64(defaults[g])
 	}
-	r := f.Report
+	c.whole(&f, explained)
+	c.firstRun(&f)
 	var asks []GuardResult
-	add := func(g catalogue.Guard, value float64, format string, args ...any) {
-		asks = append(asks, GuardResult{Guard: g, Value: value, Limit: limit(g), Message: fmt.Sprintf(format, args...)})
-	}
-	for _, s := range r.Segments {
-		if s.Read == 0 && limit(catalogue.GuardEmpty) < 1 {
-			add(catalogue.GuardEmpty, 1, "segment %s has no rows at all; %s contacts carry this export's markers now", s.Segment, count(f.Ledger))
-			break
+	for _, g := range []catalogue.Guard{catalogue.GuardEmpty, catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers, catalogue.GuardFirstRun} {
+		if r := c.asks[g]; r != nil {
+			asks = append(asks, *r)
 		}
-	}
-	empty := len(asks) > 0
-	missing := max(0, f.LastRead-r.Contacts)
-	if f.LastRead >= fewest && !empty {
-		if part := float64(missing) / float64(f.LastRead); part > limit(catalogue.GuardShrunk) {
-			add(catalogue.GuardShrunk, part, "%s contacts were read, %.0f %% fewer than the %s of the last complete read",
-				count(r.Contacts), 100*part, count(f.LastRead))
-		}
-	}
-	if r.Read >= fewest {
-		if part := float64(r.Invalid) / float64(r.Read); part > limit(catalogue.GuardInvalid) {
-			add(catalogue.GuardInvalid, part, "%s of %s rows are invalid (%.0f %%)", count(r.Invalid), count(r.Read), 100*part)
-		}
-	}
-	if f.Ledger >= fewest && !empty {
-		replaced := max(0, r.LeaversDue-missing)
-		if part := float64(replaced) / float64(f.Ledger); part > limit(catalogue.GuardLeavers) {
-			add(catalogue.GuardLeavers, part, "%s contacts would lose their marker, %s of them replaced by others (%.0f %% of %s)",
-				count(r.LeaversDue), count(replaced), 100*part, count(f.Ledger))
-		}
-	}
-	if f.FirstRun && r.ToSend > 0 {
-		lasts := ""
-		if f.Minutes > 0 {
-			lasts = fmt.Sprintf(" (about %s)", time.Duration(f.Minutes*float64(time.Minute)).Round(time.Second))
-		}
-		add(catalogue.GuardFirstRun, 1,
-			"the first run would send %s contacts, %s of them as subscribed, in %s calls%s; they may count as billable at Omnisend and may start its automations",
-			count(r.ToSend), count(r.Consent.Subscribed), count(f.Calls), lasts)
 	}
 	return asks
 }
 
-// count writes a number with its thousands separated, so that a million is seen.
+// check gathers what the guards ask.
+type check struct {
+	thresholds map[catalogue.Guard]catalogue.Threshold
+	asks       map[catalogue.Guard]*GuardResult
+}
+
+func (c *check) limit(g catalogue.Guard) float64 {
+	if t, ok := c.thresholds[g]; ok {
+		return float64(t)
+	}
+	return float64(defaults[g])
+}
+
+// ask makes a guard ask, or ask about one more thing.
+func (c *check) ask(g catalogue.Guard, value float64, format string, args ...any) {
+	message := reason.Format(format, args...)
+	if r := c.asks[g]; r != nil {
+		r.Value, r.Message = max(r.Value, value), string(reason.Clean(r.Message+"; "+string(message)))
+		return
+	}
+	c.asks[g] = &GuardResult{Guard: g, Value: value, Limit: c.limit(g), Message: string(message)}
+}
+
+// over says whether a part of a whole is more than a guard lets pass.
+func (c *check) over(g catalogue.Guard, part, whole int) (float64, bool) {
+	if whole < fewest {
+		return 0, false
+	}
+	value := float64(part) / float64(whole)
+	return value, value > c.limit(g)
+}
+
+// segment looks at one segment, and says whether members of it being gone was
+// asked about.
+func (c *check) segment(s SegmentCount, f SegmentFacts) bool {
+	if value, over := c.over(catalogue.GuardInvalid, s.Invalid, s.Read); over {
+		c.ask(catalogue.GuardInvalid, value, "segment %s: %s of %s rows are invalid (%.0f %%)", s.Segment, count(s.Invalid), count(s.Read), 100*value)
+	}
+	if s.Read == 0 && c.limit(catalogue.GuardEmpty) < 1 {
+		c.ask(catalogue.GuardEmpty, 1, "segment %s has no rows at all; %s contacts carry its marker now", s.Segment, count(f.Carried))
+		return true
+	}
+	asked := false
+	missing := max(0, f.LastMembers-s.Members)
+	if value, over := c.over(catalogue.GuardShrunk, missing, f.LastMembers); over {
+		c.ask(catalogue.GuardShrunk, value, "segment %s has %s members, %.0f %% fewer than the %s of the last complete read",
+			s.Segment, count(s.Members), 100*value, count(f.LastMembers))
+		asked = true
+	}
+	replaced := max(0, s.Left-missing)
+	if value, over := c.over(catalogue.GuardLeavers, replaced, f.Carried); over {
+		c.ask(catalogue.GuardLeavers, value, "segment %s: %s contacts would lose its marker, %s of them replaced by others (%.0f %% of %s)",
+			s.Segment, count(s.Left), count(replaced), 100*value, count(f.Carried))
+		asked = true
+	}
+	return asked
+}
+
+// whole looks at the export as a whole: segments that each lose few may lose
+// many together, and a segment that was taken out of the export loses all. Of
+// the contacts that are gone, so many are explained by what was asked already.
+func (c *check) whole(f *Facts, explained int) {
+	r := f.Report
+	if value, over := c.over(catalogue.GuardInvalid, r.Invalid, r.Read); over && c.asks[catalogue.GuardInvalid] == nil {
+		c.ask(catalogue.GuardInvalid, value, "%s of %s rows are invalid (%.0f %%)", count(r.Invalid), count(r.Read), 100*value)
+	}
+	missing := max(0, f.LastRead-r.Contacts)
+	if value, over := c.over(catalogue.GuardShrunk, missing, f.LastRead); over && explained < missing {
+		c.ask(catalogue.GuardShrunk, value, "%s contacts were read, %.0f %% fewer than the %s of the last complete read",
+			count(r.Contacts), 100*value, count(f.LastRead))
+	}
+	replaced := max(0, r.LeaversDue-max(missing, explained))
+	if value, over := c.over(catalogue.GuardLeavers, replaced, f.Ledger); over {
+		c.ask(catalogue.GuardLeavers, value, "%s contacts would lose their marker, %s of them replaced by others (%.0f %% of %s)",
+			count(r.LeaversDue), count(replaced), 100*value, count(f.Ledger))
+	}
+}
+
+func (c *check) firstRun(f *Facts) {
+	r := f.Report
+	if !f.FirstRun || r.ToSend == 0 {
+		return
+	}
+	lasts, unreadable := "", ""
+	if f.Minutes > 0 {
+		lasts = fmt.Sprintf(" (about %s)", time.Duration(f.Minutes*float64(time.Minute)).Round(time.Second))
+	}
+	if n := r.Unreadable(); n > 0 {
+		unreadable = fmt.Sprintf("; rows that could not be read, and are not among them: %s", count(n))
+	}
+	c.ask(catalogue.GuardFirstRun, 1,
+		"the first run would send %s contacts, %s of them as subscribed, in %s calls%s; they may count as billable at Omnisend and may start its automations%s",
+		count(r.ToSend), count(r.Consent.Subscribed), count(f.Calls), lasts, unreadable)
+}
+
 func count(n int) string { return humanize.Comma(int64(n)) }

@@ -61,7 +61,11 @@ type SegmentCount struct {
 	Members   int    `json:"members"`
 	Duplicate int    `json:"duplicate"` // the address stands in an earlier row of this segment
 	Invalid   int    `json:"invalid"`   // never sent
-	Marker    string `json:"marker"`
+	// Unreadable are the invalid rows that could not be read as rows. While there
+	// are any, nobody loses the segment's marker.
+	Unreadable int    `json:"unreadable,omitempty"`
+	Left       int    `json:"left"` // contacts that lose the segment's marker
+	Marker     string `json:"marker"`
 }
 
 // ConsentCount says how the contacts of a run stand, and how many were held
@@ -169,6 +173,15 @@ func (r *Report) Check() error {
 		return fmt.Errorf("completed with %d pending and %d unsent", r.Pending, r.Unsent)
 	}
 	return nil
+}
+
+// Unreadable is how many rows of all segments could not be read as rows.
+func (r *Report) Unreadable() int {
+	n := 0
+	for _, s := range r.Segments {
+		n += s.Unreadable
+	}
+	return n
 }
 
 // Buckets returns where the rows and contacts are, by name.

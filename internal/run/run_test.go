@@ -18,7 +18,7 @@ func names(asks []GuardResult) []catalogue.Guard {
 
 func TestGuards(t *testing.T) {
 	report := func(read, invalid, contacts, toSend, leavers int) *Report {
-		return &Report{Segments: []SegmentCount{{Segment: "buyers", Read: read}}, Read: read, Invalid: invalid,
+		return &Report{Segments: []SegmentCount{{Segment: "buyers", Read: read, Members: contacts, Invalid: invalid, Left: leavers}}, Read: read, Invalid: invalid,
 			Contacts: contacts, ToSend: toSend, LeaversDue: leavers}
 	}
 	tests := map[string]struct {
@@ -44,6 +44,7 @@ func TestGuards(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			tt.facts.Segments = []SegmentFacts{{LastMembers: tt.facts.LastRead, Carried: tt.facts.Ledger}}
 			asks := CheckGuards(tt.facts, tt.thresholds)
 			require.Equal(t, tt.asks, names(asks))
 			for _, a := range asks {
@@ -67,8 +68,48 @@ func TestGuardsSayTheirNumbers(t *testing.T) {
 	require.Equal(t, "3,000 contacts would lose their marker, 3,000 of them replaced by others (30 % of 10,000)", CheckGuards(leavers, nil)[0].Message)
 	invalid := Facts{Report: &Report{Read: 4_000, Invalid: 2_000}}
 	require.Equal(t, "2,000 of 4,000 rows are invalid (50 %)", CheckGuards(invalid, nil)[0].Message)
-	empty := Facts{Report: &Report{Segments: []SegmentCount{{Segment: "buyers"}}}, Ledger: 12_345}
-	require.Equal(t, "segment buyers has no rows at all; 12,345 contacts carry this export's markers now", CheckGuards(empty, nil)[0].Message)
+	empty := Facts{Report: &Report{Segments: []SegmentCount{{Segment: "buyers"}}}, Segments: []SegmentFacts{{Carried: 12_345}}}
+	require.Equal(t, "segment buyers has no rows at all; 12,345 contacts carry its marker now", CheckGuards(empty, nil)[0].Message)
+}
+
+// One segment of two can be wrong while the export as a whole is as before.
+func TestGuardsLookAtEachSegment(t *testing.T) {
+	tests := map[string]struct {
+		first, second SegmentCount
+		contacts      int
+		leavers       int // in no segment any more
+		asks          []catalogue.Guard
+		says          string
+	}{
+		"as before": {first: SegmentCount{Read: 542, Members: 542}, second: SegmentCount{Read: 600, Members: 600}, contacts: 600},
+		"one shrinks to almost nothing": {first: SegmentCount{Read: 5, Members: 5, Left: 537}, second: SegmentCount{Read: 600, Members: 600}, contacts: 600,
+			asks: []catalogue.Guard{catalogue.GuardShrunk}, says: "segment first has 5 members, 99 % fewer than the 542 of the last complete read"},
+		"others instead of them": {first: SegmentCount{Read: 542, Members: 542, Left: 200}, second: SegmentCount{Read: 600, Members: 600}, contacts: 600,
+			asks: []catalogue.Guard{catalogue.GuardLeavers}, says: "segment first: 200 contacts would lose its marker, 200 of them replaced by others (37 % of 542)"},
+		"one is empty": {first: SegmentCount{Left: 542}, second: SegmentCount{Read: 600, Members: 600}, contacts: 600,
+			asks: []catalogue.Guard{catalogue.GuardEmpty}, says: "segment first has no rows at all; 542 contacts carry its marker now"},
+		"one has many invalid rows": {first: SegmentCount{Read: 542, Members: 542}, second: SegmentCount{Read: 800, Members: 600, Invalid: 200}, contacts: 600,
+			asks: []catalogue.Guard{catalogue.GuardInvalid}, says: "segment second: 200 of 800 rows are invalid (25 %)"},
+		"both ask in one question": {first: SegmentCount{Read: 5, Members: 5, Left: 537}, second: SegmentCount{Read: 7, Members: 7, Left: 593}, contacts: 12, leavers: 588,
+			asks: []catalogue.Guard{catalogue.GuardShrunk}, says: "segment first has 5 members, 99 % fewer than the 542 of the last complete read; " +
+				"segment second has 7 members, 99 % fewer than the 600 of the last complete read"},
+		"each loses a little, and together they lose much": {first: SegmentCount{Read: 442, Members: 442, Left: 100}, second: SegmentCount{Read: 500, Members: 500, Left: 100}, contacts: 420, leavers: 180,
+			asks: []catalogue.Guard{catalogue.GuardShrunk}, says: "420 contacts were read, 30 % fewer than the 600 of the last complete read"},
+		"a segment was taken out": {first: SegmentCount{Read: 542, Members: 542}, second: SegmentCount{Read: 600, Members: 600}, contacts: 600, leavers: 300,
+			asks: []catalogue.Guard{catalogue.GuardLeavers}, says: "300 contacts would lose their marker, 300 of them replaced by others (50 % of 600)"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			tt.first.Segment, tt.second.Segment = "first", "second"
+			asks := CheckGuards(Facts{LastRead: 600, Ledger: 600, Segments: []SegmentFacts{{542, 542}, {600, 600}},
+				Report: &Report{Segments: []SegmentCount{tt.first, tt.second}, Read: tt.first.Read + tt.second.Read,
+					Invalid: tt.first.Invalid + tt.second.Invalid, Contacts: tt.contacts, LeaversDue: tt.leavers}}, nil)
+			require.Equal(t, tt.asks, names(asks))
+			if tt.says != "" {
+				require.Equal(t, tt.says, asks[0].Message)
+			}
+		})
+	}
 }
 
 func TestReportAddsUp(t *testing.T) {

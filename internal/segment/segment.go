@@ -41,8 +41,19 @@ type Problem string
 
 // The problems a source finds itself.
 const (
-	ProblemColumns  Problem = "wrong_column_count"
-	ProblemEncoding Problem = "invalid_utf8"
+	ProblemColumns   Problem = "wrong_column_count"
+	ProblemEncoding  Problem = "invalid_utf8"
+	ProblemLongRow   Problem = "row_too_long"   // longer than MaxRow
+	ProblemLongField Problem = "field_too_long" // longer than MaxField
+)
+
+const (
+	// MaxRow is the longest row in bytes. It bounds what a reader holds; a row of
+	// the source that is longer is a Row with ProblemLongRow.
+	MaxRow = 1 << 20
+	// MaxField is the longest value in bytes of a field that is asked for. No name
+	// or address comes near it; a row with a longer one is rejected.
+	MaxField = 16 << 10
 )
 
 // Source is one place that has segments. Its methods may be called from

@@ -95,9 +95,9 @@ func segments(p *page, a *command.RunAnswer) {
 	}
 	var rows [][]any
 	for _, s := range a.Segments {
-		rows = append(rows, []any{s.Segment, s.Read, s.Members, s.Duplicate, s.Invalid, s.Marker})
+		rows = append(rows, []any{s.Segment, s.Read, s.Members, s.Duplicate, s.Invalid, s.Left, s.Marker})
 	}
-	p.table([]string{"segment", "read", "members", "duplicate", "invalid", "marker"}, rows)
+	p.table([]string{"segment", "read", "members", "duplicate", "invalid", "left", "marker"}, rows)
 	p.line("")
 }
 
