@@ -129,6 +129,7 @@ First steps:
 			s.accessCommands(),
 			s.auditCommand(),
 			s.whoAmICommand(),
+			s.consoleCommand(),
 		},
 	}
 	return app

@@ -43,6 +43,9 @@ type failure struct {
 
 func (f *failure) Error() string { return f.message }
 
+// Class is one of the classes of package command, or of this package.
+func (f *failure) Class() string { return f.class }
+
 func fail(class, format string, args ...any) error {
 	return &failure{class: class, message: fmt.Sprintf(format, args...)}
 }

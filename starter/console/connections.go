@@ -1,0 +1,159 @@
+package console
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+// connections lists the Omnisend accounts.
+func (q *request) connections() error {
+	var all []catalogue.Connection
+	if err := ask(q, Order{Name: command.ConnectionList}, &all); err != nil {
+		return err
+	}
+	return q.show("connections", view{Title: q.texts.say("connections.title"), Section: "connections", Command: "starter connection list", Content: all})
+}
+
+// connectionView is what a connection's page shows.
+type connectionView struct {
+	command.ConnectionAnswer
+
+	Statement string
+	Budget    command.BudgetStatus
+}
+
+// connection shows one connection.
+func (q *request) connection() error {
+	name := q.r.PathValue("name")
+	v := connectionView{Statement: catalogue.TransferStatement}
+	if err := ask(q, Order{Name: command.ConnectionShow, Args: command.Named{Name: name}, Object: name}, &v.ConnectionAnswer); err != nil {
+		return err
+	}
+	var status command.StatusAnswer
+	if err := ask(q, Order{Name: command.Status}, &status); err != nil {
+		return err
+	}
+	for _, b := range status.Budgets {
+		if b.Connection == name {
+			v.Budget = b
+		}
+	}
+	return q.show("connection", view{Title: name, Section: "connections", Command: "starter connection show " + quoted(name), Content: v})
+}
+
+// connectionForm is the form of a new connection.
+type connectionForm struct {
+	Name, Brand string
+	Shared      string
+	Statement   string
+	Error       string
+}
+
+func (q *request) connectionNew() error {
+	return q.connectionForm(&connectionForm{Shared: catalogue.SharedAdmins.String()})
+}
+
+func (q *request) connectionForm(f *connectionForm) error {
+	f.Statement = catalogue.TransferStatement
+	status := 200
+	if f.Error != "" {
+		status = 422
+	}
+	return q.render(status, "connectionform", view{Title: q.texts.say("connection.new"), Section: "connections",
+		Command: "starter connection add NAME --agree", Content: f})
+}
+
+// connectionAdd stores a connection. The worker tests the key first; its answer
+// has the brand's name.
+func (q *request) connectionAdd() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	form := q.r.PostForm
+	f := &connectionForm{Name: strings.TrimSpace(form.Get("name")), Brand: strings.TrimSpace(form.Get("brand")), Shared: form.Get("shared")}
+	shared := catalogue.Sharing(f.Shared)
+	args := command.ConnectionAddArgs{Name: f.Name, Brand: f.Brand, Agree: form.Get("agree") != "",
+		ConnectionSettings: command.ConnectionSettings{Shared: &shared}}
+	secret := command.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
+	err := error(nil)
+	if secret.Key == "" {
+		err = &invalid{q.texts.say("connection.key.missing")}
+	} else {
+		err = act(q, Order{Name: command.ConnectionAdd, Args: args, Object: f.Name, Secret: secret}, &ignored{})
+	}
+	if err != nil {
+		if status, _ := statusOf(err); status == 422 || status == 409 {
+			f.Error = err.Error()
+			return q.connectionForm(f)
+		}
+		return err
+	}
+	return q.done(address("connections", f.Name), "connection.done.add")
+}
+
+// connectionDo carries out the button that was pressed on a connection's page.
+func (q *request) connectionDo() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	name, form := q.r.PathValue("name"), q.r.PostForm
+	do := Order{Args: command.Named{Name: name}, Object: name}
+	button := form.Get("do")
+	switch button {
+	case "test":
+		var tested command.ConnectionTested
+		do.Name = command.ConnectionTest
+		if err := act(q, do, &tested); err != nil {
+			return err
+		}
+		return q.done(address("connections", name), "connection.done.test", tested.BrandName, tested.BrandID)
+	case "stop":
+		do.Name = command.ConnectionStop
+	case "start":
+		do.Name = command.ConnectionStart
+	case "share":
+		do.Name, do.Args = command.ConnectionShare, command.ConnectionShareArgs{Name: name, With: catalogue.Sharing(form.Get("shared"))}
+	case "agree":
+		do.Name, do.Args = command.ConnectionEdit, command.ConnectionEditArgs{Name: name, Agree: true}
+	case "withdraw":
+		if err := q.confirmed(name); err != nil {
+			return err
+		}
+		do.Name, do.Args = command.ConnectionEdit, command.ConnectionEditArgs{Name: name, Withdraw: true, Running: form.Get("running")}
+	case "rotate":
+		do.Name, do.Args = command.ConnectionRotate, command.ConnectionRotateArgs{Name: name}
+		do.Secret = command.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
+	case "budget":
+		percent, err := strconv.ParseFloat(strings.TrimSpace(form.Get("share")), 64)
+		if err != nil {
+			return &invalid{q.texts.say("connection.share.unreadable")}
+		}
+		share := percent / 100
+		do.Name, do.Args = command.ConnectionEdit, command.ConnectionEditArgs{Name: name, ConnectionSettings: command.ConnectionSettings{Share: &share}}
+	default:
+		return &invalid{q.texts.say("form.unreadable")}
+	}
+	if err := act(q, do, &ignored{}); err != nil {
+		return err
+	}
+	return q.done(address("connections", name), "connection.done."+button)
+}
+
+// connectionRemove removes a connection after its name was typed.
+func (q *request) connectionRemove() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	name := q.r.PathValue("name")
+	if err := q.confirmed(name); err != nil {
+		return err
+	}
+	args := command.ConnectionRemoveArgs{Name: name, Exports: q.r.PostForm.Get("exports")}
+	if err := act(q, Order{Name: command.ConnectionRemove, Args: args, Object: name}, &ignored{}); err != nil {
+		return err
+	}
+	return q.done("/connections", "connection.done.remove", name)
+}

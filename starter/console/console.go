@@ -1,0 +1,156 @@
+// Package console serves the product's pages in a browser. Each page and each
+// button is one of the commands: a worker authorises it, carries it out and
+// keeps it on record. The console holds no store, no key and no state of its
+// own besides who is logged in.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/segment-export/segment-export/workflows"
+)
+
+// Order is one command for a worker.
+type Order struct {
+	Name     string // "runs list"
+	Args     any
+	Object   string // name of what the command is about; Temporal's Web UI shows it
+	Secret   any    // travels sealed to the worker's key
+	Personal bool   // the answer travels sealed
+}
+
+// Worker carries out commands. It is safe for concurrent use. Its errors may
+// be of the type Failure.
+type Worker interface {
+	// Call carries out a command and returns its answer.
+	Call(ctx context.Context, do Order) (json.RawMessage, error)
+	// Progress asks a running workflow how far it is. Errors are temporary: a
+	// worker or the server may be restarting.
+	Progress(ctx context.Context, workflowID string) (*workflows.Progress, error)
+}
+
+// Failure is an error with one of the classes of package command.
+type Failure interface {
+	error
+	Class() string
+}
+
+// Options are what the console takes from its surroundings. All fields are
+// required unless they say otherwise.
+type Options struct {
+	Worker Worker
+	Log    *slog.Logger
+	Now    func() time.Time
+	// Every returns a channel that ticks at this interval until stop is called.
+	Every func(time.Duration) (ticks <-chan time.Time, stop func())
+	// Hosts are the values of the Host header that are accepted, such as
+	// 127.0.0.1:8234. Other requests are refused: they come by way of a name
+	// that somebody else has pointed here.
+	Hosts []string
+	// TLS says that browsers reach the console over TLS.
+	TLS bool
+	// WebUI is the address of Temporal's Web UI, with the namespace, to which run
+	// pages link; empty: they do not.
+	WebUI string
+	// LoggedIn is called after each login with the one-time address used up. Nil
+	// is allowed.
+	LoggedIn func()
+	// Sandbox says that the worker sends to a sandbox: the console offers the
+	// example.
+	Sandbox bool
+}
+
+// Console is the HTTP handler of all pages. Make one with New.
+type Console struct {
+	Options
+
+	texts    texts
+	pages    pages
+	sessions *sessions
+	cache    *cache
+	live     *live
+	handler  http.Handler
+}
+
+// New returns a console. It makes no connection.
+func New(o Options) (*Console, error) {
+	c := &Console{Options: o, sessions: newSessions(o.Now), cache: newCache(o.Now)}
+	var err error
+	if c.texts, err = readTexts(language); err != nil {
+		return nil, err
+	}
+	if c.pages, err = readPages(c.texts); err != nil {
+		return nil, err
+	}
+	c.live = newLive(c)
+	c.handler = c.protect(c.routes())
+	return c, nil
+}
+
+// ServeHTTP serves one request. It may be called by several goroutines at once.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+// LoginPath returns the path and query of a new one-time login address. The
+// address before it stops working.
+func (c *Console) LoginPath() string { return "/login?once=" + c.sessions.invite() }
+
+// routes are all pages and buttons, each with the command it gives.
+func (c *Console) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", http.StripPrefix("/static/", staticFiles()))
+	mux.HandleFunc("GET /login", c.login)
+	mux.HandleFunc("POST /logout", c.logout)
+	for pattern, page := range map[string]page{
+		"GET /{$}": (*request).home,
+
+		"GET /runs":               (*request).runs,
+		"GET /runs/{run}":         (*request).run,
+		"GET /runs/{run}/events":  (*request).runEvents,
+		"GET /runs/{run}/rejects": (*request).rejects,
+		"GET /runs/{run}/samples": (*request).samples,
+		"POST /runs/{run}":        (*request).steer,
+
+		"GET /exports":                (*request).exports,
+		"GET /exports/new":            (*request).exportNew,
+		"POST /exports/new":           (*request).exportSave,
+		"GET /exports/{name}":         (*request).export,
+		"GET /exports/{name}/edit":    (*request).exportEdit,
+		"POST /exports/{name}/edit":   (*request).exportSave,
+		"POST /exports/{name}":        (*request).exportDo,
+		"POST /exports/{name}/remove": (*request).exportRemove,
+
+		"GET /connections":                (*request).connections,
+		"GET /connections/new":            (*request).connectionNew,
+		"POST /connections/new":           (*request).connectionAdd,
+		"GET /connections/{name}":         (*request).connection,
+		"POST /connections/{name}":        (*request).connectionDo,
+		"POST /connections/{name}/remove": (*request).connectionRemove,
+
+		"GET /sources":                (*request).sources,
+		"GET /sources/new":            (*request).sourceNew,
+		"POST /sources/new":           (*request).sourceAdd,
+		"GET /sources/{name}":         (*request).source,
+		"POST /sources/{name}":        (*request).sourceDo,
+		"POST /sources/{name}/remove": (*request).sourceRemove,
+
+		"GET /schedules":         (*request).schedules,
+		"POST /schedules":        (*request).scheduleSet,
+		"POST /schedules/system": (*request).refreshSet,
+
+		"GET /records":         (*request).audit,
+		"GET /records/people":  (*request).people,
+		"POST /records/people": (*request).peopleDo,
+		"GET /records/person":  (*request).personForm,
+		"POST /records/person": (*request).person,
+		"GET /records/alerts":  (*request).alerts,
+		"POST /records/alerts": (*request).alertTest,
+	} {
+		mux.Handle(pattern, c.serve(page))
+	}
+	mux.Handle("/", c.serve((*request).missing))
+	return mux
+}

@@ -1,0 +1,119 @@
+package console
+
+import (
+	"strings"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+)
+
+// audit shows who did what, newest first.
+func (q *request) audit() error {
+	query := q.r.URL.Query()
+	args := command.AuditArgs{Actor: query.Get("actor"), Object: query.Get("object"), Command: query.Get("command"), Past: query.Get("past"), Limit: auditPerPage}
+	var page command.AuditPage
+	// What was asked for names people, so that it travels sealed, and the answer
+	// is not kept.
+	if err := act(q, Order{Name: command.Audit, Secret: args, Personal: true}, &page); err != nil {
+		return err
+	}
+	type content struct {
+		command.AuditPage
+		Args command.AuditArgs
+		Last string
+	}
+	v := content{AuditPage: page, Args: args}
+	if len(page.Entries) > 0 {
+		v.Last = page.Entries[len(page.Entries)-1].ID
+	}
+	return q.show("audit", view{Title: q.texts.say("audit.title"), Section: "records", Command: "starter audit", Content: v})
+}
+
+const auditPerPage = 50
+
+// people shows who may do what.
+func (q *request) people() error {
+	var people []command.PersonAnswer
+	if q.administers() {
+		if err := act(q, Order{Name: command.AccessList, Personal: true}, &people); err != nil {
+			return err
+		}
+	}
+	return q.show("people", view{Title: q.texts.say("people.title"), Section: "records", Command: "starter access list", Content: people})
+}
+
+// peopleDo revokes or restores somebody's access.
+func (q *request) peopleDo() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	names := map[string]string{"revoke": command.AccessRevoke, "restore": command.AccessRestore}
+	name, ok := names[q.r.PostForm.Get("do")]
+	if !ok {
+		return &invalid{q.texts.say("form.unreadable")}
+	}
+	if err := act(q, Order{Name: name, Secret: command.PersonArgs{Name: q.r.PostForm.Get("name")}, Personal: true}, &ignored{}); err != nil {
+		return err
+	}
+	return q.done("/records/people", "people.done."+q.r.PostForm.Get("do"))
+}
+
+// personView is the page on which one address is looked up or forgotten. The
+// address is in the body of a POST, so that no log and no history has it.
+type personView struct {
+	Email     string
+	Explained *command.ExplainAnswer
+	Forgotten *command.ForgetAnswer
+}
+
+func (q *request) personForm() error { return q.personPage(personView{}) }
+
+func (q *request) personPage(v personView) error {
+	return q.show("person", view{Title: q.texts.say("person.title"), Section: "records", Command: "starter explain ADDRESS", Content: v})
+}
+
+// person explains or forgets one address.
+func (q *request) person() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	v := personView{Email: strings.TrimSpace(q.r.PostForm.Get("email"))}
+	secret := command.Address{Email: v.Email}
+	if q.r.PostForm.Get("do") != "forget" {
+		v.Explained = &command.ExplainAnswer{}
+		if err := act(q, Order{Name: command.Explain, Secret: secret, Personal: true}, v.Explained); err != nil {
+			return err
+		}
+		return q.personPage(v)
+	}
+	if err := q.confirmed(v.Email); err != nil {
+		return err
+	}
+	v.Forgotten = &command.ForgetAnswer{}
+	if err := act(q, Order{Name: command.Forget, Args: command.ForgetArgs{}, Secret: secret, Personal: true}, v.Forgotten); err != nil {
+		return err
+	}
+	return q.personPage(v)
+}
+
+// alerts lists the alerts.
+func (q *request) alerts() error {
+	var all []catalogue.Alert
+	if err := ask(q, Order{Name: command.AlertList}, &all); err != nil {
+		return err
+	}
+	return q.show("alerts", view{Title: q.texts.say("alerts.title"), Section: "records", Command: "starter alert list", Content: all})
+}
+
+// alertTest sends a test message.
+func (q *request) alertTest() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	name := q.r.PostForm.Get("name")
+	var tested command.AlertTested
+	if err := act(q, Order{Name: command.AlertTest, Args: command.Named{Name: name}, Object: name}, &tested); err != nil {
+		return err
+	}
+	return q.done("/records/alerts", "alerts.done", tested.Target)
+}

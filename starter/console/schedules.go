@@ -1,0 +1,160 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/schedule"
+)
+
+// calendarDays is how far the calendar looks ahead.
+const calendarDays = 14
+
+// schedulesView is the calendar of all exports.
+type schedulesView struct {
+	Days    []calendarDay
+	Exports []command.ScheduleAnswer
+	Refresh command.RefreshAnswer
+	Zone    string
+	Zones   []string
+	Now     time.Time
+}
+
+// calendarDay is one day with its starts, in their order.
+type calendarDay struct {
+	Day    time.Time
+	Today  bool
+	Starts []start
+}
+
+// start is one run that is to begin.
+type start struct {
+	At     time.Time
+	Export string
+	System bool // with the system refresh
+}
+
+// schedules shows the starts of the next days.
+func (q *request) schedules() error {
+	v := schedulesView{Now: q.Now()}
+	if err := ask(q, Order{Name: command.ScheduleShow, Args: command.ScheduleShowArgs{}}, &v.Exports); err != nil {
+		return err
+	}
+	if err := ask(q, Order{Name: command.RefreshShow}, &v.Refresh); err != nil {
+		return err
+	}
+	zone := q.zone()
+	if name := q.r.URL.Query().Get("zone"); name != "" {
+		chosen, err := schedule.Zone(name)
+		if err != nil {
+			return &invalid{err.Error()}
+		}
+		zone = chosen
+	}
+	v.Zone = zone.String()
+	v.Zones = []string{v.Zone, "UTC"}
+	for _, s := range v.Exports {
+		if s.Zone != "" && !slices.Contains(v.Zones, s.Zone) {
+			v.Zones = append(v.Zones, s.Zone)
+		}
+	}
+	v.Days = calendar(&v, zone)
+	return q.show("schedules", view{Title: q.texts.say("schedules.title"), Section: "schedules", Command: "starter schedule show", Content: v})
+}
+
+// calendar puts the starts of the next days under their days.
+func calendar(v *schedulesView, zone *time.Location) []calendarDay {
+	now := v.Now.In(zone)
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, zone)
+	days := make([]calendarDay, calendarDays)
+	for i := range days {
+		days[i] = calendarDay{Day: today.AddDate(0, 0, i), Today: i == 0}
+	}
+	put := func(s start) {
+		for i := range days {
+			if !s.At.Before(days[i].Day) && s.At.Before(days[i].Day.AddDate(0, 0, 1)) {
+				days[i].Starts = append(days[i].Starts, s)
+			}
+		}
+	}
+	end := today.AddDate(0, 0, calendarDays)
+	for _, e := range v.Exports {
+		if e.Mode != command.ModeSchedule || e.Calendar == nil {
+			continue
+		}
+		for at := e.Calendar.Next(v.Now); !at.IsZero() && at.Before(end); at = e.Calendar.Next(at) {
+			put(start{At: at.In(zone), Export: e.Export})
+		}
+	}
+	if v.Refresh.On && v.Refresh.Calendar != nil {
+		for at := v.Refresh.Calendar.Next(v.Now); !at.IsZero() && at.Before(end); at = v.Refresh.Calendar.Next(at) {
+			for _, name := range v.Refresh.Exports {
+				put(start{At: at.In(zone), Export: name, System: true})
+			}
+		}
+	}
+	for i := range days {
+		slices.SortStableFunc(days[i].Starts, func(a, b start) int { return a.At.Compare(b.At) })
+	}
+	return days
+}
+
+// calendarOf reads the fields of a schedule's form.
+func (q *request) calendarOf() schedule.Calendar {
+	form := q.r.PostForm
+	c := schedule.Calendar{Every: strings.TrimSpace(form.Get("every")), Zone: strings.TrimSpace(form.Get("tz")), At: words(form.Get("at"))}
+	if days := form["day"]; c.Every == "week" {
+		c.Every = strings.Join(days, ",")
+	}
+	return c
+}
+
+// scheduleSet sets, switches or drops the schedule of an export.
+func (q *request) scheduleSet() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	ref := command.ScheduleRef{Export: q.r.PostForm.Get("export")}
+	do := Order{Args: ref, Object: ref.Export}
+	switch q.r.PostForm.Get("do") {
+	case "set":
+		do.Name, do.Args = command.ScheduleSet, command.ScheduleSetArgs{ScheduleRef: ref, Calendar: q.calendarOf()}
+	case "on":
+		do.Name = command.ScheduleOn
+	case "off":
+		do.Name = command.ScheduleOff
+	case "follow":
+		do.Name = command.ScheduleFollow
+	default:
+		return &invalid{q.texts.say("form.unreadable")}
+	}
+	if err := act(q, do, &ignored{}); err != nil {
+		return err
+	}
+	return q.done(address("exports", ref.Export), "schedule.done")
+}
+
+// refreshSet sets or switches the system refresh.
+func (q *request) refreshSet() error {
+	if err := q.form(); err != nil {
+		return err
+	}
+	var do Order
+	switch q.r.PostForm.Get("do") {
+	case "set":
+		c := q.calendarOf()
+		do = Order{Name: command.RefreshSet, Args: command.RefreshSetArgs{Calendar: &c}}
+	case "on":
+		do = Order{Name: command.RefreshOn}
+	case "off":
+		do = Order{Name: command.RefreshOff}
+	default:
+		return &invalid{q.texts.say("form.unreadable")}
+	}
+	if err := act(q, do, &ignored{}); err != nil {
+		return err
+	}
+	return q.done("/schedules", "schedule.done")
+}
