@@ -1,0 +1,330 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/starter/console"
+	"github.com/segment-export/segment-export/workflows"
+)
+
+var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
+
+// failure is what the worker of these tests refuses with.
+type failure struct{ class, message string }
+
+func (f *failure) Error() string { return f.message }
+func (f *failure) Class() string { return f.class }
+
+// worker answers commands from a table and remembers what it was asked.
+type worker struct {
+	mu       sync.Mutex
+	role     string
+	answers  map[string]any // an error is a refusal
+	orders   []console.Order
+	progress *workflows.Progress
+}
+
+func (w *worker) Call(_ context.Context, do console.Order) (json.RawMessage, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.orders = append(w.orders, do)
+	if do.Name == command.WhoAmI {
+		return json.Marshal(command.WhoAmIAnswer{Name: "Ada", Role: w.role})
+	}
+	answer, ok := w.answers[do.Name]
+	if !ok {
+		return json.RawMessage("null"), nil
+	}
+	if err, failed := answer.(error); failed {
+		return nil, err
+	}
+	return json.Marshal(answer)
+}
+
+func (w *worker) Progress(context.Context, string) (*workflows.Progress, error) {
+	if w.progress == nil {
+		return nil, errors.New("no worker")
+	}
+	return w.progress, nil
+}
+
+// given are the names of the commands that were given, who is who apart.
+func (w *worker) given() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.orders {
+		if o.Name != command.WhoAmI {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
+// browser is one that keeps its cookies and follows no redirect.
+type browser struct {
+	t       *testing.T
+	handler http.Handler
+	cookies []*http.Cookie
+}
+
+const host = "127.0.0.1:8234"
+
+func open(t *testing.T, w *worker) *browser {
+	t.Helper()
+	c, err := console.New(console.Options{Worker: w, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now },
+		Every: func(time.Duration) (<-chan time.Time, func()) { return make(chan time.Time), func() {} }, Hosts: []string{host}})
+	require.NoError(t, err)
+	b := &browser{t: t, handler: c}
+	require.Equal(t, http.StatusSeeOther, b.get(c.LoginPath()).Code)
+	return b
+}
+
+func (b *browser) do(r *http.Request) *httptest.ResponseRecorder {
+	r.Host = host
+	for _, c := range b.cookies {
+		r.AddCookie(c)
+	}
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, r)
+	b.cookies = append(b.cookies, w.Result().Cookies()...)
+	return w
+}
+
+func (b *browser) get(path string) *httptest.ResponseRecorder {
+	return b.do(httptest.NewRequest(http.MethodGet, path, nil))
+}
+
+func (b *browser) post(path string, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.do(r)
+}
+
+// hostile is a name as nobody should give one.
+const hostile = `<script>alert(1)</script>` + "\u202e" + `"'&`
+
+func full(role string) *worker {
+	report := run.Report{Export: hostile, RunID: "r-1", Status: run.Parked, Phase: run.PhaseDecide, Contacts: 10, ToSend: 8, Unsent: 8, Unchanged: 2, Read: 12,
+		Reason: "guard first-run: the first run would send 8 contacts.", StartedAt: now.Add(-time.Minute), Reasons: map[string]int{"email_missing": 2},
+		Guards: []run.GuardResult{{Guard: catalogue.GuardFirstRun, Message: "the first run would send 8 contacts"}}}
+	answer := command.RunAnswer{Report: report, WorkflowID: "export/x", CreatedAt: now}
+	export := command.ExportAnswer{Permissions: command.MayEdit}
+	export.Name, export.Source, export.Connection = hostile, "crm", "shop"
+	export.LastRun = &answer
+	return &worker{role: role, answers: map[string]any{
+		command.Status:         command.StatusAnswer{Workers: []command.WorkerStatus{{Identity: "w"}}, Attend: []command.AttendStatus{{Export: hostile, RunID: "r-1", Status: run.Parked, Reason: "waits"}}},
+		command.ExportList:     []command.ExportAnswer{export},
+		command.ExportShow:     export,
+		command.RunsList:       command.RunsPage{Runs: []*command.RunAnswer{&answer}},
+		command.RunsShow:       answer,
+		command.ConnectionList: []catalogue.Connection{{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b", BrandName: hostile}},
+		command.ConnectionShow: command.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b"}},
+		command.SourceList:     []catalogue.Source{{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}},
+		command.SourceShow:     command.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}, SegmentList: []command.SegmentAnswer{{Name: hostile}}, Fields: []string{"Email", "FirstName"}},
+		command.ScheduleShow:   []command.ScheduleAnswer{{Export: hostile, Mode: command.ModeRefresh}},
+		command.RefreshShow:    command.RefreshAnswer{Starts: "never"},
+		command.Audit:          command.AuditPage{Entries: []command.AuditAnswer{{ID: "1", Actor: "Ada", Command: "run", Object: hostile}}},
+		command.AccessList:     []command.PersonAnswer{{Name: hostile, Role: "viewer"}},
+		command.AlertList:      []catalogue.Alert{{Meta: catalogue.Meta{Name: hostile}}},
+		command.RunsRejects:    command.RejectsPage{Rejects: []command.Reject{{Segment: "s", Row: 3, Email: "=cmd@x", Reason: "email_invalid"}}, Total: 1, Kept: 1},
+		command.Explain:        command.ExplainAnswer{Exports: []command.ExplainedExport{{Export: hostile, Verdict: "confirmed", Next: "nothing"}}},
+		command.Run:            command.RunStarted{RunID: "r-2"},
+		command.Plan:           command.RunStarted{RunID: "r-3"},
+	}}
+}
+
+// pages are all that can be looked at.
+var pages = []string{"/", "/runs", "/runs/r-1", "/runs/r-1/rejects", "/runs/r-1/samples", "/exports", "/exports/x", "/exports/x/edit", "/exports/new",
+	"/exports/new?name=a&source=crm", "/connections", "/connections/new", "/connections/shop", "/sources", "/sources/new", "/sources/new?kind=dataverse",
+	"/sources/new?kind=postgres", "/sources/crm", "/schedules", "/schedules?zone=Europe/Warsaw", "/records", "/records/people", "/records/person", "/records/alerts"}
+
+func TestEveryPageRendersForEveryRole(t *testing.T) {
+	for _, role := range []string{"viewer", "contributor", "admin"} {
+		b := open(t, full(role))
+		for _, path := range pages {
+			w := b.get(path)
+			require.Equal(t, http.StatusOK, w.Code, "%s as %s: %s", path, role, w.Body)
+			body := w.Body.String()
+			assert.NotContains(t, body, "<script>alert", path)
+			assert.Contains(t, body, "</html>", path)
+			assert.Contains(t, w.Header().Get("Content-Security-Policy"), "default-src 'none'", path)
+			assert.Equal(t, "no-store", w.Header().Get("Cache-Control"), path)
+			for _, address := range regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+				assert.Regexp(t, `^(/|\?|#)`, address[1], "%s loads or leads elsewhere", path)
+			}
+		}
+	}
+}
+
+func TestNothingIsShownWithoutALogin(t *testing.T) {
+	w := full("admin")
+	b := open(t, w)
+	w.orders = nil
+	stranger := &browser{t: t, handler: b.handler}
+	for _, path := range pages {
+		assert.Equal(t, http.StatusUnauthorized, stranger.get(path).Code, path)
+	}
+	assert.Equal(t, http.StatusUnauthorized, stranger.post("/runs/r-1", url.Values{"do": {"cancel"}}).Code)
+	assert.Empty(t, w.given(), "no command is given for a stranger")
+}
+
+func TestALoginAddressWorksOnce(t *testing.T) {
+	c, err := console.New(console.Options{Worker: full("admin"), Log: slog.Default(), Now: func() time.Time { return now }, Hosts: []string{host}})
+	require.NoError(t, err)
+	old, path := c.LoginPath(), c.LoginPath()
+	assert.Equal(t, http.StatusForbidden, (&browser{handler: c}).get(old).Code, "a newer address replaces it")
+	assert.Equal(t, http.StatusSeeOther, (&browser{handler: c}).get(path).Code)
+	assert.Equal(t, http.StatusForbidden, (&browser{handler: c}).get(path).Code)
+	var last int
+	for range 20 {
+		last = (&browser{handler: c}).get("/login?once=guess").Code
+	}
+	assert.Equal(t, http.StatusTooManyRequests, last)
+}
+
+func TestOtherSitesAndNamesAreRefused(t *testing.T) {
+	w := full("admin")
+	b := open(t, w)
+	w.orders = nil
+	r := httptest.NewRequest(http.MethodPost, "/runs/r-1", strings.NewReader("do=cancel"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	assert.Equal(t, http.StatusForbidden, b.do(r).Code)
+	r = httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, c := range b.cookies {
+		r.AddCookie(c)
+	}
+	r.Host = "evil.example:8234"
+	out := httptest.NewRecorder()
+	b.handler.ServeHTTP(out, r)
+	assert.Equal(t, http.StatusMisdirectedRequest, out.Code)
+	assert.Empty(t, w.given())
+}
+
+func TestButtonsGiveCommands(t *testing.T) {
+	tests := []struct {
+		path string
+		form url.Values
+		want string
+		to   string
+	}{
+		{"/runs/r-1", url.Values{"do": {"cancel"}}, command.RunsCancel, "/runs/r-1"},
+		{"/runs/r-1", url.Values{"do": {"approve"}, "guard": {"first-run"}}, command.RunsApprove, "/runs/r-1"},
+		{"/exports/x", url.Values{"do": {"run"}}, command.Run, "/runs/r-2"},
+		{"/exports/x", url.Values{"do": {"plan"}}, command.Plan, "/runs/r-3"},
+		{"/exports/new", url.Values{"name": {"x"}, "segment": {"a"}, "map.email": {"Email"}}, command.ExportAdd, "/exports/x"},
+		{"/exports/x/remove", url.Values{"confirm": {"x"}, "markers": {"keep"}}, command.ExportRemove, "/exports"},
+		{"/connections/new", url.Values{"name": {"shop"}, "key": {"secret-key"}, "agree": {"yes"}}, command.ConnectionAdd, "/connections/shop"},
+		{"/connections/shop", url.Values{"do": {"stop"}}, command.ConnectionStop, "/connections/shop"},
+		{"/sources/new", url.Values{"name": {"crm"}, "kind": {"files"}, "path": {"in"}}, command.SourceAdd, "/sources/crm"},
+		{"/schedules", url.Values{"do": {"set"}, "export": {"x"}, "every": {"day"}, "at": {"06:00"}, "tz": {"UTC"}}, command.ScheduleSet, "/exports/x"},
+	}
+	for _, test := range tests {
+		w := full("admin")
+		b := open(t, w)
+		got := b.post(test.path, test.form)
+		require.Equal(t, http.StatusSeeOther, got.Code, "%s %v: %s", test.path, test.form, got.Body)
+		assert.Equal(t, test.to, got.Header().Get("Location"))
+		assert.Contains(t, w.given(), test.want)
+		for _, o := range w.orders {
+			raw, err := json.Marshal(o.Args)
+			require.NoError(t, err)
+			assert.NotContains(t, string(raw), "secret-key", "a secret travels sealed")
+		}
+	}
+}
+
+func TestWhatCannotBeUndoneNeedsTheNameTyped(t *testing.T) {
+	w := full("admin")
+	b := open(t, w)
+	w.orders = nil
+	for _, path := range []string{"/exports/x/remove", "/connections/x/remove", "/sources/x/remove"} {
+		assert.Equal(t, http.StatusUnprocessableEntity, b.post(path, url.Values{"confirm": {"y"}}).Code, path)
+	}
+	assert.Equal(t, http.StatusUnprocessableEntity, b.post("/records/person", url.Values{"do": {"forget"}, "email": {"a@b.example"}, "confirm": {"no"}}).Code)
+	assert.Empty(t, w.given())
+}
+
+func TestRefusalsBecomePages(t *testing.T) {
+	for class, status := range map[string]int{command.ErrNotAllowed: 403, command.ErrNotFound: 404, command.ErrConflict: 409, command.ErrUsage: 422, "no worker": 503} {
+		w := full("viewer")
+		w.answers[command.RunsShow] = &failure{class, "the worker said no"}
+		got := open(t, w).get("/runs/r-1")
+		assert.Equal(t, status, got.Code)
+		assert.Contains(t, got.Body.String(), "the worker said no")
+	}
+}
+
+func TestAStaleFormKeepsWhatWasTyped(t *testing.T) {
+	w := full("contributor")
+	w.answers[command.ExportEdit] = &failure{command.ErrConflict, "the export was changed since"}
+	got := open(t, w).post("/exports/x/edit", url.Values{"version": {"3"}, "source": {"crm"}, "segment": {hostile}, "map.email": {"Email"}, "consent": {"Y"}})
+	assert.Equal(t, http.StatusUnprocessableEntity, got.Code)
+	assert.Contains(t, got.Body.String(), "the export was changed since")
+	assert.Contains(t, got.Body.String(), `value="Y"`)
+}
+
+func TestPagesShareAnswersForSeconds(t *testing.T) {
+	w := full("viewer")
+	b := open(t, w)
+	w.orders = nil
+	for range 5 {
+		require.Equal(t, http.StatusOK, b.get("/exports").Code)
+	}
+	assert.Equal(t, []string{command.ExportList}, w.given())
+}
+
+func TestRejectsAsCSVAreNoFormulas(t *testing.T) {
+	got := open(t, full("contributor")).get("/runs/r-1/rejects?as=csv")
+	assert.Equal(t, "segment,row,id,email,reason,refused\ns,3,,'=cmd@x,email_invalid,false\n", got.Body.String())
+}
+
+// TestEveryTextIsThere looks for texts without words and words without a place.
+func TestEveryTextIsThere(t *testing.T) {
+	raw, err := os.ReadFile("texts/en.json")
+	require.NoError(t, err)
+	var texts map[string]string
+	require.NoError(t, json.Unmarshal(raw, &texts))
+	files, err := filepath.Glob("templates/*.html")
+	require.NoError(t, err)
+	code, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, f := range append(files, code...) {
+		content, err := os.ReadFile(f)
+		require.NoError(t, err)
+		all.Write(content)
+	}
+	source := all.String()
+	for _, key := range regexp.MustCompile(`(?:\bt "|say\("|Label" "|Help" ")([a-z0-9.]+)"`).FindAllStringSubmatch(source, -1) {
+		if !strings.HasSuffix(key[1], ".") {
+			_, ok := texts[key[1]]
+			assert.True(t, ok, "%s has no words", key[1])
+		}
+	}
+	for key := range texts {
+		prefix := key[:strings.LastIndex(key, ".")+1]
+		assert.True(t, strings.Contains(source, `"`+key+`"`) || prefix != "" && strings.Contains(source, `"`+prefix+`"`) ||
+			strings.HasSuffix(key, ".what") || strings.HasSuffix(key, ".title"), "%s has no place", key)
+	}
+}
