@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -23,9 +24,20 @@ func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsLi
 			return nil, err
 		}
 	}
+	if f.Status != "" {
+		if _, err := run.ParseStatus(f.Status); err != nil {
+			return nil, refuse(command.ErrUsage, "%v", err)
+		}
+	}
 	runs, err := a.Store.ListRuns(ctx, f)
 	if err != nil {
 		return nil, err
+	}
+	if len(runs) == 0 && f.Export != "" {
+		// An export that was removed has runs too.
+		if _, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, f.Export); err != nil {
+			return nil, err
+		}
 	}
 	page := command.RunsPage{Runs: make([]*command.RunAnswer, 0, len(runs))}
 	for _, r := range runs {

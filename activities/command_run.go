@@ -100,9 +100,6 @@ func (a *Activities) plan(ctx context.Context, c caller, args command.RunArgs) (
 func (a *Activities) runsRetry(ctx context.Context, c caller, args command.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
-		if _, exists := a.Store.Object(ctx, string(catalogue.KindExport), args.Run); exists == nil {
-			err = refuse(command.ErrConflict, "the export %q has not run yet: nothing was turned down", args.Run)
-		}
 		return nil, err
 	}
 	return a.begin(ctx, c, r.Export, run.Request{Actor: c.Name, Retry: true}, false)
@@ -141,7 +138,7 @@ func (a *Activities) beginRun(ctx context.Context, id, export string, request ru
 		return nil, err
 	}
 	if open != nil && open.ID != id {
-		return nil, refuse(command.ErrConflict, "the export %q has a run going on already (%s, %s); see: starter runs watch %s", e.Name, open.ID, open.Status, open.ID)
+		return nil, refuseSecond(e.Name, *open)
 	}
 	now, err := a.Store.Now(ctx)
 	if err != nil {
@@ -155,6 +152,22 @@ func (a *Activities) beginRun(ctx context.Context, id, export string, request ru
 		return nil, err
 	}
 	return a.startWorkflow(ctx, e, id, plan)
+}
+
+// refuseSecond refuses to run an export that has an open run, and says what that
+// run waits for.
+func refuseSecond(export string, open store.Run) error {
+	answer, err := runAnswer(open)
+	switch {
+	case err != nil:
+		return err
+	case answer.Status == run.Parked:
+		return refuse(command.ErrConflict, "run %s of the export %q is parked: %s\nTo do: %s", open.ID, export, answer.Reason,
+			cmp.Or(answer.Action, "starter runs show "+open.ID))
+	case answer.Status == run.Paused:
+		return refuse(command.ErrConflict, "run %s of the export %q is paused; resume it: starter runs resume %s", open.ID, export, open.ID)
+	}
+	return refuse(command.ErrConflict, "the export %q is already running (run %s, %s); watch it: starter runs watch %s", export, open.ID, answer.Status, open.ID)
 }
 
 func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id string, plan bool) (any, error) {
@@ -187,7 +200,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 			if err := a.Store.SaveRun(ctx, id, string(run.Skipped), encode(report), true); err != nil {
 				return nil, err
 			}
-			return nil, refuse(command.ErrConflict, "the export %q has a run going on already; see: starter runs watch %q", e.Name, e.Name)
+			return nil, refuse(command.ErrConflict, "the export %q is already running; watch it: starter runs watch %q", e.Name, e.Name)
 		}
 	} else if err != nil {
 		return nil, err
@@ -221,9 +234,16 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	control, err := decode[run.Control](r.Control)
+	if err != nil {
+		return nil, err
+	}
 	report.Trigger = cmp.Or(request.Trigger, run.OnDemand)
 	report.Actor = request.Actor // which the report has not on its way through Temporal
 	report.Export, report.RunID, report.Plan, report.Status = r.Export, r.ID, r.Plan, run.Status(r.Status)
+	if r.EndedAt.IsZero() && control.Canceled {
+		report.Status = run.Canceling
+	}
 	if !r.EndedAt.IsZero() {
 		report.EndedAt = &r.EndedAt
 	}
@@ -252,6 +272,9 @@ func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error)
 	if ref == "" {
 		return store.Run{}, refuse(command.ErrNotFound, "there is no run yet; start one with: starter run EXPORT")
 	}
+	if _, err := a.Store.Object(ctx, string(catalogue.KindExport), ref); err == nil {
+		return store.Run{}, refuse(command.ErrNotFound, "the export %q has not run yet; start it: starter run %q", ref, ref)
+	}
 	const recent, shortest = 1000, 4
 	if runs, err = a.Store.ListRuns(ctx, store.RunFilter{Plans: true, Limit: recent}); err != nil {
 		return store.Run{}, err
@@ -263,9 +286,17 @@ func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error)
 		}
 	}
 	if len(found) != 1 {
-		return store.Run{}, refuse(command.ErrNotFound, "%d runs and no export match %q; see: starter runs list", len(found), ref)
+		return store.Run{}, refuse(command.ErrNotFound, "no export is called %q, and %s; see: starter runs list", ref, matching(len(found)))
 	}
 	return found[0], nil
+}
+
+// matching says how many runs have an id that begins as was asked for.
+func matching(n int) string {
+	if n == 0 {
+		return "no run has an id that begins with it"
+	}
+	return fmt.Sprintf("%d runs have an id that begins with it", n)
 }
 
 // deref is a run that may not be there; the zero Run then.
@@ -319,7 +350,7 @@ func (a *Activities) runsApprove(ctx context.Context, c caller, args command.Run
 			}
 		}
 		if asked == nil || run.Status(r.Status) != run.Parked {
-			return refuse(command.ErrConflict, "run %s is %s and no guard %q asks; asking: [%s]", r.ID, r.Status, args.Guard, strings.Join(names, ", "))
+			return refuse(command.ErrConflict, "run %s is %s and no guard %q asks%s", r.ID, r.Status, args.Guard, asking(names))
 		}
 		if control.Approved == nil {
 			control.Approved = map[catalogue.Guard]string{}
@@ -331,6 +362,13 @@ func (a *Activities) runsApprove(ctx context.Context, c caller, args command.Run
 		return answer, err
 	}
 	return answer, a.rememberGuard(ctx, c, answer.Export, *asked)
+}
+
+func asking(guards []string) string {
+	if len(guards) == 0 {
+		return ""
+	}
+	return "; it asks: " + strings.Join(guards, ", ")
 }
 
 // rememberGuard raises an export's threshold to what was approved.
@@ -381,5 +419,6 @@ func (a *Activities) runsCancel(ctx context.Context, _ caller, args command.RunR
 	if err != nil {
 		return nil, err
 	}
+	answer.Status = run.Canceling
 	return answer, a.Temporal.CancelWorkflow(ctx, answer.WorkflowID, "")
 }

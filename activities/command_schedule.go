@@ -189,7 +189,7 @@ func (a *Activities) starts(ctx context.Context, export string) (string, error) 
 		return "", err
 	}
 	if s != nil && s.Off {
-		return "not (its schedule is off: " + s.Calendar.String() + ")", nil
+		return "Off (saved: " + s.Calendar.String() + ")", nil
 	}
 	if s != nil {
 		return s.Calendar.String(), nil

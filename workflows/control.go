@@ -145,11 +145,15 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 		if len(open) == 0 {
 			break
 		}
-		reason, action := "", "look at it with: starter runs show "+r.RunID
-		for _, g := range open {
+		reason, action := "", "approve to "+wouldDo(r)+": "
+		for i, g := range open {
 			reason += "guard " + string(g.Guard) + ": " + g.Message + ". "
-			action += "; go on with: starter runs approve " + r.RunID + " --guard " + string(g.Guard)
+			if i > 0 {
+				action += "; and: "
+			}
+			action += "starter runs approve " + r.RunID + " --guard " + string(g.Guard)
 		}
+		action += "; cancel to send nothing: starter runs cancel " + r.RunID
 		reason = reason[:len(reason)-1]
 		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: reason, Action: action}); err != nil {
 			return e.ended(err), false
@@ -166,6 +170,22 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 		return e.goOn(work)
 	}
 	return ending{}, true
+}
+
+// wouldDo says what a run does once its guards are approved.
+func wouldDo(r *run.Report) string {
+	sends := r.ToSend
+	if r.Canary != nil {
+		sends = r.Canary.Sends
+	}
+	does := "send " + number(sends, "contact", "contacts")
+	if r.Adopt {
+		does = "take over " + number(r.ToSend, "contact", "contacts") + " without sending them"
+	}
+	if r.LeaversDue > 0 {
+		does += " and clear the markers of " + number(r.LeaversDue, "contact", "contacts")
+	}
+	return does + " (" + number(r.PlannedCalls, "call", "calls") + ")"
 }
 
 // unanswered returns the guards that ask and that nobody has approved.
@@ -218,7 +238,7 @@ func (e *exporter) takeTurn(_, work workflow.Context) (ending, bool) {
 			return e.reconcile(work)
 		}
 		if try == 0 {
-			if err := e.setStatus(work, run.Queued, &activities.Halt{Reason: "another run has the connection; this one follows"}); err != nil {
+			if err := e.setStatus(work, run.Queued, &activities.Halt{Reason: "waiting for another run on the same brand to finish"}); err != nil {
 				return e.ended(err), false
 			}
 		}

@@ -309,9 +309,17 @@ const lastVerdicts = 2 * time.Minute
 // what is left then is for the next run to reconcile.
 func (e *exporter) collectVerdicts(ctx workflow.Context) {
 	until := workflow.Now(ctx).Add(lastVerdicts)
-	d := &e.state.Delivery
+	d, r := &e.state.Delivery, e.state.Report
+	if e.canceled {
+		r.Status = run.Canceling
+	}
 	for try := 0; d.mayBeOpen() && workflow.Now(ctx).Before(until); try++ {
 		d.Unsure = false
+		r.Reason = "waiting for verdicts of calls that were sent already, until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
+		if d.Open > 0 {
+			r.Reason = number(d.Open, "call", "calls") + " without a verdict; waiting for them until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
+		}
+		e.show(ctx)
 		var result activities.SweepResult
 		err := workflow.ExecuteActivity(long(ctx, "collect the last verdicts"), acts.Sweep,
 			activities.SweepInput{RunID: e.in.RunID, Whole: true}).Get(ctx, &result)

@@ -24,7 +24,11 @@ type Progress struct {
 // progress answers a query: it changes nothing of the run, whose state must
 // follow from its history alone. It holds numbers only.
 func (e *exporter) progress() *Progress {
-	return &Progress{Report: counted(*e.state.Report, &e.state.Delivery), Sent: e.state.Delivery.Sent, Since: e.state.Since}
+	p := &Progress{Report: counted(*e.state.Report, &e.state.Delivery), Sent: e.state.Delivery.Sent, Since: e.state.Since}
+	if e.canceled && !p.Status.Ended() {
+		p.Status = run.Canceling
+	}
+	return p
 }
 
 // count brings the report's buckets up to date while batches are on their way.
@@ -116,6 +120,9 @@ func Details(r *run.Report, d *Delivery, now time.Time) string {
 	if r.Phase == run.PhaseDeliver {
 		write(&b, "%s of %s contacts sent%s\n\n", count(d.Sent), count(r.ToSend), pace(r, d, now))
 	}
+	if r.Phase == run.PhaseDecide && !r.Status.Ended() {
+		write(&b, "To send: %s. Markers to clear: %s. Calls: %s.\n\n", count(r.ToSend), count(r.LeaversDue), count(r.PlannedCalls))
+	}
 	write(&b, "| contacts | %s |\n|---|---:|\n", count(r.Contacts))
 	for _, bucket := range []struct {
 		name string
@@ -144,6 +151,9 @@ func Details(r *run.Report, d *Delivery, now time.Time) string {
 // on, and how long the rest will take; nothing while that can't be said.
 func pace(r *run.Report, d *Delivery, now time.Time) string {
 	lately := d.Sent - d.SentBefore
+	if d.Sent >= r.ToSend && r.Pending > 0 {
+		return ", " + number(r.Pending, "verdict", "verdicts") + " to come"
+	}
 	if r.Status != run.Running || lately <= 0 || d.Since.IsZero() || !now.After(d.Since) {
 		return ""
 	}
@@ -188,6 +198,14 @@ func code(text string) string {
 
 // count writes a number with thousands separated, so that a million is seen.
 func count(n int) string { return humanize.Comma(int64(n)) }
+
+// number writes a number of things.
+func number(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(n) + " " + many
+}
 
 // write appends to a text; fmt.Fprintf could write anywhere, which the
 // determinism check cannot tell apart.

@@ -201,7 +201,8 @@ func (e *exporter) reconcile(work workflow.Context) (ending, bool) {
 			halt = result.Halt
 		}
 		if halt == nil {
-			halt = &activities.Halt{Kind: activities.HaltWait, Wait: backoff(try)}
+			halt = &activities.Halt{Kind: activities.HaltWait, Wait: backoff(try),
+				Reason: "verdicts of earlier runs on the same brand are still to come: " + number(result.Totals.Unsettled, "call", "calls")}
 		}
 		if end, ok := e.wait(work, halt); !ok {
 			return end, false

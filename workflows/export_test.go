@@ -31,6 +31,7 @@ type world struct {
 	uploads  int // batches decided
 	leavers  int
 	contacts int // in a batch
+	earlier  int // calls of earlier runs without a verdict
 
 	upload    func(batch int) *activities.UploadResult // nil: done
 	sweep     func() *activities.SweepResult           // nil: all settled
@@ -74,7 +75,9 @@ func newWorld(t *testing.T) *world {
 		}).Maybe()
 	env.OnActivity(acts.Reconcile, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.RunInput) (*activities.SweepResult, error) {
-			return &activities.SweepResult{}, nil
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return &activities.SweepResult{Totals: store.CallTotals{Unsettled: w.earlier}}, nil
 		}).Maybe()
 	env.OnActivity(acts.Collect, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.CollectInput) (*activities.CollectResult, error) {
@@ -331,6 +334,65 @@ func TestCancelCollectsVerdictsAndFinishes(t *testing.T) {
 	require.Equal(t, run.Canceled, w.finished.Status)
 	require.Equal(t, []string{"sweep", "finish"}, w.order[len(w.order)-2:])
 	require.NoError(t, w.finished.Check())
+}
+
+// asked is what a run answers when it is asked for its progress.
+func (w *world) asked(t *testing.T) *Progress {
+	value, err := w.env.QueryWorkflow(ProgressQuery)
+	require.NoError(t, err)
+	var p Progress
+	require.NoError(t, value.Get(&p))
+	return &p
+}
+
+// A canceled run that waits for verdicts says so, and until when.
+func TestCanceledRunSaysWhatItWaitsFor(t *testing.T) {
+	w := newWorld(t)
+	w.uploads = 1
+	w.sweep = func() *activities.SweepResult {
+		return &activities.SweepResult{Totals: store.CallTotals{Pending: 10, Unsettled: 1}}
+	}
+	w.later(time.Minute, func() {
+		require.Equal(t, run.Running, w.asked(t).Status)
+		w.env.CancelWorkflow()
+	})
+	w.later(2*time.Minute, func() {
+		p := w.asked(t)
+		require.Equal(t, run.Canceling, p.Status)
+		require.Regexp(t, `^1 call without a verdict; waiting for them until \d\d:\d\d:\d\d UTC at the latest$`, p.Reason)
+	})
+	err := w.run(t, ExportInput{})
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	require.Equal(t, run.Canceled, w.finished.Status)
+	require.Empty(t, w.finished.Reason)
+}
+
+// A run that waits for the calls of the run before it says so.
+func TestReconcilingRunSaysWhatItWaitsFor(t *testing.T) {
+	w := newWorld(t)
+	w.earlier = 2
+	w.later(10*time.Minute, func() {
+		require.Equal(t, "verdicts of earlier runs on the same brand are still to come: 2 calls", w.asked(t).Reason)
+		w.earlier = 0
+	})
+	require.NoError(t, w.run(t, ExportInput{}))
+	require.Zero(t, w.earlier, "it was asked")
+	require.Equal(t, run.Completed, w.finished.Status)
+}
+
+// A parked run says what an approval does, and how to refuse it.
+func TestGuardsSayWhatAnApprovalDoes(t *testing.T) {
+	w := newWorld(t)
+	w.leavers = 1
+	w.guards = []run.GuardResult{{Guard: catalogue.GuardShrunk, Message: "far fewer"}, {Guard: catalogue.GuardFirstRun, Message: "first"}}
+	w.later(time.Hour, func() {
+		p := w.asked(t)
+		require.Equal(t, "guard shrunk: far fewer. guard first-run: first.", p.Reason)
+		require.Equal(t, "approve to send 30 contacts and clear the markers of 10 contacts (0 calls): starter runs approve "+p.RunID+
+			" --guard shrunk; and: starter runs approve "+p.RunID+" --guard first-run; cancel to send nothing: starter runs cancel "+p.RunID, p.Action)
+		w.env.CancelWorkflow()
+	})
+	require.Error(t, w.run(t, ExportInput{}))
 }
 
 func TestParkedRunExpires(t *testing.T) {

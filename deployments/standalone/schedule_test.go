@@ -249,7 +249,7 @@ func TestScheduleIsWhatTemporalDoes(t *testing.T) {
 	defer func() { s.stopWorker(w) }()
 	s.eventually("the schedule is there again", func() bool { _, err := handle.Describe(t.Context()); return err == nil })
 
-	require.Contains(t, s.must("schedule", "off", "spring"), "its schedule is off: every sun at 02:30, 06:00 (Europe/Warsaw)")
+	require.Contains(t, s.must("schedule", "off", "spring"), "Off (saved: every sun at 02:30, 06:00 (Europe/Warsaw))")
 	d, err = handle.Describe(t.Context())
 	require.NoError(t, err)
 	require.True(t, d.Schedule.State.Paused)

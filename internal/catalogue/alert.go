@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,7 +59,11 @@ func (a *Alert) Check() error {
 	}
 	for _, c := range a.On {
 		if !slices.Contains(Conditions, c) {
-			return invalid("--on %q is none of %v", c, Conditions)
+			var names []string
+			for _, valid := range Conditions {
+				names = append(names, string(valid))
+			}
+			return invalid("--on %q is not a condition; valid: %s", c, strings.Join(names, ", "))
 		}
 	}
 	switch {

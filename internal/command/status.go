@@ -60,11 +60,14 @@ type ScheduleStatus struct {
 	Lag      time.Duration `json:"lag,omitempty"`
 }
 
-// AttendStatus is something that waits for somebody.
+// AttendStatus is something that needs an operator's attention: a run of an
+// export, a connection or an alert.
 type AttendStatus struct {
-	Export string     `json:"export"`
-	RunID  string     `json:"run_id"`
-	Status run.Status `json:"status"`
-	Reason string     `json:"reason"`
-	Action string     `json:"action"`
+	Export     string     `json:"export,omitempty"`
+	RunID      string     `json:"run_id,omitempty"`
+	Status     run.Status `json:"status,omitempty"`
+	Connection string     `json:"connection,omitempty"` // in place of a run
+	Alert      string     `json:"alert,omitempty"`      // in place of a run
+	Reason     string     `json:"reason"`
+	Action     string     `json:"action"`
 }

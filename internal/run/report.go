@@ -5,9 +5,11 @@ package run
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/spelling"
 )
 
 // Status is the state of a run in the words that people see.
@@ -15,10 +17,13 @@ type Status string
 
 // The statuses.
 const (
-	Queued               Status = "queued"  // waits for its turn on the connection
-	Running              Status = "running" //
-	Paused               Status = "paused"  // by an operator
-	Parked               Status = "parked"  // waits for an operator
+	Queued  Status = "queued"  // waits for its turn on the connection
+	Running Status = "running" //
+	Paused  Status = "paused"  // by an operator
+	Parked  Status = "parked"  // waits for an operator
+	// Canceling is a run that was canceled and still collects the verdicts of
+	// its calls. It is shown, never stored: the run is stored as it was.
+	Canceling            Status = "canceling"
 	Completed            Status = "completed"
 	CompletedWithRejects Status = "completed with rejects"
 	Skipped              Status = "skipped"
@@ -27,10 +32,30 @@ const (
 	Expired              Status = "expired"
 )
 
+// Statuses are the statuses that a run is stored with.
+var Statuses = []Status{Queued, Running, Paused, Parked, Completed, CompletedWithRejects, Skipped, Canceled, Failed, Expired}
+
+// ParseStatus reads a stored status as a user types it, in any case. Its error
+// names the statuses.
+func ParseStatus(text string) (Status, error) {
+	names := make([]string, len(Statuses))
+	for i, s := range Statuses {
+		names[i] = string(s)
+		if strings.EqualFold(text, names[i]) {
+			return s, nil
+		}
+	}
+	hint := ""
+	if near := spelling.Nearest(text, names); near != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return "", fmt.Errorf("unknown status %q%s; valid: %s", text, hint, strings.Join(names, ", "))
+}
+
 // Ended says that the run is over.
 func (s Status) Ended() bool {
 	switch s {
-	case Queued, Running, Paused, Parked, "":
+	case Queued, Running, Paused, Parked, Canceling, "":
 		return false
 	}
 	return true

@@ -53,7 +53,7 @@ func peopleTable(p *page, all []command.PersonAnswer) {
 		if a.Revoked {
 			role = "shut out"
 		}
-		rows = append(rows, []any{a.Name, role, strings.Join(a.Groups, ", "), p.time(a.SeenAt), strings.Join(a.RunsAs, ", ")})
+		rows = append(rows, []any{a.Name, role, strings.Join(a.Groups, ", "), p.minute(a.SeenAt), strings.Join(a.RunsAs, ", ")})
 	}
 	p.table([]string{"name", "role", "groups", "last seen", "exports run as them"}, rows)
 }

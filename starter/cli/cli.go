@@ -141,6 +141,7 @@ func (s *session) commonFlags() []cli.Flag {
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: formatText, Usage: "`FORMAT` of the answer: text, json or yaml"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the token of who you are"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, only the answer and failures", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "utc", Usage: "times in UTC, not in this machine's zone", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "verbose", Usage: "show the Temporal client's own warnings", DisableDefaultText: true},
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/cli"
 )
 
@@ -285,9 +286,94 @@ created  2026-11-24 09:00:00 UTC by ann
 SEGMENT      BYTES  FIELDS
 buyers   1,234,567  Id, Email
 bad              0  cannot be read: line 3: `+"\uFFFD]0;quote\uFFFD never closed\n", b.out.String())
+}
+
+// On a terminal tables are wrapped to its width between words; elsewhere a row
+// stays on its line.
+func TestTablesFitTheTerminal(t *testing.T) {
+	b := newBench(t)
+	rejects := finished(run.CompletedWithRejects)
+	rejects.RunID, rejects.Export = "0b9fa5a2-9e4e-4d56-8a8c-1f6f0f4a7d11", "spring-newsletter"
+	rejects.Adopted = 1_000_000
+	b.options.Width = func() int { return 80 }
+	b.answers(command.RunsPage{Runs: []*command.RunAnswer{&rejects}}, command.RunsPage{Runs: []*command.RunAnswer{&rejects}})
+	require.Equal(t, 0, b.run("runs", "list"))
+	require.Equal(t, `RUN       EXPORT             STATUS                            STARTED            TOOK   DELIVERED  REJECTS
+0b9fa5a2  spring-newsletter  completed with rejects (adopted)  2026-11-24 09:00Z  1m30s      1,000       45
+`, b.out.String())
 	b.terminal("")
-	require.Equal(t, 0, b.run("source", "show", "crm"))
-	require.Contains(t, b.out.String(), "│ buyers")
+	require.Equal(t, 0, b.run("runs", "list"))
+	for line := range strings.Lines(b.out.String()) {
+		require.LessOrEqual(t, len(strings.TrimRight(line, "\n")), 84, b.out.String())
+	}
+	require.Equal(t, `RUN       EXPORT             STATUS     STARTED            TOOK   DELIVERED  REJECTS
+0b9fa5a2  spring-newsletter  completed  2026-11-24 09:00Z  1m30s      1,000       45
+                             with
+                             rejects
+                             (adopted)
+`, b.out.String(), "as narrow as its words are")
+	rejects.Export = "spring"
+	b.answers(command.RunsPage{Runs: []*command.RunAnswer{&rejects}})
+	require.Equal(t, 0, b.run("runs", "list"))
+	require.Equal(t, `RUN       EXPORT  STATUS            STARTED            TOOK   DELIVERED  REJECTS
+0b9fa5a2  spring  completed with    2026-11-24 09:00Z  1m30s      1,000       45
+                  rejects
+                  (adopted)
+`, b.out.String())
+}
+
+func TestTimesInUTC(t *testing.T) {
+	b := newBench(t)
+	b.options.Zone = time.FixedZone("CET", 3600)
+	answer := finished(run.Completed)
+	b.answers(answer, answer, command.RunsPage{Runs: []*command.RunAnswer{&answer}})
+	require.Equal(t, 0, b.run("runs", "show", "spring"))
+	require.Contains(t, b.out.String(), "2026-11-24 10:00:00 CET to 2026-11-24 10:01:30 CET")
+	require.Equal(t, 0, b.run("--utc", "runs", "show", "spring"))
+	require.Contains(t, b.out.String(), "2026-11-24 09:00:00 UTC to 2026-11-24 09:01:30 UTC")
+	require.Equal(t, 0, b.run("runs", "list"))
+	require.Contains(t, b.out.String(), "2026-11-24 10:00 ")
+}
+
+// What came from elsewhere stays what it is in JSON and YAML, and steers nothing.
+func TestUnseenCharactersAreEscaped(t *testing.T) {
+	unseen := "a\u007fb\u009bc\u202ed\u2066e\u200ff\u061cg\u2028h\x1bi"
+	b := newBench(t)
+	answer := map[string]string{"name": unseen, "key " + unseen: "plain"}
+	for _, format := range []string{"json", "yaml"} {
+		b.answers(answer)
+		require.Equal(t, 0, b.run("whoami", "-o", format))
+		for _, r := range b.out.String() {
+			require.True(t, r == '\n' || r >= ' ' && r < 0x7f, "%s: %U in %s", format, r, b.out.String())
+		}
+		var back map[string]string
+		require.NoError(t, yaml.Unmarshal(b.out.Bytes(), &back), b.out.String()) // JSON is YAML too
+		require.Equal(t, answer, back)
+		b.answers(cli.Fail("failed", "it "+unseen+" broke"))
+		require.Equal(t, 1, b.run("whoami", "-o", format))
+		require.NotContains(t, b.out.String(), "\u202e")
+		require.NotContains(t, b.err.String(), "\u202e")
+	}
+}
+
+func TestAStatusThatDoesNotExist(t *testing.T) {
+	b := newBench(t)
+	require.Equal(t, 2, b.run("runs", "list", "--status", "faild"))
+	require.Equal(t, "starter: --status: unknown status \"faild\" (did you mean \"failed\"?); valid: queued, running, paused, parked, "+
+		"completed, completed with rejects, skipped, canceled, failed, expired\n", b.err.String())
+	b.answers(command.RunsPage{})
+	require.Equal(t, 0, b.run("runs", "list", "--status", "Completed With Rejects"))
+	require.Equal(t, "completed with rejects", args[command.RunsListArgs](b, 0).Status)
+}
+
+// A contributor sees name and kind of a connection, and no guess at the rest.
+func TestOutlinesAreNotFilledIn(t *testing.T) {
+	b := newBench(t)
+	b.answers([]catalogue.Connection{{Meta: catalogue.Meta{Name: "shop"}, Type: "omnisend"}}, []catalogue.Source{{Meta: catalogue.Meta{Name: "crm"}, Type: "files"}})
+	require.Equal(t, 0, b.run("connection", "list"))
+	require.Equal(t, "NAME  KIND      BRAND  WHO CAN USE  STATE\nshop  omnisend\n", b.out.String())
+	require.Equal(t, 0, b.run("source", "list"))
+	require.Equal(t, "NAME  KIND   PLACE  WHO CAN USE  OWNER\ncrm   files\n", b.out.String())
 }
 
 func TestExportNotesAreShown(t *testing.T) {

@@ -16,9 +16,9 @@ func connectionTable(p *page, all []catalogue.Connection) {
 	}
 	var rows [][]any
 	for _, a := range all {
-		rows = append(rows, []any{a.Name, a.Type, brand(a), a.Shared, usable(a), p.time(a.CreatedAt), p.time(a.UpdatedAt), a.UpdatedBy})
+		rows = append(rows, []any{a.Name, a.Type, brand(a), sharedWith(a.Shared, a.UpdatedBy), usable(a)})
 	}
-	p.table([]string{"name", "kind", "brand", "who can use", "state", "created", "updated", "by"}, rows)
+	p.table([]string{"name", "kind", "brand", "who can use", "state"}, rows)
 }
 
 // usable says in a word or two whether a connection can be used.
@@ -41,7 +41,7 @@ func connectionPage(p *page, a command.ConnectionAnswer) {
 		p.fields("name", a.Name, "kind", a.Type)
 		return
 	}
-	consent := "nobody has agreed to the transfer of personal data"
+	consent := "no agreement to the transfer of personal data"
 	withdrawn, stopped := "", ""
 	if a.Consent != nil {
 		consent = fmt.Sprintf("%s (statement %s)", by(p, a.Consent.At, a.Consent.By), a.Consent.Version)

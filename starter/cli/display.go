@@ -131,11 +131,13 @@ func duration(d time.Duration) string {
 func statusLine(p *workflows.Progress) string {
 	switch p.Status {
 	case run.Queued:
-		return "queued: " + or(p.Reason, "waits for its turn on the connection")
+		return "queued: " + or(p.Reason, "waiting for another run on the same brand to finish")
 	case run.Paused:
-		return "paused by an operator; go on with: starter runs resume " + p.RunID
+		return "paused by an operator; resume it: starter runs resume " + p.RunID
 	case run.Parked:
 		return "parked: " + p.Reason
+	case run.Canceling:
+		return "canceling: nothing more is sent; what was sent gets its verdicts"
 	}
 	return ""
 }
@@ -152,11 +154,11 @@ type waits struct {
 
 // news is what is to be said of the wait, if anything.
 func (w *waits) news(now time.Time, p *workflows.Progress) string {
-	if p.Status != run.Running || p.Reason == "" || p.Reason == w.said && now.Sub(w.at) < waitAgain {
+	if p.Status != run.Running && p.Status != run.Canceling || p.Reason == "" || p.Reason == w.said && now.Sub(w.at) < waitAgain {
 		return ""
 	}
 	w.said, w.at = p.Reason, now
-	return "waits: " + p.Reason
+	return "waiting: " + p.Reason
 }
 
 // lineDisplay writes plain lines, for logs.

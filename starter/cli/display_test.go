@@ -59,7 +59,7 @@ func TestLines(t *testing.T) {
 09:00:00  deliver: profiles sent 0/10,000, 0 calls, 57 rejects
 09:00:10  deliver: profiles sent 1,000/10,000, 100/s, 1 min 30 s left, 10 calls, 57 rejects
 09:00:20  deliver: profiles sent 2,000/10,000, 100/s, 1 min 20 s left, 20 calls, 57 rejects
-09:00:25  paused by an operator; go on with: starter runs resume run-1
+09:00:25  paused by an operator; resume it: starter runs resume run-1
 09:00:25  running again
 09:00:25  parked: the key `+"\uFFFD"+`[2Jis refused
 09:00:35  running again
@@ -144,11 +144,11 @@ func TestWaitsAreTold(t *testing.T) {
 		d.update(preflight(silent))
 		var told []string
 		for _, line := range strings.FieldsFunc(s.out.String(), func(r rune) bool { return r == '\n' || r == '\r' }) {
-			if strings.Contains(line, "waits") {
+			if strings.Contains(line, "waiting") {
 				told = append(told, line)
 			}
 		}
-		require.Equal(t, []string{"09:01:00  waits: " + silent, `09:08:00  waits: source "crm": Customer Insights is refreshing the segment`,
-			"09:13:00  waits: " + silent, "09:23:00  waits: " + silent}, told, name)
+		require.Equal(t, []string{"09:01:00  waiting: " + silent, `09:08:00  waiting: source "crm": Customer Insights is refreshing the segment`,
+			"09:13:00  waiting: " + silent, "09:23:00  waiting: " + silent}, told, name)
 	}
 }

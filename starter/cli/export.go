@@ -176,6 +176,13 @@ func (s *session) exportAttach(c *cli.Context) error {
 	return carryOut(c, s, order{name: command.ExportAttach, args: args, object: args.Name}, exportPage)
 }
 
+func lastRunCell(p *page, r *command.RunAnswer) string {
+	if r == nil {
+		return "never"
+	}
+	return fmt.Sprintf("%s, %s", r.Status, p.minute(lastTime(&command.ExportAnswer{LastRun: r})))
+}
+
 func lastRun(p *page, r *command.RunAnswer) string {
 	if r == nil {
 		return "never"

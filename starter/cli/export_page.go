@@ -114,9 +114,9 @@ func exportTable(p *page, all []command.ExportAnswer) {
 	var rows [][]any
 	for i := range all {
 		a := &all[i]
-		rows = append(rows, []any{a.Name, or(a.Connection, "No connection"), a.Source, segmentNames(a), a.Schedule, lastRun(p, a.LastRun), a.Permissions, a.UpdatedBy})
+		rows = append(rows, []any{a.Name, or(a.Connection, "No connection"), a.Source, segmentNames(a), a.Schedule, lastRunCell(p, a.LastRun), a.Permissions})
 	}
-	p.table([]string{"name", "connection", "source", "segments", "schedule", "last run", "your permissions", "updated by"}, rows)
+	p.table([]string{"name", "connection", "source", "segments", "schedule", "last run", "you may"}, rows)
 }
 
 func exportPage(p *page, a command.ExportAnswer) {

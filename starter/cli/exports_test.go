@@ -91,9 +91,9 @@ func TestExportList(t *testing.T) {
 	}
 	b.answers([]any{late, early})
 	require.Equal(t, 0, b.run("export", "list"))
-	require.Equal(t, `NAME  CONNECTION     SOURCE  SEGMENTS     SCHEDULE                          LAST RUN                            YOUR PERMISSIONS  UPDATED BY
-a     shop           crm     buyers, old  System refresh                    completed, 2026-11-24 09:01:30 UTC  edit and run      ben
-b     No connection  crm     buyers, old  day at 06:00 Europe/Warsaw (off)  running, 2026-11-24 10:00:00 UTC    view              ben
+	require.Equal(t, `NAME  CONNECTION     SOURCE  SEGMENTS     SCHEDULE                          LAST RUN                      YOU MAY
+a     shop           crm     buyers, old  System refresh                    completed, 2026-11-24 09:01Z  edit and run
+b     No connection  crm     buyers, old  day at 06:00 Europe/Warsaw (off)  running, 2026-11-24 10:00Z    view
 `, b.out.String())
 }
 

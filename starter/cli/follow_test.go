@@ -258,4 +258,32 @@ func TestPlan(t *testing.T) {
 	b.script(nil)
 	b.answers(started, report, cli.Fail("not found", "so it is"))
 	require.Equal(t, 0, b.run("plan", "spring"), "nothing to show samples of")
+
+	failed := finished(run.Failed)
+	failed.Plan = true
+	b.script(nil)
+	b.answers(started, failed)
+	require.Equal(t, 1, b.run("plan", "spring"))
+	require.NotContains(t, b.out.String(), "would", "it did not find out")
+}
+
+// A run that waits for an answer shows what it would do, as its plan did.
+func TestParkedShowsWhatItWouldDo(t *testing.T) {
+	b := newBench(t)
+	parked := command.RunAnswer{Report: parkedBy(catalogue.GuardShrunk).Report}
+	parked.ToSend, parked.LeaversDue, parked.PlannedCalls, parked.PlannedMinutes, parked.Calls = 915, 12, 11, 0.5, 0
+	parked.Action = "approve it or cancel it"
+	b.server.progress = func(int) (*workflows.Progress, error) { return nil, errors.New("no answer") }
+	b.answers(parked)
+	require.Equal(t, 0, b.run("runs", "show", "spring"))
+	require.Contains(t, b.out.String(), `contacts          1,100
+  to send           915
+  unchanged          95
+  refused before      5
+markers to clear     12
+calls                11
+`)
+	require.Contains(t, b.out.String(), "It would take 11 calls, about 30 s\n")
+	require.Contains(t, b.out.String(), "guard shrunk: about shrunk")
+	require.NotContains(t, b.out.String(), "A run would park")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/run"
 )
 
 func (s *session) listRunsCommand() *cli.Command {
@@ -21,7 +22,7 @@ func (s *session) listRunsCommand() *cli.Command {
 		example: "starter runs list --export spring --since 7d\nstarter runs list --status failed --limit 100",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "export", Usage: "only runs of this export (`NAME`)"},
-			&cli.StringFlag{Name: "status", Usage: "only runs with this `STATUS`"},
+			&cli.StringFlag{Name: "status", Usage: "only runs with this `STATUS`, such as failed or \"completed with rejects\""},
 			&cli.BoolFlag{Name: "plans", Usage: "plans too", DisableDefaultText: true},
 			&cli.StringFlag{Name: "since", Usage: "only runs begun at this `TIME` or later"},
 			&cli.StringFlag{Name: "before", Usage: "only runs begun before this `TIME`"},
@@ -39,6 +40,13 @@ func (s *session) runsList(c *cli.Context) error {
 	}
 	args := command.RunsListArgs{Export: c.String("export"), Status: c.String("status"), Plans: c.Bool("plans"), Page: c.String("page")}
 	var err error
+	if args.Status != "" {
+		status, err := run.ParseStatus(args.Status)
+		if err != nil {
+			return usage("--status: %v", err)
+		}
+		args.Status = string(status)
+	}
 	if args.Since, err = s.timeOption(c, "since"); err != nil {
 		return err
 	}
@@ -73,9 +81,9 @@ func runsTable(p *page, all *command.RunsPage) {
 	}
 	var rows [][]any
 	for _, a := range all.Runs {
-		rows = append(rows, []any{a.RunID, a.Export, runStatus(a), p.time(a.StartedAt), took(a), string(a.Trigger), a.Contacts, a.Delivered, a.Unchanged, a.Refused, a.Invalid})
+		rows = append(rows, []any{shortID(a.RunID), a.Export, runStatus(a), p.minute(a.StartedAt), took(a), a.Delivered, a.Invalid + a.Refused})
 	}
-	p.table([]string{"run", "export", "status", "started", "took", "by", "contacts", "delivered", "unchanged", "refused", "invalid"}, rows)
+	p.table([]string{"run", "export", "status", "started", "took", "delivered", "rejects"}, rows)
 	if all.Next != "" {
 		p.line("There may be more: --page %s", all.Next)
 	}

@@ -21,7 +21,7 @@ type Options struct {
 	InTerminal  bool // somebody can be asked
 	OutTerminal bool
 	ErrTerminal bool
-	// Width is the number of columns of the terminal that Err is.
+	// Width is the number of columns of the terminal that Out or Err is.
 	Width func() int
 	// ReadSecret reads a line from the terminal without showing it. It returns
 	// with an error when ctx ends.
@@ -62,8 +62,10 @@ func FromSystem(args []string, env envconfig.EnvLookup) Options {
 const usualWidth = 80
 
 func terminalWidth() int {
-	if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
-		return w
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
+		}
 	}
 	return usualWidth
 }

@@ -43,16 +43,46 @@ func (s *session) print(raw json.RawMessage, people func(*page)) error {
 			return err
 		}
 	default:
-		people(&page{out: &out, lined: s.o.OutTerminal, zone: s.o.Zone})
+		width := 0
+		if s.o.OutTerminal {
+			width = s.o.Width()
+		}
+		people(&page{out: &out, width: width, zone: s.o.Zone})
 	}
-	_, err := s.o.Out.Write(out.Bytes())
+	text := out.Bytes()
+	if s.format == formatJSON || s.format == formatYAML {
+		text = escapeUnseen(text)
+	}
+	_, err := s.o.Out.Write(text)
 	return err
 }
+
+// escapeUnseen writes the control characters and those that turn the direction
+// of text as \uXXXX. In JSON they stand only within strings, and in YAML as
+// writeYAML writes it only within double quotes: either way the value stays the
+// same.
+func escapeUnseen(text []byte) []byte {
+	return []byte(escaping.Replace(string(text)))
+}
+
+// escaping leaves out what JSON escapes itself and what ends a line.
+var escaping = func() *strings.Replacer {
+	var pairs []string
+	for r := rune(0x7F); r <= maxUnseen; r++ {
+		if isUnseen(r) {
+			pairs = append(pairs, string(r), fmt.Sprintf(`\u%04X`, r))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// maxUnseen is the last character for which isUnseen holds.
+const maxUnseen = 0x2069
 
 // page is text for people.
 type page struct {
 	out   io.Writer
-	lined bool // tables with lines, for terminals
+	width int // columns that tables are wrapped to; 0: not wrapped, a row stays on its line
 	zone  *time.Location
 }
 
@@ -82,41 +112,95 @@ func (p *page) table(header []string, rows [][]any) {
 	t := table.NewWriter()
 	t.SetOutputMirror(p.out)
 	style := table.StyleDefault
-	if p.lined {
-		style = table.StyleLight
-	}
 	style.Format.Header = text.FormatUpper
 	style.Color = table.ColorOptions{}
-	if !p.lined {
-		style.Options = table.OptionsNoBordersAndSeparators
-		style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
-	}
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", columnGap
 	t.SetStyle(style)
+	columns := make([]tableColumn, len(header))
 	var head table.Row
-	for _, h := range header {
+	for i, h := range header {
+		columns[i].measure(h)
 		head = append(head, h)
 	}
 	t.AppendHeader(head)
-	numbers := make([]bool, len(header))
 	for _, r := range rows {
 		var row table.Row
 		for i, cell := range r {
 			if n, ok := cell.(int); ok {
-				numbers[i], cell = true, count(n)
+				columns[i].number, cell = true, count(n)
 			}
-			row = append(row, clean(fmt.Sprint(cell)))
+			shown := clean(fmt.Sprint(cell))
+			columns[i].measure(shown)
+			row = append(row, shown)
 		}
 		t.AppendRow(row)
 	}
-	var columns []table.ColumnConfig
-	for i, n := range numbers {
-		if n {
-			columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
-		}
+	if p.width > 0 {
+		fit(columns, p.width)
 	}
-	t.SetColumnConfigs(columns)
+	var configs []table.ColumnConfig
+	for i, c := range columns {
+		config := table.ColumnConfig{Number: i + 1, WidthMax: c.width, WidthMaxEnforcer: text.WrapSoft}
+		if c.number {
+			config.Align, config.AlignHeader = text.AlignRight, text.AlignRight
+		}
+		configs = append(configs, config)
+	}
+	t.SetColumnConfigs(configs)
 	t.SuppressTrailingSpaces()
 	t.Render()
+}
+
+// columnGap stands between the columns of a table.
+const columnGap = "  "
+
+// tableColumn is what a table needs to know of a column to find its width.
+type tableColumn struct {
+	number bool
+	width  int // of the longest line
+	word   int // of the longest word, up to longestWord
+}
+
+const (
+	// longestWord is the width up to which a word is never broken.
+	longestWord = 24
+	// shortCell is the width up to which a cell is never broken: times are so long.
+	shortCell = len("2006-01-02 15:04Z")
+)
+
+func (c *tableColumn) measure(cell string) {
+	for line := range strings.Lines(cell) {
+		c.width = max(c.width, text.StringWidthWithoutEscSequences(strings.TrimRight(line, "\n")))
+	}
+	if n := text.StringWidthWithoutEscSequences(cell); n <= shortCell {
+		c.word = max(c.word, n)
+	}
+	for _, word := range strings.Fields(cell) {
+		c.word = max(c.word, min(longestWord, text.StringWidthWithoutEscSequences(word)))
+	}
+}
+
+// fit narrows the widest columns of text until all fit into width, or every one
+// is as narrow as its longest word.
+func fit(columns []tableColumn, width int) {
+	total := len(columnGap) * (len(columns) - 1)
+	for _, c := range columns {
+		total += c.width
+	}
+	for ; total > width; total-- {
+		var widest *tableColumn
+		for i := range columns {
+			c := &columns[i]
+			if !c.number && c.width > c.word && (widest == nil || c.width > widest.width) {
+				widest = c
+			}
+		}
+		if widest == nil {
+			return
+		}
+		widest.width--
+	}
 }
 
 // time writes a time with its zone; empty for none.
@@ -127,20 +211,38 @@ func (p *page) time(t time.Time) string {
 	return t.In(p.zone).Format("2006-01-02 15:04:05 MST")
 }
 
-// clean keeps what came from elsewhere from steering the terminal: control
+// minute writes a time for a table, where it has to be short: to the minute, in
+// the reader's zone, with a Z for UTC; empty for none.
+func (p *page) minute(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return ""
+	case p.zone == time.UTC:
+		return t.UTC().Format("2006-01-02 15:04Z")
+	}
+	return t.In(p.zone).Format("2006-01-02 15:04")
+}
+
+// shortID is the beginning of a run's id, which is enough for commands.
+func shortID(id string) string { return id[:min(len(id), 8)] }
+
+// clean keeps text of other origin from controlling the terminal: control
 // characters other than line breaks and tabs become visible.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' || isDirection(r) {
+		if isUnseen(r) && r != '\n' && r != '\t' {
 			return unicode.ReplacementChar
 		}
 		return r
 	}, s)
 }
 
-// isDirection finds the characters that make text run the other way, with
-// which one thing can be made to look like another.
-func isDirection(r rune) bool { return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 }
+// isUnseen finds control characters, which steer a terminal, and those that
+// break lines or turn the direction of text, with which one name can be made to
+// look like another.
+func isUnseen(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+}
 
 // count writes a number with its thousands separated, so that a million is
 // seen.
@@ -183,7 +285,11 @@ func yamlNode(d *json.Decoder) (*yaml.Node, error) {
 			}
 			return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: n.String()}, nil
 		}
-		return node, node.Encode(token)
+		err := node.Encode(token)
+		if strings.ContainsFunc(node.Value, isUnseen) {
+			node.Style = yaml.DoubleQuotedStyle // in which they can be escaped
+		}
+		return node, err
 	}
 	node := &yaml.Node{Kind: yaml.MappingNode}
 	if delim == '[' {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -166,10 +167,14 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 	return nil
 }
 
+// formulaStarts are the characters that make a spreadsheet read a value as a
+// formula, full-width ones included: some versions take them for the same.
+const formulaStarts = "=+-@\t\r\n|%＝＋－＠｜％"
+
 // inert keeps a spreadsheet from taking a value for a formula: such values get
 // an apostrophe in front.
 func inert(value string) string {
-	if value != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(value[0])) {
+	if first, _ := utf8.DecodeRuneInString(value); value != "" && strings.ContainsRune(formulaStarts, first) {
 		return "'" + value
 	}
 	return value

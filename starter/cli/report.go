@@ -17,20 +17,13 @@ func report(p *page, a *command.RunAnswer) {
 	heading(p, a)
 	canary(p, a.Canary)
 	segments(p, a)
-	if a.Plan {
-		p.table([]string{"contacts", "to send", "new", "changed", "unchanged", "refused before", "leavers", "calls"},
-			[][]any{{a.Contacts, a.ToSend, a.New, a.Changed, a.Unchanged, a.Refused, a.LeaversDue, a.PlannedCalls}})
-	} else {
-		p.table([]string{"contacts", "delivered", "new", "changed", "unchanged", "refused", "pending", "unsent", "leavers", "calls"},
-			[][]any{{a.Contacts, a.Delivered, a.New, a.Changed, a.Unchanged, a.Refused, a.Pending, a.Unsent, a.Leavers, a.Calls}})
-	}
-	p.line("")
+	buckets(p, &a.Report)
 	c := a.Consent
 	p.line("Consent: %s subscribed, %s unsubscribed, %s non-subscribed", count(c.Subscribed), count(c.Unsubscribed), count(c.NonSubscribed))
 	counts(p, "Held back from being subscribed", c.Notes)
 	counts(p, "Values left out, in rows", a.LeftOut)
 	counts(p, "Not carried over, by reason", a.Reasons)
-	if a.Plan {
+	if isForecast(&a.Report) {
 		plan(p, &a.Report)
 	}
 	changes(p, a)
@@ -101,19 +94,61 @@ func segments(p *page, a *command.RunAnswer) {
 	p.line("")
 }
 
-// plan writes what only a plan has.
+// isForecast says that the numbers of a report are of what would be sent: it is a
+// plan, or a run that has compared everything and sent nothing yet.
+func isForecast(r *run.Report) bool {
+	return r.Plan || r.Phase == run.PhaseDecide && !r.Status.Ended()
+}
+
+// buckets writes where the contacts are, which add up.
+func buckets(p *page, r *run.Report) {
+	type bucket struct {
+		name string
+		n    int
+	}
+	var all []bucket
+	switch {
+	case r.Plan:
+		all = []bucket{{"contacts", r.Contacts}, {"  new", r.New}, {"  changed", r.Changed}, {"  unchanged", r.Unchanged},
+			{"  refused before", r.Refused}, {"to send", r.ToSend}, {"markers to clear", r.LeaversDue}, {"calls", r.PlannedCalls}}
+	case isForecast(r):
+		all = []bucket{{"contacts", r.Contacts}, {"  to send", r.ToSend}, {"  unchanged", r.Unchanged}, {"  refused before", r.Refused},
+			{"markers to clear", r.LeaversDue}, {"calls", r.PlannedCalls}}
+	default:
+		all = []bucket{{"contacts", r.Contacts}, {"  delivered", r.Delivered}, {"    new", r.New}, {"    changed", r.Changed},
+			{"  unchanged", r.Unchanged}, {"  refused", r.Refused}, {"  pending", r.Pending}, {"  unsent", r.Unsent},
+			{"markers cleared", r.Leavers}, {"calls", r.Calls}}
+	}
+	names, numbers := 0, 0
+	for _, b := range all {
+		names, numbers = max(names, len(b.name)), max(numbers, len(count(b.n)))
+	}
+	for _, b := range all {
+		p.line("%-*s  %*s", names, b.name, numbers, count(b.n))
+	}
+	p.line("")
+}
+
+// plan writes what a run would do that has not sent anything.
 func plan(p *page, r *run.Report) {
+	if r.Plan && !r.Status.Complete() {
+		return // it has not found out
+	}
+	would, nothing := "A run would take", "A run would send nothing"
+	if !r.Plan {
+		would, nothing = "It would take", "It would send nothing"
+	}
 	if r.ToSend+r.LeaversDue > 0 {
 		minutes := ""
 		if r.PlannedMinutes > 0 {
 			minutes = ", about " + duration(time.Duration(r.PlannedMinutes*float64(time.Minute)))
 		}
-		p.line("A run would take %s%s", plural(r.PlannedCalls, "call", "calls"), minutes)
+		p.line("%s %s%s", would, plural(r.PlannedCalls, "call", "calls"), minutes)
 	} else {
-		p.line("A run would send nothing")
+		p.line("%s", nothing)
 	}
 	counts(p, "Changed contacts differ in", r.Differences)
-	if len(r.Guards) > 0 {
+	if r.Plan && len(r.Guards) > 0 { // a run has them as its reason
 		p.line("A run would park and ask:")
 		for _, g := range r.Guards {
 			p.line("  - guard %s: %s", g.Guard, g.Message)

@@ -84,16 +84,16 @@ func startTable(p *page, all []command.RunAllStart) {
 		if a.Run != nil {
 			id = a.Run.RunID
 		}
-		rows = append(rows, []any{a.Export, id, a.Reason})
+		rows = append(rows, []any{a.Export, shortID(id), a.Reason})
 	}
-	p.table([]string{"export", "run", "not begun because"}, rows)
+	p.table([]string{"export", "run", "not started because"}, rows)
 }
 
 func allTable(p *page, all []oneOfAll) {
 	var rows [][]any
 	for _, a := range all {
 		if a.Run == nil {
-			rows = append(rows, []any{a.Export, "", "not begun", 0, 0, 0, 0, a.Reason})
+			rows = append(rows, []any{a.Export, "", "not started", 0, 0, a.Reason})
 			continue
 		}
 		r := a.Run
@@ -101,7 +101,7 @@ func allTable(p *page, all []oneOfAll) {
 		if r.Status == run.Parked && r.Action != "" {
 			said = fmt.Sprintf("%s. %s", r.Reason, r.Action)
 		}
-		rows = append(rows, []any{a.Export, r.RunID, r.Status, r.Contacts, r.Delivered, r.Unchanged, r.Refused, said})
+		rows = append(rows, []any{a.Export, shortID(r.RunID), r.Status, r.Delivered, r.Invalid + r.Refused, said})
 	}
-	p.table([]string{"export", "run", "status", "contacts", "delivered", "unchanged", "refused", "reason"}, rows)
+	p.table([]string{"export", "run", "status", "delivered", "rejects", "reason"}, rows)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,7 +14,7 @@ import (
 // whichRun is how the commands on runs choose one.
 const (
 	whichRun       = "[RUN|EXPORT]"
-	whichRunDetail = "RUN is an id or the beginning of one, EXPORT means its newest run; without either it is the newest run of all."
+	whichRunDetail = "RUN is an id or its beginning (4 characters or more), EXPORT means its newest run; without either it is the newest run of all."
 )
 
 func (s *session) runsCommands() *cli.Command {
@@ -65,7 +66,7 @@ func took(a *command.RunAnswer) string {
 	if a.EndedAt == nil || a.StartedAt.IsZero() {
 		return ""
 	}
-	return duration(a.EndedAt.Sub(a.StartedAt))
+	return a.EndedAt.Sub(a.StartedAt).Round(time.Second).String()
 }
 
 func (s *session) runsShow(c *cli.Context) error {

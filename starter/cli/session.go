@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
@@ -41,6 +42,9 @@ func (s *session) begin(c *cli.Context) error {
 	s.format, s.quiet, s.verbose, s.file = c.String("output"), c.Bool("quiet"), c.Bool("verbose"), c.String("token-file")
 	if s.file == "" {
 		s.file = s.o.env(tokenFileVariable)
+	}
+	if c.Bool("utc") {
+		s.o.Zone = time.UTC
 	}
 	switch s.format {
 	case formatText, formatJSON, formatYAML:

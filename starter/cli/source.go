@@ -149,7 +149,7 @@ func (s *session) sourceEdit(c *cli.Context) error {
 		return usage("--no-credential and a credential cannot both be meant")
 	}
 	if !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool {
-		return !slices.Contains([]string{"output", "quiet", "verbose", "version", "untested"}, f.Names()[0]) && c.IsSet(f.Names()[0])
+		return !slices.Contains([]string{"output", "quiet", "utc", "verbose", "version", "untested"}, f.Names()[0]) && c.IsSet(f.Names()[0])
 	}) {
 		return usage("nothing to change; see: starter source edit --help")
 	}
@@ -226,9 +226,18 @@ func sourceTable(p *page, all []catalogue.Source) {
 	}
 	var rows [][]any
 	for _, a := range all {
-		rows = append(rows, []any{a.Name, a.Type, place(a), a.Shared.String(), a.Owner, p.time(a.UpdatedAt), a.UpdatedBy})
+		rows = append(rows, []any{a.Name, a.Type, place(a), sharedWith(a.Shared, a.UpdatedBy), a.Owner})
 	}
-	p.table([]string{"name", "kind", "place", "who can use", "owner", "updated", "by"}, rows)
+	p.table([]string{"name", "kind", "place", "who can use", "owner"}, rows)
+}
+
+// sharedWith says who may use a connection or a source. Users who may not hold it
+// do not get to see that, nor who changed it last.
+func sharedWith(s catalogue.Sharing, updatedBy string) string {
+	if updatedBy == "" {
+		return ""
+	}
+	return s.String()
 }
 
 // place is where a source is, in a word.
@@ -251,11 +260,7 @@ func sourcePage(p *page, a catalogue.Source) {
 	if credential == "" && a.UpdatedBy != "" {
 		credential = "none"
 	}
-	shared := ""
-	if a.UpdatedBy != "" { // else it is shown to somebody who may only use it
-		shared = a.Shared.String()
-	}
-	p.fields(append(fields, "credential", credential, "who can use", shared, "owner", a.Owner,
+	p.fields(append(fields, "credential", credential, "who can use", sharedWith(a.Shared, a.UpdatedBy), "owner", a.Owner,
 		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", number(int(a.Version)))...)
 }
 
@@ -276,7 +281,7 @@ func segmentsPage(p *page, a command.SourceAnswer) {
 		{"segment", true, func(s command.SegmentAnswer) any { return s.Name }},
 		{"title", told(func(s command.SegmentAnswer) bool { return s.Title != "" }), func(s command.SegmentAnswer) any { return s.Title }},
 		{"members", told(func(s command.SegmentAnswer) bool { return s.Members != nil }), func(s command.SegmentAnswer) any { return known(s.Members) }},
-		{"refreshed", told(func(s command.SegmentAnswer) bool { return !s.RefreshedAt.IsZero() }), func(s command.SegmentAnswer) any { return p.time(s.RefreshedAt) }},
+		{"refreshed", told(func(s command.SegmentAnswer) bool { return !s.RefreshedAt.IsZero() }), func(s command.SegmentAnswer) any { return p.minute(s.RefreshedAt) }},
 		{"bytes", told(func(s command.SegmentAnswer) bool { return s.Bytes > 0 }), func(s command.SegmentAnswer) any { return int(s.Bytes) }},
 		{"fields", len(a.Fields) == 0, fieldsCell},
 	}

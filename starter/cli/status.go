@@ -11,14 +11,14 @@ import (
 
 func (s *session) statusCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "status", usage: "how everything stands: workers, backlog, budgets, last runs, next starts, what waits for you",
+		name: "status", usage: "show workers, backlog, budgets, last runs, next starts and what needs your attention",
 		example: "starter status",
 		do:      func(c *cli.Context) error { return show(c, s, command.Status, nil, statusPage) },
 	})
 }
 
 func statusPage(p *page, a command.StatusAnswer) {
-	p.line("%s at work, %s", plural(len(a.Workers), "worker is", "workers are"), backlog(a.Backlog))
+	p.line("%s running, %s", plural(len(a.Workers), "worker is", "workers are"), backlog(a.Backlog))
 	for _, w := range a.Workers {
 		build := ""
 		if w.Build != "" {
@@ -27,7 +27,7 @@ func statusPage(p *page, a command.StatusAnswer) {
 		p.line("  %s, seen %s ago%s", w.Identity, duration(max(0, a.At.Sub(w.LastSeen))), build)
 	}
 	for _, problem := range a.Problems {
-		p.line("Not known: %s", problem)
+		p.line("Unknown: %s", problem)
 	}
 	if len(a.Budgets) > 0 {
 		p.line("")
@@ -48,7 +48,7 @@ func statusPage(p *page, a command.StatusAnswer) {
 		p.line("")
 		var rows [][]any
 		for _, e := range a.Exports {
-			rows = append(rows, []any{e.Export, openRun(e.Open), lastEnded(p, e.Last), p.time(e.LastSuccess)})
+			rows = append(rows, []any{e.Export, openRun(e.Open), lastEnded(p, e.Last), p.minute(e.LastSuccess)})
 		}
 		p.table([]string{"export", "now", "last run", "last success"}, rows)
 	}
@@ -60,27 +60,34 @@ func statusPage(p *page, a command.StatusAnswer) {
 			if n.Lag >= time.Minute {
 				late = duration(n.Lag) + " late"
 			}
-			rows = append(rows, []any{n.Schedule, p.time(n.Next), late})
+			rows = append(rows, []any{n.Schedule, p.minute(n.Next), late})
 		}
 		p.table([]string{"schedule", "next start", ""}, rows)
 	}
 	p.line("")
 	if len(a.Attend) == 0 {
-		p.line("Nothing waits for you")
+		p.line("Nothing needs your attention")
 		return
 	}
-	p.line("%s for you:", plural(len(a.Attend), "thing waits", "things wait"))
+	p.line("%s your attention:", plural(len(a.Attend), "thing needs", "things need"))
 	for _, w := range a.Attend {
-		p.line("  %s is %s: %s", w.Export, w.Status, w.Reason)
+		switch {
+		case w.Connection != "":
+			p.line("  Connection %s: %s", w.Connection, w.Reason)
+		case w.Alert != "":
+			p.line("  Alert %s: %s", w.Alert, w.Reason)
+		default:
+			p.line("  %s is %s: %s", w.Export, w.Status, w.Reason)
+		}
 		p.line("    %s", w.Action)
 	}
 }
 
 func backlog(b command.BacklogStatus) string {
 	if b.Tasks == 0 {
-		return "no work waits for one"
+		return "no task is waiting"
 	}
-	return fmt.Sprintf("%s for one, the oldest for %s", plural(b.Tasks, "task waits", "tasks wait"), duration(b.Age))
+	return fmt.Sprintf("%s, the oldest for %s", plural(b.Tasks, "task is waiting", "tasks are waiting"), duration(b.Age))
 }
 
 func openRun(a *command.RunAnswer) string {
@@ -96,7 +103,7 @@ func lastEnded(p *page, a *command.RunAnswer) string {
 	}
 	at := ""
 	if a.EndedAt != nil {
-		at = ", " + p.time(*a.EndedAt)
+		at = ", " + p.minute(*a.EndedAt)
 	}
 	return string(a.Status) + at
 }

@@ -23,35 +23,41 @@ func TestStatusTellsTheWhole(t *testing.T) {
 		Exports: []command.ExportStatus{{Export: "spring", Last: &last, LastSuccess: *last.EndedAt}, {Export: "new"}},
 		Next:    []command.ScheduleStatus{{Schedule: "schedule/spring", Next: now.Add(time.Hour), Lag: 2 * time.Minute}},
 		Attend: []command.AttendStatus{{Export: "autumn", RunID: "r9", Status: run.Parked, Reason: "guard shrunk: fewer",
-			Action: "go on with: starter runs approve r9 --guard shrunk"}},
+			Action: "go on with: starter runs approve r9 --guard shrunk"},
+			{Connection: "shop", Reason: "stopped by ann", Action: "start it"},
+			{Alert: "ops", Reason: "2 messages are not delivered", Action: "test it"}},
 		Problems: []string{"something"},
 	})
 	require.Zero(t, b.run("status"), b.err.String())
-	want := `2 workers are at work, 1 task waits for one, the oldest for 4 s
+	want := `2 workers are running, 1 task is waiting, the oldest for 4 s
   7@one, seen 3 s ago, build v2
   8@two, seen under 1 s ago
-Not known: something
+Unknown: something
 
 CONNECTION  CALLS IN 60 S         LIMIT  PAUSED FOR
 shop                  120  300 a minute  20 s
 local                   0          none
 
 EXPORT  NOW  LAST RUN                                         LAST SUCCESS
-spring       completed with rejects, 2026-11-24 09:01:30 UTC  2026-11-24 09:01:30 UTC
+spring       completed with rejects, 2026-11-24 09:01Z  2026-11-24 09:01Z
 new          never
 
 SCHEDULE         NEXT START
-schedule/spring  2026-11-24 10:00:00 UTC  2 min 0 s late
+schedule/spring  2026-11-24 10:00Z  2 min 0 s late
 
-1 thing waits for you:
+3 things need your attention:
   autumn is parked: guard shrunk: fewer
     go on with: starter runs approve r9 --guard shrunk
+  Connection shop: stopped by ann
+    start it
+  Alert ops: 2 messages are not delivered
+    test it
 `
 	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	require.Equal(t, squeeze(want), squeeze(b.out.String()))
 
 	b.answers(command.StatusAnswer{At: now})
 	require.Zero(t, b.run("status"))
-	require.Contains(t, b.out.String(), "0 workers are at work, no work waits for one")
-	require.Contains(t, b.out.String(), "Nothing waits for you")
+	require.Contains(t, b.out.String(), "0 workers are running, no task is waiting")
+	require.Contains(t, b.out.String(), "Nothing needs your attention")
 }

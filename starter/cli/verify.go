@@ -68,7 +68,7 @@ func verified(p *page, a *command.VerifyAnswer) {
 			if d.Gone {
 				problem = "is not at Omnisend"
 			}
-			rows = append(rows, []any{d.Email, problem, m, p.time(d.ConfirmedAt)})
+			rows = append(rows, []any{d.Email, problem, m, p.minute(d.ConfirmedAt)})
 		}
 	}
 	p.table([]string{"email", "difference", "marker", "confirmed"}, rows)

@@ -139,7 +139,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		Interceptors:                 []interceptor.WorkerInterceptor{&naming{}, activities.Faults(s.activities), activities.Alive(), activities.Admission(s.activities)},
 		OnFatalError: func(err error) {
 			s.fatal.Store(&err)
-			s.log.Error("Temporal refused this worker for good; it does nothing any more", "error", err)
+			s.log.Error("worker rejected permanently; stopped", "error", err)
 		},
 	})
 	workflows.Register(s.worker, s.activities)
