@@ -47,8 +47,8 @@ const (
 //	429                                          wait
 //	413 on POST /batches                         split
 //	another 4xx with a body that is not JSON     retry: it speaks for a proxy, not for Omnisend
-//	400, 422 on POST /batches                    split
-//	401, 403, 410                                park
+//	400, 422 on POST /batches                    split; park when it complains of the call and of no contact
+//	401, 402, 403, 410                           park
 //	404 on a batch                               gone
 //	any other 4xx                                fail
 //
@@ -65,7 +65,10 @@ func Classify(a Answer) *Error {
 	e.Unanswered = unanswered(a, object)
 	if object {
 		p := parseProblem(a.Body)
-		e.Fields, e.Instance = p.fields, p.instance
+		e.Fields, e.Instance, e.Sentence = p.fields, p.instance, p.sentence
+		if e.Class == Split && a.Status != http.StatusRequestEntityTooLarge && ofTheCall(p.fields) {
+			e.Class = Park // halving cannot help: each half is the same call
+		}
 		if e.Class == Wait {
 			e.RetryAfter = p.retryAfter
 		}
@@ -88,7 +91,7 @@ func classOf(a Answer, object bool) Class {
 		return Retry
 	case (s == http.StatusBadRequest || s == http.StatusUnprocessableEntity) && a.Op == opCreate:
 		return Split
-	case s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusGone:
+	case s == http.StatusUnauthorized, s == http.StatusPaymentRequired, s == http.StatusForbidden, s == http.StatusGone:
 		return Park
 	case s == http.StatusNotFound && (a.Op == opBatch || a.Op == opItems):
 		return Gone
@@ -96,6 +99,19 @@ func classOf(a Answer, object bool) Class {
 		return Fail
 	}
 }
+
+// ofTheCall says that there are complaints and that none is of a contact: the
+// endpoint, the method, the origin, the version. A path that is not readable may
+// be a contact's.
+func ofTheCall(fields []FieldError) bool {
+	return len(fields) > 0 && !slices.ContainsFunc(fields, func(f FieldError) bool {
+		return f.Field == "" || f.Field == "?" || contactPath.MatchString(f.Field)
+	})
+}
+
+// contactPath is the path of a contact of a call, or, as in the answer of a
+// single item, of one of its members that can be wrong in one contact only.
+var contactPath = regexp.MustCompile(`^(items|identifiers|customProperties|tags)([.\[]|$)`)
 
 func unanswered(a Answer, object bool) bool {
 	if !strings.HasPrefix(a.Op, http.MethodPost+" ") {
@@ -131,6 +147,7 @@ type problem struct {
 	fields     []FieldError
 	instance   string
 	retryAfter time.Duration
+	sentence   string // free text; may quote what was sent
 }
 
 // wireProblem is both error bodies in one: the RFC 9457 problem of version
@@ -143,13 +160,15 @@ type wireProblem struct {
 	RetryAfter json.RawMessage `json:"retryAfter"`
 	Errors     json.RawMessage `json:"errors"`
 	Fields     json.RawMessage `json:"fields"`
+	Detail     json.RawMessage `json:"detail"`
+	Error      json.RawMessage `json:"error"`
 }
 
 // maxFields bounds what an error carries; the first few tell enough.
 const maxFields = 10
 
-// parseProblem reads what may be shown of an error body: paths, codes and the
-// request's id. Titles, details and messages may quote what was sent.
+// parseProblem reads an error body: paths, codes and the request's id, which may
+// be shown, and its own words, which may quote what was sent.
 func parseProblem(body []byte) problem {
 	var w wireProblem
 	if json.Unmarshal(body, &w) != nil {
@@ -166,7 +185,37 @@ func parseProblem(body []byte) problem {
 	if len(p.fields) == 0 {
 		p.fields = parseFields(w.Fields)
 	}
+	p.sentence = sentence(w)
 	return p
+}
+
+// maxSentence bounds the words of an answer that are kept, in bytes.
+const maxSentence = 500
+
+// sentence is what an error body says in words: the messages of its complaints,
+// or else the whole body's.
+func sentence(w wireProblem) string {
+	var complaints []struct {
+		Message string `json:"message"`
+	}
+	_ = json.Unmarshal(w.Errors, &complaints)
+	var said []string
+	for _, c := range complaints[:min(len(complaints), maxFields)] {
+		if c.Message != "" && !slices.Contains(said, c.Message) {
+			said = append(said, c.Message)
+		}
+	}
+	for _, raw := range []json.RawMessage{w.Error, w.Detail} {
+		var text string
+		if len(said) == 0 && json.Unmarshal(raw, &text) == nil && text != "" {
+			said = append(said, text)
+		}
+	}
+	text := strings.Join(said, "; ")
+	if len(text) > maxSentence {
+		text = strings.ToValidUTF8(text[:maxSentence], "") + "…"
+	}
+	return text
 }
 
 func parseFields(raw json.RawMessage) []FieldError {

@@ -15,7 +15,7 @@ const html = "<!DOCTYPE html><html><body>jane@example.com</body></html>"
 
 func TestClassify(t *testing.T) {
 	problem := func(members string) string {
-		return `{"type":"https://problems.omnisend.com/problem","title":"T jane@example.com","status":400,"detail":"jane@example.com","instance":"urn:omnisend:request:1f-2"` + members + `}`
+		return `{"type":"https://problems.omnisend.com/problem","title":"T jane@example.com","status":400,"detail":"Jane is wrong","instance":"urn:omnisend:request:1f-2"` + members + `}`
 	}
 	broken := errors.New("connection closed")
 	for name, tc := range map[string]struct {
@@ -40,7 +40,14 @@ func TestClassify(t *testing.T) {
 		"not sent":                      {op: opCreate, err: broken, unsent: true, want: Error{Class: Retry}},
 		"no answer, GET":                {op: opItems, err: broken, want: Error{Class: Retry}},
 		"redirect":                      {op: opCreate, status: 302, body: html, want: Error{Class: Retry}},
-		"400 batch":                     {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"items[3].identifiers[0].id","code":"invalid_format","message":"jane@example.com"}]`), want: Error{Class: Split, Fields: []FieldError{{Field: "items[3].identifiers[0].id", Code: "invalid_format"}}}},
+		"400 batch":                     {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"items[3].identifiers[0].id","code":"invalid_format","message":"jane@example.com"}]`), want: Error{Class: Split, Fields: []FieldError{{Field: "items[3].identifiers[0].id", Code: "invalid_format"}}, Sentence: "jane@example.com"}},
+		"400 of the call":               {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"endpoint","code":"invalid_value"}]`), want: Error{Class: Park, Fields: []FieldError{{Field: "endpoint", Code: "invalid_value"}}}},
+		"400 of the version header":     {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"Omnisend-Version","code":"required"}]`), want: Error{Class: Park, Fields: []FieldError{{Field: "Omnisend-Version", Code: "required"}}}},
+		"422 of the origin":             {op: opCreate, status: 422, body: problem(`,"errors":[{"field":"origin"}]`), want: Error{Class: Park, Fields: []FieldError{{Field: "origin"}}}},
+		"400 of the call and a contact": {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"method"},{"field":"items[0].gender","code":"c"}]`), want: Error{Class: Split, Fields: []FieldError{{Field: "method"}, {Field: "items[0].gender", Code: "c"}}}},
+		"400 of a contact's member":     {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"identifiers[1].id","code":"c"}]`), want: Error{Class: Split, Fields: []FieldError{{Field: "identifiers[1].id", Code: "c"}}}},
+		"400 of a path not readable":    {op: opCreate, status: 400, body: problem(`,"errors":[{"field":"jane@example.com","code":"c"}]`), want: Error{Class: Split, Fields: []FieldError{{Field: "?", Code: "c"}}}},
+		"400 in one sentence":           {op: opCreate, status: 400, body: `{"error":"Provide sms channel for phone identifier."}`, want: Error{Class: Split, Sentence: "Provide sms channel for phone identifier."}},
 		"422 batch":                     {op: opCreate, status: 422, body: problem(``), want: Error{Class: Split}},
 		"400 batch with no body":        {op: opCreate, status: 400, want: Error{Class: Split}},
 		"400 from a proxy":              {op: opCreate, status: 400, body: html, want: Error{Class: Retry}},
@@ -57,7 +64,7 @@ func TestClassify(t *testing.T) {
 		"404 items":                     {op: opItems, status: 404, body: problem(``), want: Error{Class: Gone}},
 		"404 from a proxy":              {op: opItems, status: 404, body: html, want: Error{Class: Retry}},
 		"404 elsewhere":                 {op: opCreate, status: 404, body: problem(``), want: Error{Class: Fail}},
-		"402":                           {op: opCreate, status: 402, body: problem(``), want: Error{Class: Fail}},
+		"402":                           {op: opCreate, status: 402, body: problem(``), want: Error{Class: Park}},
 		"409":                           {op: opCreate, status: 409, body: problem(``), want: Error{Class: Fail}},
 		"408":                           {op: opCreate, status: 408, body: html, want: Error{Class: Retry}},
 		"500 json":                      {op: opCreate, status: 500, body: problem(``), want: Error{Class: Retry}},
@@ -78,10 +85,10 @@ func TestClassify(t *testing.T) {
 		"429 mute":                      {op: opCreate, status: 429, body: problem(``), want: Error{Class: Wait}},
 		"429 negative":                  {op: opCreate, status: 429, body: problem(`,"retryAfter":-3`), want: Error{Class: Wait}},
 		"429 absurd":                    {op: opCreate, status: 429, body: problem(`,"retryAfter":1e300`), want: Error{Class: Wait, RetryAfter: MaxRetryAfter}},
-		"older error body":              {op: opList, status: 400, body: `{"error":"jane@example.com is wrong","fields":[{"field":"limit","code":"too_large"}]}`, want: Error{Class: Fail, Fields: []FieldError{{Field: "limit", Code: "too_large"}}}},
-		"older error body, by path":     {op: opList, status: 400, body: `{"error":"wrong","fields":{"offset":"jane@example.com","limit":["x"]}}`, want: Error{Class: Fail, Fields: []FieldError{{Field: "limit"}, {Field: "offset"}}}},
+		"older error body":              {op: opList, status: 400, body: `{"error":"jane@example.com is wrong","fields":[{"field":"limit","code":"too_large"}]}`, want: Error{Class: Fail, Sentence: "jane@example.com is wrong", Fields: []FieldError{{Field: "limit", Code: "too_large"}}}},
+		"older error body, by path":     {op: opList, status: 400, body: `{"error":"wrong","fields":{"offset":"jane@example.com","limit":["x"]}}`, want: Error{Class: Fail, Sentence: "wrong", Fields: []FieldError{{Field: "limit"}, {Field: "offset"}}}},
 		"values in place of paths":      {op: opList, status: 400, body: `{"errors":[{"field":"jane@example.com","code":"Jane Doe"},{"field":"x.15551234567","code":"c"}]}`, want: Error{Class: Fail, Fields: []FieldError{{Field: "?", Code: "?"}, {Field: "?", Code: "c"}}}},
-		"members of unexpected types":   {op: opCreate, status: 400, body: `{"status":"x","instance":5,"errors":[1,{"field":2},{"field":"a","code":"b"}],"retryAfter":{}}`, want: Error{Class: Split, Fields: []FieldError{{Field: "a", Code: "b"}}}},
+		"members of unexpected types":   {op: opCreate, status: 400, body: `{"status":"x","instance":5,"detail":[],"errors":[1,{"field":2},{"field":"a","code":"b"}],"retryAfter":{}}`, want: Error{Class: Park, Fields: []FieldError{{Field: "a", Code: "b"}}}},
 		"an instance that is something": {op: opCreate, status: 500, body: `{"instance":"urn:jane@example.com"}`, want: Error{Class: Retry}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +101,9 @@ func TestClassify(t *testing.T) {
 			want.Op, want.Status, want.Cause = tc.op, tc.status, tc.err
 			if strings.Contains(tc.body, "urn:omnisend") {
 				want.Instance = "urn:omnisend:request:1f-2"
+				if want.Sentence == "" {
+					want.Sentence = "Jane is wrong"
+				}
 			}
 			require.Equal(t, &want, got)
 			require.NotContains(t, got.Error(), "jane")
@@ -128,6 +138,7 @@ func FuzzClassify(f *testing.F) {
 			require.True(t, e.RetryAfter >= 0 && e.RetryAfter <= MaxRetryAfter)
 			require.NotContains(t, e.Error(), "@")
 			require.Less(t, len(e.Error()), 4096)
+			require.Less(t, len(e.Sentence), maxSentence+4)
 			require.False(t, e.Unanswered && op != opCreate)
 		}
 	})

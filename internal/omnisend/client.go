@@ -199,7 +199,7 @@ func (c *Client) ListBatches(ctx context.Context, q ListQuery) (BatchPage, error
 	if json.Unmarshal(a.Body, &list) != nil || list.Batches == nil {
 		return BatchPage{}, unreadable(a)
 	}
-	return BatchPage{Batches: *list.Batches, More: list.Paging.Next != ""}, nil
+	return BatchPage{Batches: *list.Batches, More: list.Paging.Next != "" && len(*list.Batches) > 0}, nil
 }
 
 // Batch implements API.

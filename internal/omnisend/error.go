@@ -39,7 +39,10 @@ type Error struct {
 	RetryAfter time.Duration // of a Wait; 0 when the answer did not say
 	Fields     []FieldError  // of a 400; Message is left empty
 	Instance   string        // Omnisend's id of the request, for its support
-	Cause      error         // of a transport failure
+	// Sentence is what the answer said in words. It may quote what was sent, so
+	// that Error leaves it out: it is for sealed places only.
+	Sentence string
+	Cause    error // of a transport failure
 }
 
 // Error tells the request, the status and the codes of the complaint.

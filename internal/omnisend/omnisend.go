@@ -85,7 +85,7 @@ type Item struct {
 // BatchPage is one page of GET /batches.
 type BatchPage struct {
 	Batches []Batch
-	More    bool // a next page exists
+	More    bool // a next page exists; false after an empty page, whatever the answer says
 }
 
 // ListQuery selects a page of GET /batches. Zero values leave a filter out.

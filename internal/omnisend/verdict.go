@@ -16,6 +16,9 @@ type Verdict struct {
 	// Reason is empty when OK, else the code and the complaints, as in
 	// "400 identifiers[0].id invalid_format". It holds no free text and no value.
 	Reason string
+	// Sentence is what Omnisend said of it in words. It may quote the contact: it
+	// is for sealed places only.
+	Sentence string
 	// Retry says that the same contact may be taken later: it was turned down
 	// with 403, 408, 429 or 5xx, or without any code. (Omnisend's own
 	// WooCommerce plugin sends items with 403, 408, 429 and 503 again.)
@@ -64,7 +67,7 @@ func (v *Verdicts) add(it Item, failed bool) {
 		v.Unmatched++
 		return
 	}
-	got := verdict(code, p.fields)
+	got := verdict(code, p)
 	if had, ok := v.ByEmail[email]; ok && rank(had) >= rank(got) {
 		return
 	}
@@ -85,11 +88,11 @@ func rank(v Verdict) int {
 // maxReasonFields keeps a reason short enough to be counted and shown.
 const maxReasonFields = 3
 
-func verdict(code int, fields []FieldError) Verdict {
+func verdict(code int, p problem) Verdict {
 	if code >= 200 && code < 300 {
 		return Verdict{OK: true, Code: code}
 	}
-	out := Verdict{Code: code}
+	out := Verdict{Code: code, Sentence: p.sentence}
 	switch {
 	case code == 0, code >= 500, code == http.StatusForbidden,
 		code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
@@ -101,7 +104,7 @@ func verdict(code int, fields []FieldError) Verdict {
 	} else {
 		b.WriteString(strconv.Itoa(code))
 	}
-	for i, f := range fields[:min(len(fields), maxReasonFields)] {
+	for i, f := range p.fields[:min(len(p.fields), maxReasonFields)] {
 		if i > 0 {
 			b.WriteByte(',')
 		}

@@ -25,11 +25,11 @@ func TestJudge(t *testing.T) {
 		},
 		"refused with fields": {
 			batch: Batch{Errors: []Item{{Request: echo("a@example.com"), ResponseCode: 400, Response: validation}}},
-			want:  map[string]Verdict{"a@example.com": {Code: 400, Reason: "400 identifiers[0].id invalid_format, gender invalid, c c"}},
+			want:  map[string]Verdict{"a@example.com": {Code: 400, Reason: "400 identifiers[0].id invalid_format, gender invalid, c c", Sentence: "x@example.com"}},
 		},
 		"refused with the older body": {
 			batch: Batch{Errors: []Item{{Request: echo("a@example.com"), ResponseCode: 400, Response: json.RawMessage(`{"error":"email channel must be provided","fields":[]}`)}}},
-			want:  map[string]Verdict{"a@example.com": {Code: 400, Reason: "400"}},
+			want:  map[string]Verdict{"a@example.com": {Code: 400, Reason: "400", Sentence: "email channel must be provided"}},
 		},
 		"passing refusals": {
 			batch: Batch{Errors: []Item{
