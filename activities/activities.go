@@ -51,6 +51,9 @@ type Tuning struct {
 	// SourceReady is how long a source may be busy with itself before the run
 	// parks; 12 hours. Refreshes take hours, and some hang.
 	SourceReady time.Duration
+	// ForbiddenPatience is how long Omnisend may answer 403 before the run parks,
+	// since it may block a key for a while; 3 minutes.
+	ForbiddenPatience time.Duration
 }
 
 // Dependencies are what activities need of the world. All are required, unless
@@ -115,6 +118,9 @@ func New(d Dependencies) *Activities {
 	}
 	if d.Tuning.SourceReady == 0 {
 		d.Tuning.SourceReady = 12 * time.Hour
+	}
+	if d.Tuning.ForbiddenPatience == 0 {
+		d.Tuning.ForbiddenPatience = 3 * time.Minute
 	}
 	if d.Work == nil {
 		d.Work = metrics.NewWork(nil)

@@ -122,7 +122,7 @@ func (t *taker) compare(ctx context.Context, api omnisend.API) (*Halt, error) {
 		}
 		f, err := lookUp(ctx, api, item.Email, note.names(item.Segments))
 		if err != nil {
-			return haltOf(err, t.job.Export.Connection)
+			return t.runHalt(ctx, t.job.RunID, err, t.job.Export.Connection)
 		}
 		t.state.Checked++
 		if f.There && len(f.Missing) == 0 {

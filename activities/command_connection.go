@@ -216,8 +216,6 @@ func (a *Activities) connectionTest(ctx context.Context, _ caller, args command.
 	switch {
 	case err != nil:
 		return nil, notAnswered(err, conn.Endpoint)
-	case halt != nil && halt.Kind == HaltWait:
-		return nil, refuse(command.ErrConflict, "%s; try again in a while", halt.Reason)
 	case halt != nil:
 		return nil, refuse(command.ErrFailed, "%s; %s", halt.Reason, halt.Action)
 	}

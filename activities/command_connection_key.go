@@ -164,7 +164,9 @@ func notAnswered(err error, endpoint string) error {
 	case e.Status == 401:
 		return refuse(command.ErrFailed, "Omnisend does not accept this API key at %s", endpoint)
 	case e.Status == 403:
-		return refuse(command.ErrFailed, "the key may not read contacts: %v; give it the Contacts permission in Omnisend (Store settings > API keys)", err)
+		return refuse(command.ErrFailed, "the key may not read contacts, or Omnisend has blocked it for a while after many errors: %v; give it the Contacts permission in Omnisend (Store settings > API keys), or try again in an hour", err)
+	case e.Status == 402:
+		return refuse(command.ErrFailed, "Omnisend asks for a payment: %v; look at the plan and the bills of the account", err)
 	}
 	return refuse(command.ErrFailed, "Omnisend could not be asked about the key at %s: %v", endpoint, err)
 }

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -27,7 +28,11 @@ type SweepResult struct {
 	// that go again; the first is generation 1.
 	Uploads []int `json:"uploads,omitempty"`
 	Leavers []int `json:"leavers,omitempty"`
-	Halt    *Halt `json:"halt,omitempty"`
+	// Missing is how many calls have a batch that Omnisend answers 404 for, though
+	// it is young; at MissingUntil they are given up and their contacts sent again.
+	Missing      int       `json:"missing,omitempty"`
+	MissingUntil time.Time `json:"missing_until,omitzero"`
+	Halt         *Halt     `json:"halt,omitempty"`
 }
 
 // againState counts the batches made of contacts that go again, by phase and
@@ -39,8 +44,14 @@ type againState struct {
 
 const againStep = "again"
 
-// maxSweep is how many calls one sweep looks at.
-const maxSweep = 2500
+const (
+	// maxSweep is how many calls one sweep looks at.
+	maxSweep = 2500
+	// maxListPages is how many pages of batches one sweep reads: those of a
+	// million contacts a day for a week, and more. Batches beyond them are asked
+	// for one by one.
+	maxListPages = 500
+)
 
 // Sweep collects verdicts by reading the list of batches and, where a batch has
 // errors or was stopped, its items. It may be repeated; what it settled stays.
@@ -61,6 +72,7 @@ func (a *Activities) Sweep(ctx context.Context, in SweepInput) (*SweepResult, er
 			err = nil
 		}
 		result.Halt, result.Found = halt, s.found
+		result.Missing, result.MissingUntil = s.missing, s.missingUntil
 		result.Uploads, result.Leavers = s.again.Made[phaseUploads], s.again.Made[phaseLeavers]
 		return err
 	})
@@ -79,6 +91,9 @@ type sweeper struct {
 	api   omnisend.API
 	again againState
 	found int
+
+	missing      int       // calls whose batch is not there, or not yet
+	missingUntil time.Time // until then they are asked for
 }
 
 func (a *Activities) sweeper(ctx context.Context, runID string, h hold) (*sweeper, *Halt, error) {
@@ -132,7 +147,7 @@ func (s *sweeper) sweep(ctx context.Context, whole bool) (*Halt, error) {
 		// As cheap as the list, and sure.
 		return s.ask(ctx, wanted)
 	case whole:
-		pages = 1 << 30
+		pages = maxListPages
 	}
 	unlisted, halt, err := s.list(ctx, wanted, oldest, pages)
 	if halt != nil || err != nil || !whole || s.hold.stopping() {
@@ -152,7 +167,7 @@ func (s *sweeper) list(ctx context.Context, wanted map[string]store.Call, oldest
 		}
 		page, err := s.api.ListBatches(ctx, q)
 		if err != nil {
-			halt, err := haltOf(err, s.job.Export.Connection)
+			halt, err := s.runHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
 			return nil, halt, err
 		}
 		var clean []store.Settlement
@@ -198,10 +213,10 @@ func (s *sweeper) ask(ctx context.Context, wanted map[string]store.Call) (*Halt,
 			continue
 		}
 		if err != nil {
-			return haltOf(err, s.job.Export.Connection)
+			return s.runHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
 		}
 		if v, ok := cleanVerdict(c, b); ok {
-			if err := s.store(ctx, c, v, nil); err != nil {
+			if err := s.store(ctx, c, v, nil, nil); err != nil {
 				return nil, err
 			}
 			continue
@@ -213,9 +228,10 @@ func (s *sweeper) ask(ctx context.Context, wanted map[string]store.Call) (*Halt,
 	return nil, nil
 }
 
-// young is how old a batch must be before a 404 means that its results have
-// expired: one that was just made may not be readable everywhere yet.
-const young = time.Hour
+// young is how old a batch must be before a 404 means that Omnisend has
+// forgotten it: one that was just made may not be readable everywhere yet. That
+// takes seconds; to send its contacts once more does no harm.
+const young = 10 * time.Minute
 
 // lost deals with a batch that Omnisend does not know (any more): an old one
 // has lost its verdict, so its contacts are sent again.
@@ -224,7 +240,12 @@ func (s *sweeper) lost(ctx context.Context, c store.Call) error {
 	if err != nil {
 		return err
 	}
-	if now.Sub(c.AnsweredAt) < young {
+	// A batch made in the future was made before the clock was put back.
+	if age := now.Sub(c.AnsweredAt); age > -young && age < young {
+		s.missing++
+		if until := c.AnsweredAt.Add(young); until.After(s.missingUntil) {
+			s.missingUntil = until
+		}
 		return nil // the next sweep asks again
 	}
 	items, err := s.batch(ctx, c.Run, c.Batch)
@@ -232,7 +253,7 @@ func (s *sweeper) lost(ctx context.Context, c store.Call) error {
 		return err
 	}
 	c.Count = min(c.Count, max(0, len(items)-c.First))
-	return s.store(ctx, c, noVerdict(c), items)
+	return s.store(ctx, c, noVerdict(c), items, nil)
 }
 
 // noVerdict is the verdict of a call of which nothing can be learned any more.
@@ -263,13 +284,17 @@ func (s *sweeper) settle(ctx context.Context, c store.Call, b omnisend.Batch) (*
 		return nil, s.lost(ctx, c)
 	}
 	if err != nil {
-		return haltOf(err, s.job.Export.Connection)
+		return s.runHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
 	}
 	items, err := s.batch(ctx, c.Run, c.Batch)
 	if err != nil {
 		return nil, err
 	}
 	verdicts := omnisend.Judge(full)
+	if halt := notUnderstood(c, b.ID, verdicts, items); halt != nil {
+		return halt, nil
+	}
+	said := map[int]string{}
 	var v store.Verdict
 	for i := c.First; i < min(c.First+c.Count, len(items)); i++ {
 		item := items[i]
@@ -286,18 +311,37 @@ func (s *sweeper) settle(ctx context.Context, c store.Call, b omnisend.Batch) (*
 			}
 		case ok && !found.Retry:
 			v.Refused = append(v.Refused, store.Refusal{Item: i, Reason: found.Reason})
+			said[i] = found.Sentence
 		case generationOf(c.Batch) >= MaxGeneration:
 			v.Refused = append(v.Refused, store.Refusal{Item: i, Reason: "no_verdict_after_" + strconv.Itoa(MaxGeneration) + "_tries"})
 		default:
 			v.Moved = append(v.Moved, i)
 		}
 	}
-	return nil, s.store(ctx, c, v, items)
+	return nil, s.store(ctx, c, v, items, said)
+}
+
+// notUnderstood parks a run when a batch has outcomes and none is about a
+// contact of its call: then Omnisend's answer has another shape than this
+// program reads, and sending the contacts again would not change that.
+func notUnderstood(c store.Call, batch string, v omnisend.Verdicts, items []spool.BatchItem) *Halt {
+	outcomes := v.Unmatched + len(v.ByEmail)
+	for i := c.First; i < min(c.First+c.Count, len(items)); i++ {
+		if _, ok := v.ByEmail[items[i].Email]; ok {
+			return nil
+		}
+	}
+	if outcomes == 0 {
+		return nil
+	}
+	return &Halt{Kind: HaltPark,
+		Reason: fmt.Sprintf("Omnisend's answer about batch %s cannot be read: none of its %d outcomes names a contact of the call", batch, outcomes),
+		Action: "upgrade this program, or report it with this message; then resume. Omnisend keeps results for 7 days; contacts whose results are gone are sent again"}
 }
 
 // store settles a call; contacts that go again are stored with it as a batch
-// of the next generation.
-func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, items []spool.BatchItem) error {
+// of the next generation, those that were refused with what was said of them.
+func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, items []spool.BatchItem, said map[int]string) error {
 	var blobs []store.Blob
 	if len(v.Moved) > 0 {
 		var data []byte
@@ -315,7 +359,7 @@ func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, item
 		blobs = append(blobs, store.Blob{Kind: store.BlobBatch, Seq: n, Data: sealed})
 	}
 	if len(v.Refused) > 0 {
-		blob, err := s.refusedBlob(c, v, items)
+		blob, err := s.refusedBlob(c, v, items, said)
 		if err != nil {
 			return err
 		}
@@ -328,11 +372,12 @@ func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, item
 	return err
 }
 
-// refusedBlob holds the contacts of a call that Omnisend turned down.
-func (a *Activities) refusedBlob(c store.Call, v store.Verdict, items []spool.BatchItem) (store.Blob, error) {
+// refusedBlob holds the contacts of a call that Omnisend turned down, with its
+// words about each.
+func (a *Activities) refusedBlob(c store.Call, v store.Verdict, items []spool.BatchItem, said map[int]string) (store.Blob, error) {
 	rejects := make([]command.Reject, 0, len(v.Refused))
 	for _, r := range v.Refused {
-		rejects = append(rejects, command.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true})
+		rejects = append(rejects, command.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true, Said: said[r.Item]})
 	}
 	sealed, err := a.Keyring.SealBlob(encode(rejects), blobContext(c.Run, store.BlobReject))
 	return store.Blob{Kind: store.BlobReject, Group: rejectsRefused, Seq: c.Batch*refusedPerBatch + c.First, Data: sealed}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -102,6 +103,47 @@ func (a *Activities) open(ctx context.Context, name string) (omnisend.API, catal
 	return omnisend.RetryReads(a.withinBudget(api, c)), c, nil, nil
 }
 
+// forbidden is how long Omnisend has answered 403 to a run.
+type forbidden struct {
+	Since time.Time `json:"since"`
+	Last  time.Time `json:"last"`
+}
+
+const (
+	forbiddenState = "target/forbidden"
+	// forbiddenWait is the time between two tries after a 403.
+	forbiddenWait = time.Minute
+)
+
+// runHalt is haltOf for a run: it tries a 403 again, slowly, before the run
+// parks for it.
+func (a *Activities) runHalt(ctx context.Context, runID string, err error, connection string) (*Halt, error) {
+	h, rest := haltOf(err, connection)
+	if e, ok := errors.AsType[*omnisend.Error](err); h == nil || !ok || e.Status != http.StatusForbidden {
+		return h, rest
+	}
+	state, err := a.Store.StepState(ctx, runID, forbiddenState)
+	if err != nil {
+		return nil, err
+	}
+	f, err := decode[forbidden](state)
+	if err != nil {
+		return nil, err
+	}
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if now.Sub(f.Last) > 2*forbiddenWait { // it was over in between
+		f.Since = now
+	}
+	f.Last = now
+	if left := a.Tuning.ForbiddenPatience - now.Sub(f.Since); left > 0 {
+		h = &Halt{Kind: HaltWait, Reason: h.Reason + "; it is tried again", Wait: min(left, forbiddenWait)}
+	}
+	return h, a.Store.CommitStep(ctx, store.Step{Run: runID, Name: forbiddenState, State: encode(f)})
+}
+
 // mostWait is how long a run waits for the limit before it asks the budget
 // again: an operator may have ended the pause.
 const mostWait = 30 * time.Second
@@ -117,13 +159,18 @@ func haltOf(err error, connection string) (*Halt, error) {
 	case omnisend.Wait:
 		return &Halt{Kind: HaltWait, Reason: "Omnisend's limit is used up", Wait: min(e.RetryAfter, mostWait)}, nil
 	case omnisend.Park:
-		h := &Halt{Kind: HaltPark, Reason: "Omnisend refused the API key: " + e.Error()}
+		h := &Halt{Kind: HaltPark, Reason: "Omnisend refuses the calls of this export as a whole, whatever contacts are in them: " + e.Error(),
+			Action: "upgrade this program, or report it with this message; then resume"}
 		switch e.Status {
 		case 401:
+			h.Reason = "Omnisend refused the API key: " + e.Error()
 			h.Action = fmt.Sprintf("put the key right (starter connection rotate-key %q), then resume", connection)
+		case 402:
+			h.Reason = "Omnisend asks for a payment: " + e.Error()
+			h.Action = "look at the plan and the bills of the account in Omnisend, then resume"
 		case 403:
-			h.Reason = "the API key lacks a permission: " + e.Error()
-			h.Action = "give the key the Contacts permission in Omnisend (Store settings > API keys), then resume"
+			h.Reason = "the API key lacks a permission, or Omnisend has blocked it for a while after many errors: " + e.Error()
+			h.Action = "give the key the Contacts permission in Omnisend (Store settings > API keys), or wait an hour; then resume"
 		case 410:
 			h.Reason = "Omnisend has retired the API version " + omnisend.Version + ": " + e.Error()
 			h.Action = "upgrade this program, then resume"

@@ -53,7 +53,7 @@ func TestStoppingWorkerBeginsNothing(t *testing.T) {
 	}
 	require.Equal(t, &UploadResult{}, sent, "nor in a step that comes later")
 
-	_, err = s.Store.AcquireLease(t.Context(), fmt.Sprintf("run/%s/batch/%d", in.RunID, in.Batch), time.Hour)
+	_, err = s.Store.AcquireLease(t.Context(), fmt.Sprintf("run/%s/batch/%d", in.RunID, in.Batch), time.Minute)
 	require.NoError(t, err)
 	_, err = s.UploadBatch(t.Context(), in)
 	require.ErrorIs(t, err, errStopping, "nor does it wait for whoever is at work")

@@ -125,8 +125,12 @@ func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, err
 		return halt, err
 	}
 	j.Brand = c.BrandID
-	if halt, err := a.checkBrand(ctx, api, c); halt != nil || err != nil {
-		return halt, err
+	brand, err := a.checkBrand(ctx, api, c)
+	if brand == nil && err != nil {
+		brand, err = a.runHalt(ctx, r.ID, err, c.Name)
+	}
+	if brand != nil || err != nil {
+		return brand, err
 	}
 	if j.Request.Remove == "" {
 		if halt, err := a.checkFields(ctx, j); halt != nil || err != nil {
@@ -145,7 +149,7 @@ func gone(err error) (*Halt, error) {
 }
 
 // checkBrand makes sure that the key still works and belongs to the brand that
-// the connection is bound to.
+// the connection is bound to. An error of Omnisend comes back as it is.
 func (a *Activities) checkBrand(ctx context.Context, api omnisend.API, c catalogue.Connection) (*Halt, error) {
 	brand, err := api.CurrentBrand(ctx)
 	if e, ok := errors.AsType[*omnisend.Error](err); ok && e.Status == 403 && c.BrandStated {
@@ -155,7 +159,7 @@ func (a *Activities) checkBrand(ctx context.Context, api omnisend.API, c catalog
 		brand.ID = c.BrandID
 	}
 	if err != nil {
-		return haltOf(err, c.Name)
+		return nil, err
 	}
 	if brand.ID != c.BrandID {
 		return &Halt{Kind: HaltPark, Reason: fmt.Sprintf("the API key of the connection %q belongs to brand %s now, the connection is bound to brand %s", c.Name, brand.ID, c.BrandID),

@@ -88,7 +88,7 @@ func (a *Activities) abandon(ctx context.Context, brand, runID string) error {
 // to the next run of that export, which finds them missing in the ledger.
 func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
 	if err := s.findIntended(ctx); err != nil {
-		return haltOf(err, s.job.Export.Connection)
+		return s.runHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
 	}
 	if halt, err := s.sweep(ctx, true); halt != nil || err != nil {
 		return halt, err

@@ -68,7 +68,20 @@ type uploader struct {
 	answered *store.Call  // its answer is stored with the next intent
 	calls    int
 	contacts int
+	refused  sameRefusal
 }
+
+// sameRefusal counts the contacts that were refused one after the other, each
+// alone in its call, for the same reason.
+type sameRefusal struct {
+	reason string
+	times  int
+}
+
+// sameRefusals is how many contacts are refused alone and for the same reason
+// before it is taken to be no matter of the contacts: finding out the reason of
+// each costs two calls.
+const sameRefusals = 10
 
 func (a *Activities) uploader(ctx context.Context, in UploadInput, h hold) (*uploader, *Halt, error) {
 	u := &uploader{Activities: a, in: in, hold: h}
@@ -180,13 +193,14 @@ func (u *uploader) upload(ctx context.Context) (halt *Halt, err error) {
 			u.answered = &done
 			u.calls++
 			u.contacts += c.Count
+			u.refused = sameRefusal{}
 			u.Work.Sent(u.job.Export.Name, c.Count)
 			u.todo = u.todo[1:]
 			continue
 		}
 		if unknown {
 			// Left as intended: the next attempt looks for it.
-			return haltOf(err, u.job.Export.Connection)
+			return u.runHalt(ctx, u.in.RunID, err, u.job.Export.Connection)
 		}
 		if halt, err := u.failed(ctx, c, err); halt != nil || err != nil {
 			return halt, err
@@ -297,7 +311,7 @@ func (u *uploader) failed(ctx context.Context, c *store.Call, cause error) (*Hal
 		} else {
 			settled.State = store.CallSettled
 			settled.Verdict.Refused = []store.Refusal{{Item: c.First, Reason: refusedCall(e)}}
-			blob, err := u.refusedBlob(*c, settled.Verdict, u.items)
+			blob, err := u.refusedBlob(*c, settled.Verdict, u.items, map[int]string{c.First: e.Sentence})
 			if err != nil {
 				return nil, err
 			}
@@ -308,11 +322,30 @@ func (u *uploader) failed(ctx context.Context, c *store.Call, cause error) (*Hal
 		return nil, err
 	}
 	if e.Class == omnisend.Split {
+		alone := c.Count == 1
 		u.todo = append(halves, u.todo[1:]...)
+		if alone {
+			return u.refusedAlone(refusedCall(e)), nil
+		}
 		return nil, nil
 	}
 	c.Origin = ""
-	return haltOf(cause, u.job.Export.Connection)
+	return u.runHalt(ctx, u.in.RunID, cause, u.job.Export.Connection)
+}
+
+// refusedAlone counts a contact for which a call was refused, and parks the run
+// when each one is refused for the same reason.
+func (u *uploader) refusedAlone(reason string) *Halt {
+	if u.refused.reason != reason {
+		u.refused = sameRefusal{reason: reason}
+	}
+	if u.refused.times++; u.refused.times < sameRefusals {
+		return nil
+	}
+	u.refused = sameRefusal{}
+	return &Halt{Kind: HaltPark,
+		Reason: fmt.Sprintf("Omnisend refuses every call for the same reason: %s; the last %d contacts were sent alone, and each was refused for it", reason, sameRefusals),
+		Action: fmt.Sprintf("read Omnisend's words (starter runs rejects %s); correct the source or the export's mapping, cancel this run and run the export again; or resume to send the others", u.in.RunID)}
 }
 
 // refusedCall is the reason of a contact for which a whole call was refused.

@@ -45,9 +45,12 @@ func TestABatchThatIsNotReadableYet(t *testing.T) {
 	s.target.Clock.Advance(8 * 24 * time.Hour) // at Omnisend only: its batch is gone
 	swept := s.sweep(r)
 	require.Equal(t, 1, swept.Totals.Unsettled)
-	s.storeNow.Advance(2 * time.Hour)
+	require.Equal(t, 1, swept.Missing)
+	require.Equal(t, s.storeNow.Now().Add(10*time.Minute), swept.MissingUntil)
+	s.storeNow.Advance(10 * time.Minute)
 	swept = s.sweep(r)
 	require.Zero(t, swept.Totals.Unsettled)
+	require.Zero(t, swept.Missing)
 	require.Equal(t, []int{1}, swept.Uploads, "its contact goes again")
 }
 

@@ -280,6 +280,7 @@ func (l *delivering) sweep(work workflow.Context) {
 			l.d.Idle++
 		case err == nil:
 			l.d.swept(result, due)
+			l.sayMissing(result)
 			l.halt(ctx, result.Halt)
 			l.show(ctx)
 		case !temporal.IsCanceledError(err) && l.failed == nil:
@@ -291,6 +292,18 @@ func (l *delivering) sweep(work workflow.Context) {
 		}
 		l.sweepTil = workflow.Now(ctx).Add(l.sweepWait())
 	})
+}
+
+// sayMissing shows which verdicts the run waits for that may never come.
+func (l *delivering) sayMissing(r activities.SweepResult) {
+	if l.state.Report.Status != run.Running {
+		return // there its reason is another one
+	}
+	l.state.Report.Reason = ""
+	if r.Missing > 0 {
+		l.state.Report.Reason = "Omnisend does not find the batches of " + count(r.Missing) + " calls that it took; they are asked for until " +
+			r.MissingUntil.UTC().Format("15:04:05 MST") + ", then their contacts are sent again"
+	}
 }
 
 func (l *delivering) yieldTurn(work workflow.Context) error {

@@ -148,7 +148,8 @@ func Details(r *run.Report, d *Delivery, now time.Time) string {
 }
 
 // pace is how fast contacts are being sent, since sending last began or went
-// on, and how long the rest will take; nothing while that can't be said.
+// on, and how long the rest will take, or what is waited for when all are sent;
+// nothing while that can't be said.
 func pace(r *run.Report, d *Delivery, now time.Time) string {
 	lately := d.Sent - d.SentBefore
 	if d.Sent >= r.ToSend && r.Pending > 0 {
@@ -157,8 +158,14 @@ func pace(r *run.Report, d *Delivery, now time.Time) string {
 	if r.Status != run.Running || lately <= 0 || d.Since.IsZero() || !now.After(d.Since) {
 		return ""
 	}
+	if d.Sent >= r.ToSend {
+		if d.Open == 0 {
+			return ""
+		}
+		return ", the verdicts on " + count(d.Open) + " calls are still to come"
+	}
 	rate := float64(lately) / now.Sub(d.Since).Seconds()
-	left := time.Duration(float64(max(0, r.ToSend-d.Sent)) / rate * float64(time.Second))
+	left := time.Duration(float64(r.ToSend-d.Sent) / rate * float64(time.Second))
 	return fmt.Sprintf(", %s a second, about %s left", count(int(math.Round(rate))), left.Round(time.Second))
 }
 

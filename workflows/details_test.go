@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -21,6 +22,10 @@ func TestDetails(t *testing.T) {
 		"| segment | read | members | duplicate | invalid |\n|---|---:|---:|---:|---:|\n| a\\|b\\_c | 1,234,569 | 1,234,567 | 2 | 0 |\n"+
 		"\n- a\\|b\\_c is marked by `segment_a`\n",
 		Details(r, d, began.Add(10*time.Second)))
+
+	d.Sent, d.Open = 12_000, 3
+	require.Contains(t, Details(r, d, began.Add(10*time.Second)), "12,000 of 12,000 contacts sent, the verdicts on 3 calls are still to come\n")
+	d.Sent, d.Open = 9000, 0
 
 	r.Status, r.Reason, r.Action = run.Parked, "the key of <Shop> is refused", `rotate it (starter connection rotate-key "a (b)"), then resume; look with: starter runs show 1 --full`
 	details := Details(r, d, began.Add(10*time.Second))
@@ -51,4 +56,17 @@ func TestProse(t *testing.T) {
 	} {
 		require.Equal(t, markdown, prose(text))
 	}
+}
+
+// A run shows which verdicts may never come, and until when it asks for them.
+func TestVerdictsThatMayNeverCome(t *testing.T) {
+	l := &delivering{exporter: &exporter{state: &State{Report: &run.Report{Status: run.Running}}}}
+	until := time.Date(2026, 11, 1, 12, 10, 0, 0, time.UTC)
+	l.sayMissing(activities.SweepResult{Missing: 3, MissingUntil: until})
+	require.Equal(t, "Omnisend does not find the batches of 3 calls that it took; they are asked for until 12:10:00 UTC, then their contacts are sent again", l.state.Report.Reason)
+	l.sayMissing(activities.SweepResult{})
+	require.Empty(t, l.state.Report.Reason)
+	l.state.Report.Status, l.state.Report.Reason = run.Parked, "the key"
+	l.sayMissing(activities.SweepResult{Missing: 3, MissingUntil: until})
+	require.Equal(t, "the key", l.state.Report.Reason)
 }

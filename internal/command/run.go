@@ -128,6 +128,7 @@ type Reject struct {
 	Email   string `json:"email,omitempty"` // as the source has it
 	Reason  string `json:"reason"`
 	Refused bool   `json:"refused,omitempty"` // sent and turned down
+	Said    string `json:"said,omitempty"`    // about it, by Omnisend, in its own words
 }
 
 // SamplesAnswer is what a plan would send; it travels sealed.

@@ -119,9 +119,15 @@ func verdict(code int, p problem) Verdict {
 	return out
 }
 
-// itemEmail finds the address in the echo of a contact.
+// itemEmail finds the address in the echo of a contact: as it was sent, as a
+// string that holds that, or in the form of a contact that Omnisend answers.
 func itemEmail(request json.RawMessage) (string, bool) {
+	var text string
+	if json.Unmarshal(request, &text) == nil {
+		request = json.RawMessage(text)
+	}
 	var c struct {
+		Email       string `json:"email"`
 		Identifiers []struct {
 			ID   string `json:"id"`
 			Type string `json:"type"`
@@ -135,5 +141,6 @@ func itemEmail(request json.RawMessage) (string, bool) {
 			return email, true
 		}
 	}
-	return "", false
+	email := strings.ToLower(strings.TrimSpace(c.Email))
+	return email, email != ""
 }

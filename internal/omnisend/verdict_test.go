@@ -60,6 +60,13 @@ func TestJudge(t *testing.T) {
 			},
 			want: map[string]Verdict{"a@x": {Code: 503, Reason: "503", Retry: true}, "b@x": {Code: 400, Reason: "400"}},
 		},
+		"echoed as a string, and as a contact": {
+			batch: Batch{Responses: []Item{
+				{Request: json.RawMessage(`"{\"identifiers\":[{\"type\":\"email\",\"id\":\"a@x\"}]}"`), ResponseCode: 200},
+				{Request: json.RawMessage(`{"email":"B@x","phone":[]}`), ResponseCode: 200},
+			}},
+			want: map[string]Verdict{"a@x": {OK: true, Code: 200}, "b@x": {OK: true, Code: 200}},
+		},
 		"not to be matched": {
 			batch:     Batch{Errors: []Item{{ResponseCode: 400}, {ResponseCode: 400, Request: json.RawMessage(`"?"`)}, {ResponseCode: 400, Request: json.RawMessage(`{"identifiers":[{"type":"phone","id":"+1"}]}`)}}},
 			want:      map[string]Verdict{},

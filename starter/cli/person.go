@@ -77,7 +77,7 @@ func explained(p *page, a command.ExplainAnswer) {
 
 // where names the place of a reject and its reason.
 func where(r command.Reject) []string {
-	parts := []string{r.Reason}
+	parts := []string{because(r)}
 	if r.Segment != "" {
 		parts = append(parts, "segment "+r.Segment)
 	}

@@ -117,10 +117,18 @@ func (s *session) showRejects(c *cli.Context) error {
 		}
 		var rows [][]any
 		for _, r := range all {
-			rows = append(rows, []any{r.Segment, row(r), r.ID, r.Email, r.Reason, verdict(r)})
+			rows = append(rows, []any{r.Segment, row(r), r.ID, r.Email, because(r), verdict(r)})
 		}
 		p.table([]string{"segment", "row", "id", "email", "reason", "verdict"}, rows)
 	})
+}
+
+// because is the reason, with Omnisend's own words where there are some.
+func because(r command.Reject) string {
+	if r.Said == "" {
+		return r.Reason
+	}
+	return r.Reason + ": " + r.Said
 }
 
 func verdict(r command.Reject) string {
@@ -144,14 +152,14 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 		return err
 	}
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"segment", "row", "id", "email", "reason", "refused"}); err != nil {
+	if err := out.Write([]string{"segment", "row", "id", "email", "reason", "refused", "said"}); err != nil {
 		return err
 	}
 	n := 0
 	err = s.rejects(c.Context, which, func(p *command.RejectsPage) error {
 		for _, r := range p.Rejects {
 			n++
-			if err := out.Write([]string{inert(r.Segment), row(r), inert(r.ID), inert(r.Email), inert(r.Reason), strconv.FormatBool(r.Refused)}); err != nil {
+			if err := out.Write([]string{inert(r.Segment), row(r), inert(r.ID), inert(r.Email), inert(r.Reason), strconv.FormatBool(r.Refused), inert(r.Said)}); err != nil {
 				return err
 			}
 		}
