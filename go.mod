@@ -58,6 +58,8 @@ require (
 	modernc.org/sqlite v1.51.0
 )
 
+require github.com/wlynxg/chardet v1.0.5
+
 require (
 	cel.dev/expr v0.25.2 // indirect
 	cloud.google.com/go v0.123.0 // indirect

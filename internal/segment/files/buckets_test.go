@@ -169,7 +169,7 @@ func TestTheTestOfASource(t *testing.T) {
 	d.put(t, "b.csv", []byte("a\n"+strings.Repeat("1\n", 1000)))
 	check(listed, segment.Check{Name: "read a segment", OK: true, Detail: `segment "b": its first 100 rows`})
 	d.put(t, "b.csv", []byte("a,b\n1,\"2\n"))
-	check(listed, segment.Check{Name: "read a segment", Detail: place + "/b.csv: line 2: a quote in column 6 is not closed, or not doubled, as it should be"})
+	check(listed, segment.Check{Name: "read a segment", Detail: place + "/b.csv: line 2: a quote in column 6 is not closed, or not doubled, as it should be, and no row follows"})
 	d.put(t, "b.csv", nil)
 	check(listed, segment.Check{Name: "read a segment", OK: true, Detail: `segment "b": its first 0 rows`})
 

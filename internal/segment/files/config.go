@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -38,10 +40,20 @@ type Config struct {
 	// Delimiter separates columns: one character, or "tab". Without it
 	// model.json says it, or the header shows it.
 	Delimiter string `json:"delimiter,omitempty"`
+	// Columns are the names of the columns of CSV files without a header.
+	Columns []string `json:"columns,omitempty"`
+	// QuoteEscape is backslash when \" is a quote within quotes; empty when
+	// quotes are doubled.
+	QuoteEscape string `json:"quote_escape,omitempty"`
+	// Sheet is the sheet of a workbook that is read; empty: the first.
+	Sheet string `json:"sheet,omitempty"`
 	// Encoding is the name of the text's encoding, such as windows-1252. Without
 	// it model.json says it, or it is UTF-8.
 	Encoding string `json:"encoding,omitempty"`
 }
+
+// quoteBackslash is the QuoteEscape of databases and of programs on Unix.
+const quoteBackslash = "backslash"
 
 // Layout is how files make segments.
 type Layout string
@@ -74,6 +86,10 @@ func (c Config) Check() error {
 		return segment.Malformed("the source has a path and a URL; it can have only one of them")
 	case !slices.Contains([]Layout{"", LayoutAuto, LayoutPlain, LayoutCustomerInsights}, c.Layout):
 		return segment.Malformed("the layout %q is none of %s, %s, %s", c.Layout, LayoutAuto, LayoutPlain, LayoutCustomerInsights)
+	case c.QuoteEscape != "" && c.QuoteEscape != quoteBackslash:
+		return segment.Malformed("--quote-escape can be %s, or nothing for quotes that are doubled", quoteBackslash)
+	case slices.Contains(c.Columns, ""):
+		return segment.Malformed("--columns has a name that is empty; name every column, in the order of the file")
 	case c.URL == "" && (c.Account != "" || c.Endpoint != "" || c.Region != ""):
 		return segment.Malformed("account, endpoint and region belong to the URL of a bucket, and the source has a path")
 	case c.URL == "":
@@ -106,7 +122,41 @@ func (c Config) open(root *os.Root, secret []byte) (tree.Tree, error) {
 	if err := c.CheckSecret(secret); err != nil {
 		return nil, err
 	}
-	return tree.Local(root, c.Path)
+	folder, err := below(root, c.Path)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Local(root, folder)
+}
+
+// below returns a path as one below the root. An absolute one may lead there
+// too, as the root was named or by links.
+func below(root *os.Root, folder string) (string, error) {
+	at, err := filepath.Abs(root.Name())
+	if err != nil {
+		return "", err
+	}
+	if !filepath.IsAbs(folder) {
+		if local := path.Clean(filepath.ToSlash(folder)); local == ".." || strings.HasPrefix(local, "../") {
+			return "", outside(folder, at)
+		}
+		return folder, nil
+	}
+	for _, resolve := range []func(string) (string, error){filepath.Abs, filepath.EvalSymlinks} {
+		from, errRoot := resolve(at)
+		to, errFolder := resolve(folder)
+		if errRoot != nil || errFolder != nil {
+			continue
+		}
+		if inside, err := filepath.Rel(from, to); err == nil && filepath.IsLocal(inside) {
+			return inside, nil
+		}
+	}
+	return "", outside(folder, at)
+}
+
+func outside(folder, root string) error {
+	return segment.Malformed("%s is not below the files root, which is %s: put the files there, or start the worker with another --files-root", folder, root)
 }
 
 func (c Config) bucket(secret []byte) (tree.Tree, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,140 +16,266 @@ import (
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
 
-// ProblemQuote says that a row has a quote inside a field that does not begin
-// with one.
+// ProblemQuote says that a row has a quote where none can be, or one that is
+// never closed.
 const ProblemQuote segment.Problem = "misplaced_quote"
 
 // csvRows reads the rows of one CSV file.
 type csvRows struct {
 	place   string
-	columns int   // of the file
+	header  header
+	dialect dialect
 	wanted  []int // the columns asked for
-	decoded bool  // the text was not UTF-8: what was invalid is U+FFFD now
 
 	base position // where records began to be counted
 	csv  recordReader
 	src  *textReader
+	text *bufio.Reader
 	buf  int64    // how much is read ahead
 	at   position // after the last row
+	good int64    // where a line behind a misplaced quote was seen to be a row
 
+	blank  int64  // rows without a value
+	sample []byte // of what could not be decoded
 	values []string
-}
-
-// recordReader is a csv.Reader, or reads lines without quotes.
-type recordReader interface {
-	Read() ([]string, error)
-	FieldPos(field int) (line, column int)
-	InputOffset() int64
 }
 
 // csvRows opens a file at a position, or where its rows begin.
 func (s *set) csvRows(ctx context.Context, content tree.Content, size int64, where string, fields []string, from *position) (*csvRows, error) {
-	h, err := s.readHeader(ctx, content, size, where)
+	h, err := s.readHeader(ctx, content, size, where, fields)
 	if err != nil {
 		return nil, err
 	}
-	r := &csvRows{place: where, columns: len(h.fields), decoded: s.csv.decoder != nil, values: make([]string, len(fields))}
-	if r.wanted, err = columnsOf(where, h.fields, fields); err != nil {
+	r := &csvRows{place: where, header: h, dialect: s.csv, values: make([]string, len(fields))}
+	if r.wanted, err = columnsOf(where, h.names, fields); err != nil {
 		return nil, err
 	}
-	r.at = h.end
+	r.at, r.blank = h.end, h.blank
 	if from != nil {
-		r.at = *from
+		r.at, r.blank = *from, 0
 	}
 	chunk := content.Chunk()
-	text, err := s.text(content, size, r.at.offset, chunk)
+	text, err := s.text(content, size, r.at.offset, chunk, h.decoder)
 	if err != nil {
 		return nil, r.broken(err)
 	}
 	r.base, r.buf = r.at, int64(chunk)
 	r.src = &textReader{ctx: ctx, src: text, at: r.at.offset, since: r.at.offset}
-	buffered := bufio.NewReaderSize(r.src, chunk)
-	if s.csv.noQuotes {
-		r.csv = &lineReader{r: buffered, comma: string(h.comma)}
-		return r, nil
-	}
-	reader := csv.NewReader(buffered)
-	reader.Comma = h.comma
-	reader.ReuseRecord = true
-	reader.FieldsPerRecord = -1 // checked here, so that a short row is one row's problem
-	r.csv = reader
+	r.text = bufio.NewReaderSize(r.src, chunk)
+	r.csv = newRecords(r.text, h.comma, s.csv)
 	return r, nil
 }
 
-// columnsOf finds the fields asked for among a file's columns.
+// columnsOf finds the fields asked for among a file's columns. Only these must
+// be there once: what nothing reads may have no name, or one that others have.
 func columnsOf(where string, columns, fields []string) ([]int, error) {
 	places := make(map[string]int, len(columns))
+	var twice []string
 	for i, name := range columns {
+		if _, ok := places[name]; ok {
+			twice = append(twice, name)
+			continue
+		}
 		places[name] = i
 	}
 	wanted := make([]int, 0, len(fields))
 	var missing []string
 	for _, field := range fields {
 		i, ok := places[field]
-		if !ok {
+		switch {
+		case !ok || field == "":
 			missing = append(missing, field)
+		case slices.Contains(twice, field):
+			return nil, segment.Malformed("%s: the header names the mapped column %s twice; rename or remove one of them", where, nameList([]string{field}))
 		}
 		wanted = append(wanted, i)
 	}
 	if len(missing) > 0 {
-		return nil, &segment.MissingFieldsError{Place: where, Missing: missing, Fields: columns}
+		return nil, &segment.MissingFieldsError{Place: where, Missing: missing, Fields: usable(columns)}
 	}
 	return wanted, nil
 }
 
 func (r *csvRows) position() position { return r.at }
 
+func (r *csvRows) skipped() int64 { return r.blank }
+
 func (*csvRows) close() {}
 
 func (r *csvRows) next() (segment.Row, error) {
-	r.src.limit = r.at.offset + maxRecord + r.buf
-	r.src.since = r.at.offset
-	record, err := r.csv.Read()
+	for {
+		r.src.limit = r.at.offset + maxRecord + r.buf
+		r.src.since = r.at.offset
+		record, err := r.csv.Read()
+		if err != nil {
+			return r.unread(err)
+		}
+		line, _ := r.csv.FieldPos(0)
+		row := segment.Row{Number: r.base.line + int64(line)}
+		r.at = position{offset: r.base.offset + r.csv.InputOffset(), line: r.base.line + lastLine(r.csv, record)}
+		if record[0] == "" && blankRecord(record) {
+			r.blank++
+			continue
+		}
+		row.Problem = r.take(record)
+		if row.Problem == "" {
+			row.Values = r.values
+		}
+		return row, nil
+	}
+}
+
+// take takes the values asked for out of a record. Cells that are left out at
+// the end of a row are empty; only a value that is in no column makes a row
+// doubtful, and the end of a text that may have been cut off.
+func (r *csvRows) take(record []string) segment.Problem {
+	switch columns := len(r.header.names); {
+	case len(record) > columns && !blankRecord(record[columns:]), len(record) < columns && r.src.openEnd():
+		return segment.ProblemColumns
+	}
+	for i, column := range r.wanted {
+		value := ""
+		if column < len(record) {
+			value = record[column]
+		}
+		if !validText(value, r.header.decoder != nil) {
+			r.noteUndecoded(value)
+			return segment.ProblemEncoding
+		}
+		if len(value) > 1 {
+			value = r.plain(value)
+		}
+		r.values[i] = value
+	}
+	return ""
+}
+
+// plain takes away what programs put in front of a value: the apostrophe that
+// keeps a spreadsheet from taking it for a formula, as our own lists of rejects
+// have it, and the byte-order mark of a file that was appended to another.
+func (r *csvRows) plain(value string) string {
+	if value[0] == '\'' && strings.IndexByte("=+-@", value[1]) >= 0 {
+		return value[1:]
+	}
+	if value[0] == utf8BOM[0] {
+		value = strings.TrimLeft(value, string(utf8BOM))
+	}
+	if r.dialect.escape && strings.Contains(value, `\\`) {
+		return strings.ReplaceAll(value, `\\`, `\`)
+	}
+	return value
+}
+
+// mostSample is how much is kept of values that could not be decoded.
+const mostSample = 8 << 10
+
+func (r *csvRows) noteUndecoded(value string) {
+	if r.header.decoder == nil && len(r.sample) < mostSample {
+		r.sample = append(append(r.sample, value[:min(len(value), mostSample)]...), ' ')
+	}
+}
+
+// likely is the encoding that the values could be in that could not be decoded;
+// empty when nothing is known of it.
+func (r *csvRows) likely() string {
+	if utf8.Valid(r.sample) {
+		return ""
+	}
+	return likelyEncoding(r.sample)
+}
+
+// unread makes a row's problem of what is wrong with a record, where it is
+// certain enough where the next row begins.
+func (r *csvRows) unread(err error) (segment.Row, error) {
+	parse, isParse := errors.AsType[*csv.ParseError](err)
 	switch {
 	case errors.Is(err, io.EOF):
 		return segment.Row{}, io.EOF
-	case errors.Is(err, csv.ErrBareQuote):
-		return r.misplacedQuote(err)
-	case err != nil:
-		return segment.Row{}, r.broken(err)
+	case errors.Is(err, csv.ErrBareQuote) && r.endsWithLine(parse):
+		r.at = position{offset: r.base.offset + r.csv.InputOffset(), line: r.base.line + int64(parse.Line)}
+		return segment.Row{Number: r.base.line + int64(parse.StartLine), Problem: ProblemQuote}, nil
+	case isParse, errors.Is(err, errTooLong):
+		return r.passOver(err)
 	}
-	line, _ := r.csv.FieldPos(0)
-	row := segment.Row{Number: r.base.line + int64(line)}
-	r.at = position{offset: r.base.offset + r.csv.InputOffset(), line: r.base.line + lastLine(r.csv, record)}
-	if len(record) != r.columns {
-		row.Problem = segment.ProblemColumns
-		return row, nil
-	}
-	for i, column := range r.wanted {
-		if !utf8.ValidString(record[column]) || r.decoded && strings.ContainsRune(record[column], utf8.RuneError) {
-			row.Problem = segment.ProblemEncoding
-			return row, nil
-		}
-		r.values[i] = record[column]
-	}
-	row.Values = r.values
-	return row, nil
+	return segment.Row{}, r.broken(err)
 }
 
-// misplacedQuote makes a row's problem of a quote in an unquoted field, where
-// it is certain that the row ends with its line.
-func (r *csvRows) misplacedQuote(err error) (segment.Row, error) {
-	parse, ok := errors.AsType[*csv.ParseError](err)
-	end := r.base.offset + r.csv.InputOffset()
-	raw, kept := r.src.between(r.at.offset, end)
-	if !ok || !kept || len(raw) > maxRecord {
-		return segment.Row{}, r.broken(err)
+// endsWithLine says that a row with a quote in an unquoted field certainly ends
+// with its line: the rest of the line was not looked at, and if a quoted field
+// began there it could go on in the next line.
+func (r *csvRows) endsWithLine(parse *csv.ParseError) bool {
+	raw, kept := r.src.between(r.at.offset, r.base.offset+r.csv.InputOffset())
+	if !kept || len(raw) > maxRecord {
+		return false
 	}
-	// The rest of the line was not looked at. If a quoted field begins there it
-	// might go on in the next line.
 	line := raw[bytes.LastIndexByte(bytes.TrimRight(raw, "\n"), '\n')+1:]
 	rest := line[min(parse.Column-1, len(line)):]
-	if bytes.Contains(rest, []byte(string(r.csv.(*csv.Reader).Comma)+`"`)) {
+	return !bytes.Contains(rest, []byte(string(r.header.comma)+`"`))
+}
+
+// passOver makes a row's problem of its first line and goes on behind it, if
+// one of the lines that follow is a row with all its columns. At the end of the
+// file none need follow, unless the line ends within quotes: then the file may
+// have been cut off.
+func (r *csvRows) passOver(err error) (segment.Row, error) {
+	bad, from, line, e := r.lineAfter(r.at.offset)
+	if e != nil {
 		return segment.Row{}, r.broken(err)
 	}
-	r.at = position{offset: end, line: r.base.line + int64(parse.Line)}
-	return segment.Row{Number: r.base.line + int64(parse.StartLine), Problem: ProblemQuote}, nil
+	number, behind, open := r.at.line+line, from+int64(len(bad)), r.openQuote(bad)
+	for end := behind; r.good <= from; {
+		next, at, _, e := r.lineAfter(end)
+		if errors.Is(e, io.EOF) && !open {
+			break
+		}
+		if e != nil {
+			return segment.Row{}, r.broken(err)
+		}
+		if r.isRow(next) {
+			r.good = at
+		}
+		end = at + int64(len(next))
+	}
+	r.restart(position{offset: behind, line: number})
+	return segment.Row{Number: number, Problem: ProblemQuote}, nil
+}
+
+// lineAfter returns the first line from an offset on that is not empty, its
+// own offset and its number counted from 1 at that offset.
+func (r *csvRows) lineAfter(offset int64) (line []byte, at, number int64, err error) {
+	for {
+		line, err = r.src.line(offset)
+		number++
+		if err != nil || len(bytes.TrimRight(line, "\r\n")) > 0 {
+			return line, offset, number, err
+		}
+		offset += int64(len(line))
+	}
+}
+
+// isRow says that a line is a row with all its columns.
+func (r *csvRows) isRow(line []byte) bool {
+	if bytes.IndexByte(line, '"') < 0 {
+		return bytes.Count(line, []byte(string(r.header.comma))) == len(r.header.names)-1
+	}
+	record, err := newRecords(bytes.NewReader(line), r.header.comma, r.dialect).Read()
+	return err == nil && len(record) == len(r.header.names)
+}
+
+// openQuote says that a line ends within quotes.
+func (r *csvRows) openQuote(line []byte) bool {
+	_, err := newRecords(bytes.NewReader(line), r.header.comma, r.dialect).Read()
+	parse, ok := errors.AsType[*csv.ParseError](err)
+	return ok && errors.Is(err, csv.ErrQuote) && parse.Column > len(bytes.TrimRight(line, "\r\n"))
+}
+
+// restart reads on at a position in what was kept.
+func (r *csvRows) restart(at position) {
+	ahead, _ := r.src.between(at.offset, r.src.at)
+	r.base, r.at = at, at
+	r.src.since = at.offset
+	r.text.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), r.src))
+	r.csv = newRecords(r.text, r.header.comma, r.dialect)
 }
 
 // broken says why the file cannot be read any further.
@@ -161,66 +288,11 @@ func (r *csvRows) broken(err error) error {
 	case errors.Is(err, errDamaged):
 		return segment.Malformed("%s: after line %d: the compressed data are damaged or cut off", r.place, r.at.line)
 	case ok && parse.StartLine != parse.Line:
-		return segment.Malformed("%s: line %d: the row that begins here has a quote that is not closed as it should be (noticed in line %d, column %d)",
+		return segment.Malformed("%s: line %d: the row that begins here has a quote that is not closed as it should be (noticed in line %d, column %d), and no row follows",
 			r.place, r.base.line+int64(parse.StartLine), r.base.line+int64(parse.Line), parse.Column)
 	case ok:
-		return segment.Malformed("%s: line %d: a quote in column %d is not closed, or not doubled, as it should be",
+		return segment.Malformed("%s: line %d: a quote in column %d is not closed, or not doubled, as it should be, and no row follows",
 			r.place, r.base.line+int64(parse.StartLine), parse.Column)
 	}
 	return fmt.Errorf("%s: after line %d: %w", r.place, r.at.line, err)
 }
-
-// lastLine returns the line, counted from 1 at the start of the reader, on
-// which the record ends that was read last. (A line break within quotes is one
-// LF in the value, whatever it is in the file.)
-func lastLine(r recordReader, record []string) int64 {
-	last := len(record) - 1
-	line, _ := r.FieldPos(last)
-	return int64(line + strings.Count(record[last], "\n"))
-}
-
-// lineReader reads records in which quotes are characters like others, so that
-// each line is one.
-type lineReader struct {
-	r      *bufio.Reader
-	comma  string
-	line   int
-	offset int64
-	fields []string
-}
-
-func (l *lineReader) Read() ([]string, error) {
-	for {
-		var long []byte
-		text, err := l.r.ReadSlice('\n')
-		for errors.Is(err, bufio.ErrBufferFull) {
-			long = append(long, text...)
-			text, err = l.r.ReadSlice('\n')
-		}
-		if long != nil {
-			text = append(long, text...)
-		}
-		if err != nil && (len(text) == 0 || !errors.Is(err, io.EOF)) {
-			return nil, err
-		}
-		l.offset += int64(len(text))
-		l.line++
-		record := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-		if record == "" {
-			continue
-		}
-		l.fields = l.fields[:0]
-		for {
-			field, rest, more := strings.Cut(record, l.comma)
-			l.fields = append(l.fields, field)
-			if !more {
-				return l.fields, nil
-			}
-			record = rest
-		}
-	}
-}
-
-func (l *lineReader) FieldPos(int) (line, column int) { return l.line, 1 }
-
-func (l *lineReader) InputOffset() int64 { return l.offset }

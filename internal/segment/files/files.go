@@ -91,7 +91,8 @@ func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error
 		return segment.Info{}, err
 	}
 	info := segment.Info{Name: name, Bytes: set.bytes(), RefreshedAt: set.refreshedAt()}
-	info.Fields, err = s.fields(ctx, set)
+	names, err := s.fields(ctx, set, nil)
+	info.Fields = usable(names)
 	return info, err
 }
 
@@ -116,7 +117,7 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 	if after == nil {
 		err = r.begin(0, nil)
 	} else {
-		r.before = from.before
+		r.before, r.counts = from.before, from.counts
 		err = r.begin(from.file, &from.position)
 	}
 	if err != nil {

@@ -50,7 +50,7 @@ func FuzzExport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, noQuotes, compressed bool) {
 		of := set{csv: dialect{comma: ',', fields: []string{"a", "b"}, noQuotes: noQuotes}}
 		if compressed {
-			of.form = formGzip
+			of.form.packed = true
 		}
 		read := func(from *position) (rows []segmenttest.Row, at []position, err error) {
 			r, err := of.csvRows(t.Context(), bytesContent(data), int64(len(data)), "file", of.csv.fields, from)

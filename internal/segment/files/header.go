@@ -3,7 +3,6 @@ package files
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -11,7 +10,10 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
@@ -26,120 +28,247 @@ var utf8BOM = []byte("\ufeff")
 // headerBuffer is how much is read at a time to see a header.
 const headerBuffer = 64 << 10
 
-// header is what the start of a file says.
+// header is what the start of a CSV file says.
 type header struct {
-	fields []string
-	comma  rune
-	end    position // where the rows begin
+	names   []string // of all columns, also empty and repeated ones
+	comma   rune
+	end     position // where the rows begin
+	blank   int64    // rows without a value above the header
+	none    bool     // the file has no header: names come from elsewhere
+	marked  bool     // a byte-order mark tells the encoding
+	decoder encoding.Encoding
+	coding  string // the name of the encoding; empty: UTF-8
 }
 
-// readHeader reads the start of a CSV file: its first line, unless the dialect
-// knows the columns.
-func (s *set) readHeader(ctx context.Context, content tree.Content, size int64, where string) (header, error) {
-	malformed := func(what string, args ...any) (header, error) {
-		return header{}, segment.Malformed("%s: %s", where, fmt.Sprintf(what, args...))
-	}
-	text, err := s.text(content, size, 0, headerBuffer)
+// headerReader reads the start of one CSV file.
+type headerReader struct {
+	csv    dialect
+	where  string
+	wanted []string // columns asked for; nil: none in particular
+
+	text *bufio.Reader // as UTF-8, after its marks
+	skip int64         // bytes of text before that
+	line int64         // lines before it
+	h    header
+}
+
+// readHeader reads the start of a CSV file: its first row that has a value,
+// unless the dialect knows the columns.
+func (s *set) readHeader(ctx context.Context, content tree.Content, size int64, where string, wanted []string) (header, error) {
+	r := &headerReader{csv: s.csv, where: where, wanted: wanted}
+	raw, err := s.raw(content, size, 0, headerBuffer)
 	if err != nil {
 		return header{}, fmt.Errorf("%s: %w", where, err)
 	}
-	src := &textReader{ctx: ctx, src: text, limit: int64(len(utf8BOM)) + maxRecord}
-	buffered := bufio.NewReaderSize(src, headerBuffer)
-	start, err := buffered.Peek(4)
-	switch {
-	case errors.Is(err, errDamaged):
-		return malformed("the compressed data are damaged or cut off, or the file is not gzip at all")
-	case err != nil && !errors.Is(err, io.EOF):
-		return header{}, fmt.Errorf("%s: %w", where, err)
-	case len(start) == 0 && s.csv.fields == nil:
-		return header{}, fmt.Errorf("%s %w", where, segment.ErrEmpty)
-	case bytes.HasPrefix(start, []byte{0xff, 0xfe}), bytes.HasPrefix(start, []byte{0xfe, 0xff}):
-		return malformed("the file is UTF-16; save it as UTF-8, or say so: starter source edit NAME --encoding utf-16")
-	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
-		return malformed("the file is a ZIP archive or an Excel workbook; save it as CSV in UTF-8")
-	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return malformed("the file is compressed; unpack it first, or call it .csv.gz")
+	if err := r.open(ctx, raw); err != nil {
+		return header{}, err
 	}
-	skip := int64(0)
-	if bytes.HasPrefix(start, utf8BOM) {
-		n, _ := buffered.Discard(len(utf8BOM))
-		skip = int64(n)
-	}
-	comma := s.csv.comma
-	if s.csv.fields != nil {
-		return header{fields: s.csv.fields, comma: cmp.Or(comma, ','), end: position{offset: skip}}, nil
-	}
-	if comma == 0 {
-		if comma, err = separator(buffered); err != nil {
-			return header{}, fmt.Errorf("%s: %w", where, err)
-		}
-	}
-	cr := csv.NewReader(buffered)
-	cr.Comma = comma
-	fields, err := cr.Read()
-	switch {
-	case errors.Is(err, io.EOF):
-		return header{}, fmt.Errorf("%s %w", where, segment.ErrEmpty)
-	case errors.Is(err, errTooLong):
-		return malformed("line 1: the header does not end within %d bytes; is a quote never closed?", maxRecord)
-	case errors.Is(err, csv.ErrQuote), errors.Is(err, csv.ErrBareQuote):
-		return malformed("line 1: the header has a quote that is not closed as it should be")
-	case errors.Is(err, errDamaged):
-		return malformed("line 1: the compressed data are damaged or cut off")
-	case err != nil:
-		return header{}, fmt.Errorf("%s: %w", where, err)
-	}
-	h := header{comma: comma, end: position{offset: skip + cr.InputOffset(), line: lastLine(cr, fields)}}
-	for i, field := range fields {
-		field = strings.TrimSpace(field)
-		switch {
-		case strings.ContainsRune(field, 0):
-			return malformed("the header holds NUL bytes; the file is not UTF-8 text: save it as CSV in UTF-8")
-		case !utf8.ValidString(field):
-			return malformed("the header is not UTF-8; save the file as UTF-8, or name its encoding: starter source edit NAME --encoding windows-1252")
-		case strings.ContainsRune(field, '\r'):
-			return malformed("lines end with CR alone; save the file with LF or CRLF")
-		case field == "":
-			return malformed("column %d has no name in the header", i+1)
-		case slices.Contains(h.fields, field):
-			return malformed("the header names the column %q twice", field)
-		}
-		h.fields = append(h.fields, field)
-	}
-	return h, nil
+	err = r.read()
+	return r.h, err
 }
 
-// separator finds out what separates columns: a comma when the header line has
-// one outside quotes, else a semicolon, else a tab; a comma when it has none of
-// them, since then there is one column.
-func separator(r *bufio.Reader) (rune, error) {
-	var seen [utf8.RuneSelf]bool
-	quoted, content := false, false
-	for size := 4 << 10; ; size = min(2*size, r.Size()) {
-		peeked, err := r.Peek(size)
-		for _, c := range peeked {
-			if c == '"' {
-				quoted = !quoted
-			}
-			if c == '\n' && !quoted && content {
-				break
-			}
-			content = content || c != '\n' && c != '\r'
-			if c < utf8.RuneSelf && !quoted {
-				seen[c] = true
-			}
-		}
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
-			return 0, err
-		}
-		for _, comma := range []byte{',', ';', '\t'} {
-			if seen[comma] {
-				return rune(comma), nil
-			}
-		}
-		if err != nil || size == r.Size() {
-			return ',', nil
-		}
-		seen, quoted, content = [utf8.RuneSelf]bool{}, false, false
+func (r *headerReader) malformed(format string, args ...any) error {
+	return segment.Malformed("%s: %s", r.where, fmt.Sprintf(format, args...))
+}
+
+// failed says why the text cannot be read.
+func (r *headerReader) failed(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s %w", r.where, segment.ErrEmpty)
+	case errors.Is(err, errTooLong):
+		return r.malformed("line %d: the header does not end within %d bytes; is a quote never closed?", r.line+1, maxRecord)
+	case errors.Is(err, csv.ErrQuote), errors.Is(err, csv.ErrBareQuote):
+		return r.malformed("line %d: the header has a quote that is not closed as it should be", r.line+1)
+	case errors.Is(err, errDamaged):
+		return r.malformed("line %d: the compressed data are damaged or cut off", r.line+1)
 	}
+	return fmt.Errorf("%s: %w", r.where, err)
+}
+
+// open finds out the encoding and passes over the marks.
+func (r *headerReader) open(ctx context.Context, raw io.Reader) error {
+	packed := bufio.NewReaderSize(raw, headerBuffer)
+	start, err := packed.Peek(4)
+	switch {
+	case errors.Is(err, errDamaged):
+		return r.malformed("the compressed data are damaged or cut off, or the file is not gzip at all")
+	case err != nil && !errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: %w", r.where, err)
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
+		return r.malformed("the file is a ZIP archive or an Excel workbook; call a workbook .xlsx, or save it as CSV in UTF-8")
+	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
+		return r.malformed("the file is compressed; unpack it first, or call it .csv.gz")
+	}
+	r.h.decoder, r.h.coding = r.csv.decoder, r.csv.encoding
+	if mark, name := markOf(start); name != "" {
+		r.h.decoder, r.h.coding, r.h.marked = mark, name, true
+	}
+	var text io.Reader = packed
+	if r.h.decoder != nil {
+		text = r.h.decoder.NewDecoder().Reader(packed)
+	}
+	src := &textReader{ctx: ctx, src: text, limit: int64(len(utf8BOM)) + maxRecord}
+	r.text = bufio.NewReaderSize(src, headerBuffer)
+	for {
+		mark, err := r.text.Peek(len(utf8BOM))
+		if !bytes.Equal(mark, utf8BOM) {
+			if err != nil && !errors.Is(err, io.EOF) {
+				return r.failed(err)
+			}
+			break
+		}
+		n, _ := r.text.Discard(len(utf8BOM))
+		r.skip += int64(n)
+	}
+	return nil
+}
+
+// read reads the header, or sees that there is none.
+func (r *headerReader) read() error {
+	r.h.comma = r.csv.comma
+	if r.csv.fields != nil && !r.csv.named {
+		return r.without(r.csv.fields)
+	}
+	sample, err := r.sample()
+	if err != nil {
+		return err
+	}
+	if r.csv.comma == 0 {
+		r.h.comma = r.separator(sample)
+	}
+	text := newRecords(r.text, r.h.comma, r.csv)
+	var first []string
+	for {
+		record, err := text.Read()
+		if err != nil {
+			if r.csv.named && !errors.Is(err, errDamaged) { // the row's problem, not the header's
+				return r.without(r.csv.fields)
+			}
+			return r.failed(err)
+		}
+		if !blankRecord(record) {
+			first = record
+			break
+		}
+		r.h.blank++
+	}
+	after := position{offset: r.skip + text.InputOffset(), line: r.line + lastLine(text, first)}
+	if r.csv.named {
+		if !slices.Equal(trimmed(first), trimmed(r.csv.fields)) {
+			return r.without(r.csv.fields)
+		}
+		r.h.names, r.h.end = r.csv.fields, after
+		return nil
+	}
+	names := trimmed(first)
+	if r.csv.first != nil && !holdsAny(names, r.known()) {
+		if !looksLikeRow(names) || len(names) > len(r.csv.first) {
+			return r.malformed("line %d: the first row is neither the header of the segment's first file nor a row of values", after.line)
+		}
+		return r.without(r.csv.first)
+	}
+	r.h.names, r.h.end = names, after
+	return r.check()
+}
+
+// known are the columns by which the header of a later file is recognised.
+func (r *headerReader) known() []string {
+	if len(r.wanted) > 0 {
+		return r.wanted
+	}
+	return r.csv.first
+}
+
+// without takes the file as one without a header.
+func (r *headerReader) without(names []string) error {
+	r.h.names, r.h.none, r.h.blank = names, true, 0
+	r.h.end = position{offset: r.skip, line: r.line}
+	return nil
+}
+
+// check looks at the names. It says none of them: without a header they are
+// values of a row.
+func (r *headerReader) check() error {
+	for _, name := range r.h.names {
+		switch {
+		case strings.ContainsRune(name, 0):
+			return r.malformed("the header holds NUL bytes; the file is not UTF-8 text: save it as CSV in UTF-8, or name its encoding (--encoding utf-16le)")
+		case strings.ContainsRune(name, '\r'):
+			return r.malformed("lines end with CR alone; save the file with LF or CRLF")
+		}
+	}
+	if len(r.wanted) > 0 && !holdsAny(r.h.names, r.wanted) {
+		if r.invalid() {
+			return r.notUTF8()
+		}
+		return r.malformed("the first line has none of the mapped columns (%s): is the header missing? A file without one needs their names: starter source edit NAME --columns A,B,C",
+			nameList(r.wanted))
+	}
+	if len(r.wanted) == 0 && looksLikeRow(r.h.names) {
+		return r.malformed("the first line looks like a row of values: is the header missing? A file without one needs the names of its columns: starter source edit NAME --columns A,B,C")
+	}
+	if r.invalid() && (len(usable(r.h.names)) == 0 || missesAny(r.h.names, r.wanted)) {
+		return r.notUTF8()
+	}
+	if len(usable(r.h.names)) == 0 {
+		return r.malformed("no column has a name of its own in the header")
+	}
+	return nil
+}
+
+func (r *headerReader) invalid() bool {
+	return slices.ContainsFunc(r.h.names, func(name string) bool { return !validText(name, r.h.decoder != nil) })
+}
+
+func (r *headerReader) notUTF8() error {
+	if r.h.decoder != nil {
+		return r.malformed("the header is not %s; name the file's encoding: starter source edit NAME --encoding ENCODING", r.h.coding)
+	}
+	return r.malformed("the header is not UTF-8 but %s; save the file as UTF-8, or name its encoding: starter source edit NAME --encoding %[1]s",
+		likelyEncoding([]byte(strings.Join(r.h.names, " "))))
+}
+
+// trimmed are a header's names without what surrounds them.
+func trimmed(record []string) []string {
+	names := make([]string, len(record))
+	for i, field := range record {
+		names[i] = strings.TrimFunc(field, func(c rune) bool { return unicode.IsSpace(c) || c == '\ufeff' || c == '\u200b' })
+	}
+	return names
+}
+
+// usable are the names that stand once, or for the first time, and are text:
+// the columns that can be mapped.
+func usable(names []string) []string {
+	fields := make([]string, 0, len(names))
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if name != "" && !seen[name] && utf8.ValidString(name) {
+			fields = append(fields, name)
+		}
+		seen[name] = true
+	}
+	return fields
+}
+
+func holdsAny(names, of []string) bool {
+	return slices.ContainsFunc(of, func(name string) bool { return slices.Contains(names, name) })
+}
+
+func missesAny(names, of []string) bool {
+	return slices.ContainsFunc(of, func(name string) bool { return !slices.Contains(names, name) })
+}
+
+func blankRecord(record []string) bool {
+	for _, value := range record {
+		if value != "" && strings.TrimSpace(value) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func validText(value string, decoded bool) bool {
+	return utf8.ValidString(value) && (!decoded || !strings.ContainsRune(value, utf8.RuneError))
 }

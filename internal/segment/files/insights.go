@@ -173,7 +173,7 @@ func (s *Source) exportSet(ctx context.Context, e *export, name, run string) (se
 		return set{}, err
 	}
 	if strings.HasSuffix(found.files[0].Name, ".gz") {
-		found.form = formGzip
+		found.form.packed = true
 	}
 	found.seal()
 	return found, nil

@@ -179,6 +179,8 @@ func (r *parquetRows) broken(err error) error {
 
 func (r *parquetRows) position() position { return position{offset: r.at, line: r.at} }
 
+func (*parquetRows) skipped() int64 { return 0 }
+
 func (r *parquetRows) next() (row segment.Row, err error) {
 	if r.at >= r.first+int64(r.have) {
 		if err := r.fill(); err != nil {

@@ -81,7 +81,7 @@ func withoutChecksums(t testing.TB, data []byte) []byte {
 func FuzzParquet(f *testing.F) {
 	fuzzedParquet(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		of := set{form: formParquet}
+		of := set{form: form{kind: kindParquet}}
 		before := allocated()
 		read := func(from *position) (rows []segmenttest.Row, at []position, err error) {
 			r := &parquetRows{place: "file", source: &noted{Content: bytesContent(data)}}

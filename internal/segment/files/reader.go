@@ -3,7 +3,9 @@ package files
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
@@ -19,13 +21,15 @@ type rows interface {
 	next() (segment.Row, error)
 	// position is after the last row.
 	position() position
+	// skipped counts the rows without any value that next has passed over.
+	skipped() int64
 	// close gives back what is not the content's.
 	close()
 }
 
 // rows opens a file at a position, or where its rows begin.
 func (s *set) rows(ctx context.Context, content tree.Content, size int64, where string, wanted []string, from *position) (rows, error) {
-	if s.form == formParquet {
+	if s.form.kind == kindParquet {
 		return s.parquetRows(content, size, where, wanted, from)
 	}
 	return s.csvRows(ctx, content, size, where, wanted, from)
@@ -40,6 +44,7 @@ type reader struct {
 
 	file    int   // that is being read
 	before  int64 // lines in the files before it
+	counts        // of the rows before what rows counts
 	content tree.Content
 	rows    rows
 	count   int
@@ -48,6 +53,9 @@ type reader struct {
 
 // begin opens a file, at a position or where its rows begin.
 func (r *reader) begin(file int, from *position) error {
+	if err := r.learnColumns(file); err != nil {
+		return err
+	}
 	f := r.set.files[file]
 	content, err := r.source.tree.Open(r.ctx, f)
 	if err != nil {
@@ -65,6 +73,22 @@ func (r *reader) begin(file int, from *position) error {
 		return errors.Join(err, content.Close())
 	}
 	r.file, r.content, r.rows = file, content, opened
+	return nil
+}
+
+// learnColumns remembers the columns of the first file before a later one is
+// read, which may have no header: some programs split a file and its header
+// stays with the first piece.
+func (r *reader) learnColumns(file int) error {
+	d := &r.set.csv
+	if file == 0 || !r.set.parts || r.set.form.kind != kindCSV || d.fields != nil || d.first != nil {
+		return nil
+	}
+	names, err := r.source.fields(r.ctx, r.set, r.wanted)
+	if err != nil {
+		return r.broken(r.set.files[0], err)
+	}
+	d.first = names
 	return nil
 }
 
@@ -90,22 +114,47 @@ func (r *reader) next() (segment.Row, error) {
 		switch {
 		case err == nil:
 			row.Number += r.before
-			return row, nil
+			return row, r.check(row)
 		case !errors.Is(err, io.EOF):
 			return segment.Row{}, r.broken(r.set.files[r.file], err)
 		case r.file+1 == len(r.set.files):
 			return segment.Row{}, r.end()
 		}
 		r.rows.close()
-		before, done := r.before+r.rows.position().line, r.content
+		before, blank, done := r.before+r.rows.position().line, r.blank+r.rows.skipped(), r.content
 		if err := r.begin(r.file+1, nil); err != nil {
 			return segment.Row{}, err
 		}
-		r.before = before
+		r.before, r.blank = before, blank
 		if err := done.Close(); err != nil {
 			return segment.Row{}, err
 		}
 	}
+}
+
+// handful is how many rows that cannot be decoded are rows with a problem of
+// their own. More have one cause, and are no reason to lose people one by one.
+const handful = 5
+
+// check counts rows that cannot be decoded.
+func (r *reader) check(row segment.Row) error {
+	if row.Problem != segment.ProblemEncoding || r.set.form.kind == kindParquet {
+		return nil
+	}
+	if r.undecoded++; r.undecoded <= handful {
+		return nil
+	}
+	is := "UTF-8"
+	if r.set.csv.encoding != "" {
+		is = r.set.csv.encoding
+	}
+	advice := "save it as UTF-8, or name its encoding: starter source edit NAME --encoding ENCODING"
+	if g, ok := r.rows.(interface{ likely() string }); ok && g.likely() != "" {
+		is += ", more likely " + g.likely()
+		advice = "name its encoding: starter source edit NAME --encoding " + g.likely()
+	}
+	return segment.Malformed("%s: line %d: more than %d rows are not %s; %s",
+		r.source.tree.Place(r.set.files[r.file].Name), row.Number-r.before, handful, is, advice)
 }
 
 // broken is why a file cannot be read any further. A file that changed while it
@@ -128,16 +177,34 @@ func (r *reader) end() error {
 			return err
 		}
 	}
+	if r.set.parts { // none may have come to them
+		now, err := r.source.find(r.ctx, r.set.name, "")
+		if err != nil {
+			return r.broken(r.set.files[0], err)
+		}
+		if now.digest != r.set.digest {
+			return fmt.Errorf("%s: %w", r.source.tree.Place(r.set.name), segment.ErrChanged)
+		}
+	}
 	return io.EOF
 }
 
 // Cursor returns the position after the last row, see segment.Reader.
 func (r *reader) Cursor() segment.Cursor {
-	return r.set.cursor(place{file: r.file, before: r.before, position: r.rows.position()})
+	at := place{file: r.file, before: r.before, counts: r.counts, position: r.rows.position()}
+	at.blank += r.rows.skipped()
+	return r.set.cursor(at)
 }
 
-// Notes says how the files were chosen, see segment.Noter.
-func (r *reader) Notes() []string { return r.set.notes }
+// Notes says how the files were chosen and what in them was no row, see
+// segment.Noter.
+func (r *reader) Notes() []string {
+	notes := slices.Clone(r.set.notes)
+	if blank := r.blank + r.rows.skipped(); blank > 0 {
+		notes = append(notes, fmt.Sprintf("segment %q: rows without any value were passed over: %d", r.set.name, blank))
+	}
+	return notes
+}
 
 // Close closes the file.
 func (r *reader) Close() error {
@@ -145,19 +212,19 @@ func (r *reader) Close() error {
 	return r.content.Close()
 }
 
-// fields returns the field names that the set's first file has.
-func (s *Source) fields(ctx context.Context, of set) ([]string, error) {
+// fields returns the names of all columns that the set's first file has.
+func (s *Source) fields(ctx context.Context, of set, wanted []string) ([]string, error) {
 	f := of.files[0]
 	content, err := s.tree.Open(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	if of.form == formParquet {
+	if of.form.kind == kindParquet {
 		r := &parquetRows{place: s.tree.Place(f.Name), source: &noted{Content: content}}
 		columns, err := r.open(f.Size)
 		return columns.names, err
 	}
-	h, err := of.readHeader(ctx, content, f.Size, s.tree.Place(f.Name))
-	return h.fields, err
+	h, err := of.readHeader(ctx, content, f.Size, s.tree.Place(f.Name), wanted)
+	return h.names, err
 }

@@ -19,28 +19,40 @@ type set struct {
 	files  []tree.File
 	form   form
 	csv    dialect  // of CSV
+	sheet  string   // of a workbook; empty: the first
 	run    string   // the folder of an export's run; empty in the plain layout
+	parts  bool     // the files are pieces of one, and others may come to them
 	notes  []string // on how it was chosen
 	digest digest
 }
 
 // form is how a file holds its rows.
-type form int
+type form struct {
+	kind   kind
+	packed bool // by gzip
+}
 
-// The forms.
+// kind is a format of files.
+type kind int
+
+// The kinds.
 const (
-	formCSV form = iota
-	formGzip
-	formParquet
+	kindCSV kind = iota
+	kindParquet
+	kindLines // JSON, one object a line
+	kindWorkbook
 )
 
 // dialect is what CSV files do not say themselves.
 type dialect struct {
 	comma    rune              // 0: the header shows it
 	fields   []string          // of files without a header; nil: they have one
+	named    bool              // fields were named by the source's settings: a first row that repeats them is a header
 	noQuotes bool              // quotes are characters like others
-	decoder  encoding.Encoding // nil: UTF-8
+	escape   bool              // a backslash in front of a quote makes it a character like others
+	decoder  encoding.Encoding // nil: UTF-8, unless a byte-order mark tells another
 	encoding string            // its name
+	first    []string          // columns of the segment's first file, for later ones without a header
 }
 
 // digest names a set of files in exactly one state.
@@ -49,7 +61,7 @@ type digest [16]byte
 // seal fixes the set.
 func (s *set) seal() {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %d %q %q %t %q\n", s.name, s.form, s.csv.comma, s.csv.fields, s.csv.noQuotes, s.csv.encoding)
+	fmt.Fprintf(h, "%q %v %q %q %t %t %q %q\n", s.name, s.form, s.csv.comma, s.csv.fields, s.csv.noQuotes, s.csv.escape, s.csv.encoding, s.sheet)
 	for _, f := range s.files {
 		fmt.Fprintf(h, "%q %d %q\n", f.Name, f.Size, f.Stamp)
 	}
@@ -89,7 +101,14 @@ type place struct {
 	run    string
 	file   int
 	before int64 // lines in the files before
+	counts
 	position
+}
+
+// counts are rows that were passed over or could not be read, of all files.
+type counts struct {
+	blank     int64 // without any value
+	undecoded int64 // not in the encoding that the text is taken for
 }
 
 // position is a place between two rows of a file.
@@ -100,14 +119,14 @@ type position struct {
 
 // cursorVersion is the first byte of a cursor; another version's cursor makes
 // the read begin again.
-const cursorVersion = 2
+const cursorVersion = 3
 
 // cursor names the set and the place in it.
 func (s *set) cursor(at place) segment.Cursor {
 	c := append([]byte{cursorVersion}, s.digest[:]...)
 	c = append(c, byte(len(s.run)))
 	c = append(c, s.run...)
-	for _, n := range []int64{int64(at.file), at.before, at.offset, at.line} {
+	for _, n := range []int64{int64(at.file), at.before, at.offset, at.line, at.blank, at.undecoded} {
 		c = binary.AppendVarint(c, n)
 	}
 	return binary.BigEndian.AppendUint32(c, checksum(c, s.name))
@@ -138,5 +157,6 @@ func parseCursor(c segment.Cursor, name string) (of digest, at place, ok bool) {
 	}
 	at.file = int(next())
 	at.before, at.offset, at.line = next(), next(), next()
+	at.blank, at.undecoded = next(), next()
 	return of, at, ok && len(rest) == 0
 }

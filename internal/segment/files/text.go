@@ -2,12 +2,14 @@ package files
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
+	"golang.org/x/text/encoding"
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
@@ -31,6 +33,7 @@ type textReader struct {
 
 	kept  []byte // what was read last, ending at at
 	since int64  // what lies before need not be kept
+	ended bool   // there is no more
 }
 
 func (t *textReader) Read(p []byte) (int, error) {
@@ -46,10 +49,34 @@ func (t *textReader) Read(p []byte) (int, error) {
 	}
 	t.kept = append(t.kept, p[:n]...)
 	t.at += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
+	t.ended = errors.Is(err, io.EOF)
+	if n > 0 && t.ended {
 		err = nil
 	}
 	return n, err
+}
+
+// openEnd says that the text has ended, with a line that is not.
+func (t *textReader) openEnd() bool {
+	return t.ended && len(t.kept) > 0 && t.kept[len(t.kept)-1] != '\n'
+}
+
+// line returns the line that begins at a position that was kept, with its end.
+// It reads on as far as need be; io.EOF says that nothing is there.
+func (t *textReader) line(from int64) ([]byte, error) {
+	for seen := 0; ; {
+		text := t.kept[from-(t.at-int64(len(t.kept))):]
+		if end := bytes.IndexByte(text[seen:], '\n'); end >= 0 {
+			return text[:seen+end+1], nil
+		}
+		seen = len(text)
+		if err := t.readMore(); err != nil {
+			if errors.Is(err, io.EOF) && seen > 0 {
+				return text, nil
+			}
+			return nil, err
+		}
+	}
 }
 
 // between returns text that was kept.
@@ -61,23 +88,39 @@ func (t *textReader) between(from, to int64) ([]byte, bool) {
 	return t.kept[from-start : to-start], true
 }
 
-// text returns the text of a file from an offset on, as UTF-8. Each read of the
+func (t *textReader) readMore() error {
+	var more [32 << 10]byte
+	_, err := t.Read(more[:])
+	return err
+}
+
+// raw returns the unpacked bytes of a file from an offset on. Each read of the
 // content asks for about chunk bytes.
-func (s *set) text(content tree.Content, size, from int64, chunk int) (io.Reader, error) {
-	if s.form == formCSV && s.csv.decoder == nil {
+func (s *set) raw(content tree.Content, size, from int64, chunk int) (io.Reader, error) {
+	if !s.form.packed {
 		if from > size {
 			return nil, segment.ErrChanged
 		}
 		return io.NewSectionReader(content, from, size-from), nil
 	}
-	var text io.Reader = bufio.NewReaderSize(io.NewSectionReader(content, 0, size), chunk)
-	if s.form == formGzip {
-		text = &gunzip{packed: text}
+	return skipped(&gunzip{packed: bufio.NewReaderSize(io.NewSectionReader(content, 0, size), chunk)}, from)
+}
+
+// text returns the text of a file from an offset on, as UTF-8: what the decoder
+// makes of it, nil where it is UTF-8.
+func (s *set) text(content tree.Content, size, from int64, chunk int, decoder encoding.Encoding) (io.Reader, error) {
+	if decoder == nil {
+		return s.raw(content, size, from, chunk)
 	}
-	if s.csv.decoder != nil {
-		text = s.csv.decoder.NewDecoder().Reader(text)
+	raw, err := s.raw(content, size, 0, chunk)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := io.CopyN(io.Discard, text, from); errors.Is(err, io.EOF) {
+	return skipped(decoder.NewDecoder().Reader(bufio.NewReaderSize(raw, chunk)), from)
+}
+
+func skipped(text io.Reader, n int64) (io.Reader, error) {
+	if _, err := io.CopyN(io.Discard, text, n); errors.Is(err, io.EOF) {
 		return nil, segment.ErrChanged
 	} else if err != nil {
 		return nil, err

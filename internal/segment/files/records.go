@@ -1,0 +1,129 @@
+package files
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"io"
+	"strings"
+)
+
+// recordReader is a csv.Reader, or reads lines without quotes.
+type recordReader interface {
+	Read() ([]string, error)
+	FieldPos(field int) (line, column int)
+	InputOffset() int64
+}
+
+// newRecords reads the records of a text.
+func newRecords(text io.Reader, comma rune, d dialect) recordReader {
+	if d.noQuotes {
+		return &lineReader{r: bufio.NewReader(text), comma: string(comma)}
+	}
+	if d.escape {
+		text = &unescaper{src: text}
+	}
+	records := csv.NewReader(text)
+	records.Comma = comma
+	records.ReuseRecord = true
+	records.FieldsPerRecord = -1 // checked here, so that a short row is one row's problem
+	return records
+}
+
+// lastLine returns the line, counted from 1 at the start of the reader, on
+// which the record ends that was read last. (A line break within quotes is one
+// LF in the value, whatever it is in the file.)
+func lastLine(r recordReader, record []string) int64 {
+	last := len(record) - 1
+	line, _ := r.FieldPos(last)
+	return int64(line + strings.Count(record[last], "\n"))
+}
+
+// unescaper doubles quotes that have a backslash in front, as CSV has them: in
+// place of the backslash, so that every byte stays where it is.
+type unescaper struct {
+	src     io.Reader
+	held    bool // a backslash that the next byte decides about
+	escaped bool // the next byte has a backslash in front
+	err     error
+}
+
+func (u *unescaper) Read(p []byte) (int, error) {
+	if len(p) < 2 || u.err != nil && !u.held {
+		return 0, u.err
+	}
+	n := 0
+	if u.held {
+		p[0], n, u.held = '\\', 1, false
+	}
+	if u.err == nil {
+		var m int
+		m, u.err = u.src.Read(p[n:])
+		for i := n; i < n+m; i++ {
+			switch {
+			case u.escaped:
+				if p[i] == '"' {
+					p[i-1] = '"'
+				}
+				u.escaped = false
+			case p[i] == '\\':
+				u.escaped = true
+			}
+		}
+		n += m
+		if u.escaped && u.err == nil && n > 0 {
+			n--
+			u.held = true
+		}
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, u.err
+}
+
+// lineReader reads records in which quotes are characters like others, so that
+// each line is one.
+type lineReader struct {
+	r      *bufio.Reader
+	comma  string
+	line   int
+	offset int64
+	fields []string
+}
+
+func (l *lineReader) Read() ([]string, error) {
+	for {
+		var long []byte
+		text, err := l.r.ReadSlice('\n')
+		for errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long, text...)
+			text, err = l.r.ReadSlice('\n')
+		}
+		if long != nil {
+			text = append(long, text...)
+		}
+		if err != nil && (len(text) == 0 || !errors.Is(err, io.EOF)) {
+			return nil, err
+		}
+		l.offset += int64(len(text))
+		l.line++
+		record := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+		if record == "" {
+			continue
+		}
+		l.fields = l.fields[:0]
+		for {
+			field, rest, more := strings.Cut(record, l.comma)
+			l.fields = append(l.fields, field)
+			if !more {
+				return l.fields, nil
+			}
+			record = rest
+		}
+	}
+}
+
+func (l *lineReader) FieldPos(int) (line, column int) { return l.line, 1 }
+
+func (l *lineReader) InputOffset() int64 { return l.offset }
