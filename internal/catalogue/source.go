@@ -45,6 +45,10 @@ type FilesSettings struct {
 	Layout    string `json:"layout,omitempty"`    // auto, plain, customer-insights
 	Delimiter string `json:"delimiter,omitempty"` // one character, or "tab"
 	Encoding  string `json:"encoding,omitempty"`  // such as windows-1252
+
+	Columns     []string `json:"columns,omitempty"`      // of CSV files without a header
+	QuoteEscape string   `json:"quote_escape,omitempty"` // backslash, where quotes are not doubled
+	Sheet       string   `json:"sheet,omitempty"`        // of a workbook, where it is not the first
 }
 
 // DataverseSettings say which environment of Customer Insights is read and how

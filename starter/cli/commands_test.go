@@ -29,6 +29,8 @@ func TestRequests(t *testing.T) {
 		summary string
 	}{
 		{"source|add|crm|--kind|files|--path|./segments", "source add", `{"name":"crm","kind":"files","files":{"path":"./segments"}}`, "source add crm"},
+		{"source|add|crm|--path|.|--columns|Id, Email,\"Name, full\"|--quote-escape|backslash|--sheet|People", "source add",
+			`{"name":"crm","kind":"files","files":{"path":".","columns":["Id","Email","Name, full"],"quote_escape":"backslash","sheet":"People"}}`, "source add crm"},
 		{"source|add|--path=./segments|crm", "source add", `{"name":"crm","kind":"files","files":{"path":"./segments"}}`, "source add crm"},
 		{"source|list", "source list", ``, "source list"},
 		{"--output|json|source|show|crm", "source show", `{"name":"crm"}`, "source show crm"},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,9 @@ func sourceFlags() []cli.Flag {
 		text("layout", "files: `LAYOUT`: auto, plain, or customer-insights"),
 		text("delimiter", "files: `CHARACTER` between columns, or tab"),
 		text("encoding", "files: `NAME` of the text's encoding, such as windows-1252"),
+		text("columns", "files: `A,B,C`, the columns of CSV files without a header, in their order"),
+		text("quote-escape", "files: backslash when \\\" is a quote within quotes, where CSV doubles it (`HOW`)"),
+		text("sheet", "files: `NAME` of the sheet of a workbook, where it is not the first"),
 		text("auth", "dataverse: `HOW` to log in: secret, certificate, managed-identity, azure-cli"),
 		text("tenant", "dataverse: `ID` or domain of the Microsoft Entra tenant"),
 		text("client-id", "dataverse: `ID` of the app registration, or of a managed identity"),
@@ -64,7 +68,13 @@ func setSource(c *cli.Context, s *catalogue.Source) error {
 	case catalogue.TypeFiles:
 		f := valueOf(s.Files)
 		own = map[string]*string{"path": &f.Path, "url": &f.URL, "account": &f.Account, "endpoint": &f.Endpoint, "region": &f.Region,
-			"layout": &f.Layout, "delimiter": &f.Delimiter, "encoding": &f.Encoding}
+			"layout": &f.Layout, "delimiter": &f.Delimiter, "encoding": &f.Encoding, "quote-escape": &f.QuoteEscape, "sheet": &f.Sheet}
+		if c.IsSet("columns") {
+			var err error
+			if f.Columns, err = columnNames(c.String("columns")); err != nil {
+				return err
+			}
+		}
 		s.Files = &f
 	case catalogue.TypeDataverse:
 		d := valueOf(s.Dataverse)
@@ -104,18 +114,34 @@ func setSource(c *cli.Context, s *catalogue.Source) error {
 			return usage("--%s is nothing that a source of the kind %s has", name, s.Type)
 		}
 	}
-	if s.Type != catalogue.TypePostgres {
-		for _, name := range []string{"ca-file", "query", "query-id"} {
-			if c.IsSet(name) {
-				return usage("--%s is nothing that a source of the kind %s has", name, s.Type)
-			}
+	for name, kind := range map[string]string{"ca-file": catalogue.TypePostgres, "query": catalogue.TypePostgres, "query-id": catalogue.TypePostgres, "columns": catalogue.TypeFiles} {
+		if s.Type != kind && c.IsSet(name) {
+			return usage("--%s is nothing that a source of the kind %s has", name, s.Type)
 		}
 	}
 	return nil
 }
 
+// columnNames reads a list of names, as a line of CSV: a name with a comma is in
+// quotes. Nothing is no list.
+func columnNames(list string) ([]string, error) {
+	if strings.TrimSpace(list) == "" {
+		return nil, nil
+	}
+	line := csv.NewReader(strings.NewReader(list))
+	line.TrimLeadingSpace = true
+	names, err := line.Read()
+	if err != nil {
+		return nil, usage("--columns is not a list like A,B,C; put a name that has a comma in double quotes")
+	}
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	return names, nil
+}
+
 // sourceSettingFlags are the options that set one setting each.
-var sourceSettingFlags = []string{"path", "url", "account", "endpoint", "region", "layout", "delimiter", "encoding",
+var sourceSettingFlags = []string{"path", "url", "account", "endpoint", "region", "layout", "delimiter", "encoding", "quote-escape", "sheet",
 	"auth", "tenant", "client-id", "authority", "on-change", "settle", "host", "port", "database", "user", "tls", "schema", "id-column"}
 
 func valueOf[T any](p *T) T {
@@ -253,7 +279,8 @@ func settingFields(a catalogue.Source) []string {
 	case a.Files != nil:
 		f := a.Files
 		return []string{"path", f.Path, "url", f.URL, "account", f.Account, "endpoint", f.Endpoint, "region", f.Region,
-			"layout", f.Layout, "delimiter", f.Delimiter, "encoding", f.Encoding}
+			"layout", f.Layout, "delimiter", f.Delimiter, "encoding", f.Encoding, "columns", strings.Join(f.Columns, ", "),
+			"quote escape", f.QuoteEscape, "sheet", f.Sheet}
 	case a.Dataverse != nil:
 		d := a.Dataverse
 		return []string{"url", d.URL, "login", d.Auth, "tenant", d.Tenant, "client id", d.ClientID, "authority", d.Authority,

@@ -55,6 +55,8 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 	for says, line := range map[string]string{
 		"--host is nothing that a source of the kind files has":  "source add x --path p --host h",
 		"--query is nothing that a source of the kind files has": "source add x --path p --query a=b",
+		"--columns is nothing that a source":                     "source add x --kind postgres --host h --columns a",
+		"--columns is not a list like A,B,C":                     "source add x --path p --columns a,\"b",
 		"there are: files, dataverse, postgres":                  "source add x --kind sftp",
 		"there is no credential: give --credential-file":         "source add x --kind dataverse --url u --auth secret",
 		"a certificate comes from a file":                        "source add x --kind dataverse --url u --auth certificate",

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
@@ -86,7 +87,7 @@ func columnsOf(where string, columns, fields []string) ([]int, error) {
 		case !ok || field == "":
 			missing = append(missing, field)
 		case slices.Contains(twice, field):
-			return nil, segment.Malformed("%s: the header names the mapped column %s twice; rename or remove one of them", where, nameList([]string{field}))
+			return nil, segment.Malformed("%s: the header names the mapped column %s twice; rename or remove one of them", where, reason.Names(field))
 		}
 		wanted = append(wanted, i)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/text/encoding"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
@@ -203,7 +204,7 @@ func (r *headerReader) check() error {
 			return r.notUTF8()
 		}
 		return r.malformed("the first line has none of the mapped columns (%s): is the header missing? A file without one needs their names: starter source edit NAME --columns A,B,C",
-			nameList(r.wanted))
+			reason.Names(r.wanted...))
 	}
 	if len(r.wanted) == 0 && looksLikeRow(r.h.names) {
 		return r.malformed("the first line looks like a row of values: is the header missing? A file without one needs the names of its columns: starter source edit NAME --columns A,B,C")
