@@ -35,6 +35,7 @@ const ErrorFail = "Fail"
 type Tuning struct {
 	BatchSize int           // contacts of one upload activity; 1,000
 	PartRows  int           // rows of one part of the spool; 50,000
+	PartBytes int           // of the contacts of one part, and of one batch; 8 MiB
 	Slice     time.Duration // how long reading and deciding go on before they report; 5 s
 	LeaseTTL  time.Duration // 10 s
 	Patience  time.Duration // longest wait for budget inside an activity; 5 s
@@ -94,6 +95,9 @@ type Activities struct{ Dependencies }
 func New(d Dependencies) *Activities {
 	if d.Tuning.BatchSize == 0 {
 		d.Tuning.BatchSize = 1000
+	}
+	if d.Tuning.PartBytes == 0 {
+		d.Tuning.PartBytes = 8 << 20
 	}
 	if d.Tuning.PartRows == 0 {
 		d.Tuning.PartRows = 50_000

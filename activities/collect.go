@@ -12,6 +12,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/spool"
@@ -44,6 +45,7 @@ type collectState struct {
 	View    []byte  `json:"view,omitempty"`   // of the source that the cursor belongs to
 	Trouble trouble `json:"trouble,omitzero"`
 	Parts   int     `json:"parts"`   // parts stored, also of reads that were begun again
+	Bytes   int64   `json:"bytes"`   // of the contacts stored
 	Kept    int     `json:"kept"`    // rejects stored
 	Rereads int     `json:"rereads"` // how often the read began again
 }
@@ -55,6 +57,13 @@ const (
 	// maxRereads is how often a segment that changes under the reader is read
 	// again before the run gives up.
 	maxRereads = 5
+	// checkRows is after how many rows the time is looked at.
+	checkRows = 256
+	// maxRejectValue is how many bytes of a value a reject keeps.
+	maxRejectValue = 320
+	// maxSegmentBytes bounds the contacts of a segment: a shard of them is decided
+	// about in memory.
+	maxSegmentBytes = 4 << 30
 )
 
 func collectStep(segment int) string { return fmt.Sprintf("collect/%d", segment) }
@@ -119,6 +128,7 @@ type collector struct {
 	shards  [contact.Shards][]byte
 	rejects []command.Reject
 	rows    int // in the part
+	bytes   int // of the contacts in the part
 }
 
 func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*collector, error) {
@@ -208,8 +218,12 @@ func (c *collector) read(ctx context.Context) error {
 			return errors.Join(c.keep(ctx, r, err, whole), sourceFault(err))
 		}
 		c.add(row)
-		if c.rows < c.Tuning.PartRows {
+		due := !whole && c.rows%checkRows == 0 && time.Now().After(until) // rows may be long
+		if c.rows < c.Tuning.PartRows && c.bytes < c.Tuning.PartBytes && !due {
 			continue
+		}
+		if c.state.Bytes+int64(c.bytes) > maxSegmentBytes {
+			return segment.Malformed("segment %s has more than %d GiB of mapped values; map fewer fields, or split it", reason.Names(name), maxSegmentBytes>>30)
 		}
 		if err := c.commit(ctx, r.Cursor(), false); err != nil {
 			return err
@@ -244,14 +258,18 @@ func (c *collector) cursor() (segment.Cursor, error) {
 func (c *collector) add(row segment.Row) {
 	c.rows++
 	c.state.Read++
-	if row.Problem != "" {
+	problem := row.Problem
+	if problem == "" {
+		problem = segment.Long(row.Values)
+	}
+	if problem != "" {
 		c.state.Unreadable++
-		c.reject(row, string(row.Problem))
+		c.reject(row, string(problem))
 		return
 	}
-	p, reason := c.mapper.Map(row.Values)
-	if reason != "" {
-		c.reject(row, string(reason))
+	p, why := c.mapper.Map(row.Values)
+	if why != "" {
+		c.reject(row, string(why))
 		return
 	}
 	for _, why := range c.mapper.LeftOut() {
@@ -266,28 +284,38 @@ func (c *collector) add(row segment.Row) {
 	}
 	address := c.digest.Address(p.Email)
 	shard := contact.Shard(address)
+	before := len(c.shards[shard])
 	c.shards[shard] = spool.AppendRecord(c.shards[shard], spool.Record{
 		Address: address, Segment: uint8(c.in.Segment), Row: row.Number, Profile: p,
 	})
+	c.bytes += len(c.shards[shard]) - before
 }
 
 // reject counts an invalid row and keeps the first ones for whoever mends them.
-func (c *collector) reject(row segment.Row, reason string) {
+func (c *collector) reject(row segment.Row, why string) {
 	c.state.Invalid++
-	c.state.Reasons[reason]++
+	c.state.Reasons[why]++
 	if c.state.Kept >= maxRejects {
 		return
 	}
 	c.state.Kept++
-	reject := command.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: reason}
+	reject := command.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: why}
 	// Whose row it is must not be kept again of somebody who is forgotten.
-	if n := len(row.Values); n > 0 && row.Problem == "" && reason != string(reasonForgotten) {
-		reject.Email = strings.Clone(row.Values[c.email])
+	if n := len(row.Values); n > 0 && row.Problem == "" && why != string(reasonForgotten) {
+		reject.Email = startOf(row.Values[c.email])
 		if c.job.Export.ID != "" {
-			reject.ID = strings.Clone(row.Values[n-1])
+			reject.ID = startOf(row.Values[n-1])
 		}
 	}
 	c.rejects = append(c.rejects, reject)
+}
+
+// startOf copies as much of a value as a reject keeps.
+func startOf(value string) string {
+	if len(value) <= maxRejectValue {
+		return strings.Clone(value)
+	}
+	return strings.ToValidUTF8(value[:maxRejectValue], "") + "…"
 }
 
 // commit stores the part with the position after it.
@@ -321,8 +349,9 @@ func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool
 		blobs = append(blobs, store.Blob{Kind: store.BlobReject, Group: rejectsRead, Seq: part, Data: sealed})
 		c.rejects = nil
 	}
+	c.state.Bytes += int64(c.bytes)
 	rows := c.rows
-	c.rows = 0
+	c.rows, c.bytes = 0, 0
 	if err := c.save(ctx, blobs); err != nil {
 		return err
 	}

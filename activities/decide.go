@@ -180,11 +180,12 @@ func (d *decider) shard(ctx context.Context) error {
 		return err
 	}
 	var records []spool.Record
-	for _, part := range parts {
+	for i, part := range parts {
 		data, err := d.openBlob(d.job.RunID, part)
 		if err != nil {
 			return err
 		}
+		parts[i].Data = nil // what is decrypted is enough
 		for rec, err := range spool.Records(data) {
 			if err != nil {
 				return err
@@ -209,7 +210,7 @@ func (d *decider) shard(ctx context.Context) error {
 				p = &d.leavers
 			}
 			p.add(item.BatchItem)
-			if p.count < d.Tuning.BatchSize {
+			if p.count < d.Tuning.BatchSize && len(p.data) < d.Tuning.PartBytes {
 				return nil
 			}
 			blob, err := d.pack(p)

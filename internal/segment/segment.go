@@ -54,7 +54,27 @@ const (
 	// MaxField is the longest value in bytes of a field that is asked for. No name
 	// or address comes near it; a row with a longer one is rejected.
 	MaxField = 16 << 10
+	// MaxValues is how long the values of all fields that are asked for may be
+	// together; a row with more is a row with ProblemLongRow.
+	MaxValues = 64 << 10
 )
+
+// Long says what is too long about the values of a row; empty when nothing is.
+// Readers that hold more than one row reject long ones with it; for the others
+// their caller does.
+func Long[T ~string | ~[]byte](values []T) Problem {
+	all := 0
+	for _, v := range values {
+		if len(v) > MaxField {
+			return ProblemLongField
+		}
+		all += len(v)
+	}
+	if all > MaxValues {
+		return ProblemLongRow
+	}
+	return ""
+}
 
 // Source is one place that has segments. Its methods may be called from
 // several goroutines at once and as often as one likes: reading changes nothing.
