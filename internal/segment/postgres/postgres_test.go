@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,28 @@ func TestValuesAreAsACSVFileHasThem(t *testing.T) {
 }
 
 // A read is one view of the data, and can write nothing.
+// A value of hundreds of megabytes is one row's problem: no more of it crosses
+// the wire than shows that it is too long.
+func TestFatValuesTakeNoMemory(t *testing.T) {
+	p := newPlace(t)
+	p.config.ID = "id"
+	p.exec(t, `CREATE VIEW people AS SELECT 1 AS id, 'ann@example.com' AS email, repeat('x', 300000000) AS name, ARRAY['a'] AS list
+		UNION ALL SELECT 2, 'bob@example.com', 'Bob', ARRAY[repeat('y', 20000000), 'b']
+		UNION ALL SELECT 3, 'cy@example.com', repeat('ł', 16384), ARRAY['c']
+		UNION ALL SELECT 4, 'di@example.com', repeat('d', 16384), ARRAY['c']`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rows := segmenttest.ReadAll(t, p.Source(), "people", []string{"id", "email", "name", "list"}, nil)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20))
+	require.Len(t, rows, 4)
+	for _, row := range rows[:3] {
+		require.Equal(t, segment.ProblemLongField, row.Problem)
+	}
+	require.Empty(t, rows[3].Problem)
+	require.Equal(t, `["c"]`, rows[3].Values[3])
+}
+
 func TestAReadIsARepeatableReadOnlyTransaction(t *testing.T) {
 	p := newPlace(t)
 	p.config.ID = "id"
@@ -216,7 +239,7 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 		"a change":  {"SELECT 1 AS id FROM setval('counter', 5)", "wants to change data", segment.ErrMalformed},
 		"a delete":  {"DELETE FROM people RETURNING id", "is not SQL", segment.ErrMalformed},
 		"no id":     {"SELECT email FROM people", `has no column "id"`, nil},
-		"two names": {"SELECT id, email, email FROM people", `has two columns "email"`, segment.ErrMalformed},
+		"two names": {"SELECT id, email, email FROM people", `its columns 2 and 3 have one name`, segment.ErrMalformed},
 		"denied":    {"SELECT usesysid AS id FROM pg_shadow", `may not read the query "denied"; have SELECT on its tables granted`, segment.ErrAccess},
 	} {
 		if name == "a change" {

@@ -34,30 +34,30 @@ type reader struct {
 func newReader(ctx context.Context, open *session, name string, rel relation, columns []column, fields []string) (*reader, error) {
 	r := &reader{ctx: ctx, open: open, name: name, values: make([]string, len(fields))}
 	_, _ = rand.Read(r.view[:])
+	types := make(map[string]uint32, len(columns))
+	for _, c := range columns {
+		types[c.name] = c.oid
+	}
+	places := make(map[string]int, len(fields)) // of the fields seen so far
 	var missing, selected []string
 	for _, field := range fields {
-		i := slices.IndexFunc(columns, func(c column) bool { return c.name == field })
-		if i < 0 {
-			if !slices.Contains(missing, field) {
-				missing = append(missing, field)
-			}
+		if place, again := places[field]; again {
+			r.places = append(r.places, place)
 			continue
 		}
-		place := slices.Index(selected, field)
-		if place < 0 {
-			place = len(selected)
-			selected = append(selected, field)
-			r.as = append(r.as, converterOf(columns[i].oid))
+		oid, there := types[field]
+		if !there {
+			missing = append(missing, field)
 		}
-		r.places = append(r.places, place)
+		places[field] = len(selected)
+		r.places = append(r.places, len(selected))
+		r.as = append(r.as, converterOf(oid))
+		selected = append(selected, bounded(field, oid))
 	}
 	if len(missing) > 0 {
 		return nil, &segment.MissingFieldsError{Place: open.source.place(name), Missing: missing, Fields: rel.fields}
 	}
 	r.texts = make([]string, len(selected))
-	for i, field := range selected {
-		selected[i] = "segment." + identifier(field)
-	}
 	r.sql = "SELECT " + strings.Join(selected, ", ") + " FROM " + rel.from + " AS segment ORDER BY segment." + identifier(rel.id)
 	return r, nil
 }
@@ -85,11 +85,14 @@ func (r *reader) Next() (segment.Row, error) {
 	if r.row++; r.row == 1 {
 		r.open.listen(r.open.source.silences.next)
 	}
-	row := segment.Row{Number: r.row, Values: r.values}
-	if !r.convert(r.result.Values()) {
+	raw := r.result.Values()
+	if long := segment.Long(raw); long != "" {
+		return segment.Row{Number: r.row, Problem: long}, nil
+	}
+	if !r.convert(raw) {
 		return segment.Row{Number: r.row, Problem: segment.ProblemEncoding}, nil
 	}
-	return row, nil
+	return segment.Row{Number: r.row, Values: r.values}, nil
 }
 
 // convert makes the values of a row. They share one string.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/spelling"
 )
@@ -108,13 +109,15 @@ func (s *session) find(ctx context.Context, name string) (relation, []column, er
 		return r, nil, err
 	}
 	r.fields = nil
+	seen := make(map[string]int, len(columns))
 	for i, c := range columns {
-		if slices.Contains(r.fields, c.name) {
-			return r, nil, segment.Malformed("segment %q has two columns %q; give them names of their own", name, c.name)
+		if first, again := seen[c.name]; again {
+			return r, nil, segment.Malformed("segment %s: its columns %d and %d have one name; give them names of their own", reason.Names(name), first+1, i+1)
 		}
-		r.fields = append(r.fields, columns[i].name)
+		seen[c.name] = i
+		r.fields = append(r.fields, c.name)
 	}
-	if !slices.Contains(r.fields, r.id) {
+	if _, there := seen[r.id]; !there {
 		return r, nil, &segment.MissingFieldsError{Place: s.source.place(name), Missing: []string{r.id}, Fields: r.fields}
 	}
 	return r, columns, nil
@@ -131,20 +134,12 @@ func (s *Source) place(name string) string {
 func (s *Source) notFound(name string, names []string) error {
 	hint := fmt.Sprintf("no table or view of the schema %q that the role %q may see has the column %q", s.config.schema(), s.config.User, s.config.ID)
 	if len(names) > 0 {
-		const most = 10
-		quoted := make([]string, 0, most)
-		for _, n := range names[:min(most, len(names))] {
-			quoted = append(quoted, strconv.Quote(n))
-		}
-		hint = "there is " + strings.Join(quoted, ", ")
-		if len(names) > most {
-			hint += fmt.Sprintf(" and %d more", len(names)-most)
-		}
+		hint = "there is " + reason.Names(names...)
 	}
 	if near := spelling.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return fmt.Errorf("%q: %w; %s", name, segment.ErrNotFound, hint)
+	return segment.NotFound("%s: %v; %s", reason.Names(name), segment.ErrNotFound, hint)
 }
 
 // Segments lists tables, views and queries with their columns, and how many rows

@@ -3,9 +3,12 @@ package postgres
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/segment-export/segment-export/internal/segment"
 )
 
 // converter appends a value, as PostgreSQL writes it, as a CSV file would have
@@ -25,6 +28,19 @@ func converterOf(oid uint32) converter {
 		return appendList
 	}
 	return func(dst, text []byte) []byte { return append(dst, text...) }
+}
+
+// bounded selects a column, and of what may be of any length only as much as
+// shows that it is too long: pgconn holds whole rows, and a value may have a
+// gigabyte.
+func bounded(field string, oid uint32) string {
+	column := "segment." + identifier(field)
+	switch oid {
+	case pgtype.BoolOID, pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.Float4OID, pgtype.Float8OID, pgtype.UUIDOID,
+		pgtype.DateOID, pgtype.TimeOID, pgtype.TimestampOID, pgtype.TimestamptzOID:
+		return column
+	}
+	return fmt.Sprintf("left(%s::text, %d)", column, segment.MaxField+1)
 }
 
 func appendBool(dst, text []byte) []byte {
