@@ -16,7 +16,7 @@ cleanup() {
 trap cleanup EXIT
 
 echo "== starting Temporal, its Web UI, a worker and the Omnisend sandbox"
-bin/standalone --sandbox --sandbox-port 0 --temporal-port 0 --ui-port 0 --metrics-address none \
+bin/standalone --sandbox --sandbox-port 0 --temporal-port 0 --ui-port 0 --console-port none --metrics-address none \
 	--data-dir "$dir/data" --files-root . --output json >"$dir/ready" &
 standalone=$!
 for _ in $(seq 300); do
@@ -45,7 +45,8 @@ cat <<'END'
 == That was a whole export. To look around, keep everything running:
 
      make dev                  Temporal, worker and sandbox, kept in ./data; its API key is sandbox-key
-     http://127.0.0.1:8233     the Temporal Web UI: every run and every command
+     http://127.0.0.1:8234     the console: exports and runs as pages; make dev prints its login address
+     http://127.0.0.1:8233     the Temporal Web UI: every step of every run
 
    and in another terminal, after the same source, connection and export add as above:
 

@@ -28,7 +28,7 @@ func (s *shop) process() (kill func()) {
 	self, err := os.Executable()
 	require.NoError(s.t, err)
 	c := exec.CommandContext(s.t.Context(), self, "--data-dir", s.path("data"), "--files-root", s.dir, "--omnisend-url", s.omnisend,
-		"--temporal-port", "0", "--ui-port", "0", "--metrics-address", "127.0.0.1:0", "--output", "json", "--log-level", "error")
+		"--temporal-port", "0", "--ui-port", "0", "--console-port", "none", "--metrics-address", "127.0.0.1:0", "--output", "json", "--log-level", "error")
 	c.Env = append(append(os.Environ(), asStandalone+"=1"), s.env...)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()

@@ -31,6 +31,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/secretref"
+	starter "github.com/segment-export/segment-export/starter/cli"
 	"github.com/segment-export/segment-export/worker/service"
 )
 
@@ -75,6 +76,7 @@ func newApp() *cli.App {
 			&cli.IntFlag{Name: "ui-port", Value: 8233, Usage: "port of the Web UI; 0 is any free one"},
 			&cli.StringFlag{Name: "metrics-address", Value: "127.0.0.1:9464", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
 				Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`; none serves them nowhere; unless it is given, any free port is taken when this one is not free"},
+			&cli.StringFlag{Name: "console-port", Value: defaultConsolePort, Usage: "serve the console at `PORT` of 127.0.0.1; 0 is any free one, as is the default when it is in use; none serves no console"},
 			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
@@ -185,10 +187,15 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	if err := announce(c.App.Writer, c.String("output"), r); err != nil {
 		return err
 	}
+	stopConsole, err := serveConsole(c, r)
+	if err != nil {
+		return err
+	}
 	select {
 	case <-c.Done():
 	case err = <-s.Outgrown():
 	}
+	stopConsole()
 	s.Drain()
 	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
 	return err
@@ -208,6 +215,58 @@ func announce(w io.Writer, output string, r ready) error {
 	}
 	_, err := io.WriteString(w, text)
 	return err
+}
+
+const (
+	defaultConsolePort = "8234"
+	noConsole          = "none"
+)
+
+// serveConsole serves the pages of the console as whoever holds the data
+// directory, until stop is called. Where people are told apart by tokens there
+// is no such identity, and no console.
+func serveConsole(c *cli.Context, r ready) (stop func(), err error) {
+	port := c.String("console-port")
+	if port == noConsole || c.String("identity") != service.IdentityFile {
+		return func() {}, nil
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return nil, fmt.Errorf("--console-port %q is not a port number or none", port)
+	}
+	args := []string{"console", "--web-ui", r.UI + "/namespaces/default"}
+	if c.IsSet("console-port") {
+		args = append(args, "--port", port)
+	}
+	if r.Sandbox {
+		args = append(args, "--sandbox")
+	}
+	o := starter.FromSystem(args, consoleEnvironment{"TEMPORAL_ADDRESS": r.Temporal, datadir.Variable: r.DataDir})
+	o.Out = os.Stderr
+	ctx, cancel := context.WithCancel(c.Context)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		starter.Run(ctx, o) // says what is wrong, such as a port in use
+	}()
+	return func() { cancel(); <-ended }, nil
+}
+
+// consoleEnvironment is all that the console's command line finds in its environment.
+type consoleEnvironment map[string]string
+
+// Environ lists the variables.
+func (e consoleEnvironment) Environ() []string {
+	var all []string
+	for name, value := range e {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
+
+// LookupEnv returns a variable.
+func (e consoleEnvironment) LookupEnv(name string) (string, bool) {
+	value, ok := e[name]
+	return value, ok
 }
 
 // serveSandbox serves the stand-in for Omnisend on this machine.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -33,7 +34,7 @@ func (s *session) consoleCommand() *cli.Command {
 and acts as the identity that this command line has.`,
 		example: "starter console\nstarter console --port 0 --web-ui http://127.0.0.1:8233/namespaces/default",
 		flags: []cli.Flag{
-			&cli.IntFlag{Name: "port", Value: consolePort, Usage: "listen on `PORT` of 127.0.0.1; 0 takes a free one"},
+			&cli.IntFlag{Name: "port", Value: consolePort, Usage: "listen on `PORT` of 127.0.0.1; 0 takes a free one, as does the default when it is in use"},
 			&cli.StringFlag{Name: "web-ui", Usage: "`URL` of the namespace in Temporal's Web UI that run pages link to"},
 			&cli.BoolFlag{Name: "sandbox", Usage: "say on each page that nothing reaches Omnisend", DisableDefaultText: true},
 		},
@@ -46,8 +47,10 @@ func (s *session) console(c *cli.Context) error {
 	if err := s.ready(c.Context); err != nil {
 		return err
 	}
-	var listen net.ListenConfig
-	l, err := listen.Listen(c.Context, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Int("port"))))
+	l, err := listen(c.Context, c.Int("port"))
+	if errors.Is(err, syscall.EADDRINUSE) && !c.IsSet("port") {
+		l, err = listen(c.Context, 0) // another console on this machine has the usual port
+	}
 	if err != nil {
 		return usage("--port %d: %v; choose another with --port", c.Int("port"), err)
 	}
@@ -77,6 +80,11 @@ func (s *session) console(c *cli.Context) error {
 	}
 	<-stopped
 	return nil
+}
+
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	var listen net.ListenConfig
+	return listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
 // consoleWorker gives the console's commands as this command line.

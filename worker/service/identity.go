@@ -13,7 +13,7 @@ import (
 
 // The kinds of --identity.
 const (
-	identityFile = "file"
+	IdentityFile = "file"
 	identityOIDC = "oidc"
 )
 
@@ -31,7 +31,7 @@ type Identity struct {
 // IdentityFlags are the options of programs with a worker.
 func IdentityFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "identity", Value: identityFile, EnvVars: []string{"SEGMENT_EXPORT_IDENTITY"},
+		&cli.StringFlag{Name: "identity", Value: IdentityFile, EnvVars: []string{"SEGMENT_EXPORT_IDENTITY"},
 			Usage: "how people are told: file (whoever can read identity.json in the data directory is admin) or oidc (tokens)"},
 		&cli.StringFlag{Name: "oidc-issuer", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ISSUER"}, Usage: "`URL` of the OpenID Connect provider"},
 		&cli.StringFlag{Name: "oidc-audience", EnvVars: []string{"SEGMENT_EXPORT_OIDC_AUDIENCE"}, Usage: "`AUDIENCE` that tokens must be made for"},
@@ -45,7 +45,7 @@ func IdentityFlags() []cli.Flag {
 func IdentityFrom(c *cli.Context) (Identity, error) {
 	i := Identity{Kind: c.String("identity")}
 	switch i.Kind {
-	case identityFile:
+	case IdentityFile:
 		for _, flag := range []string{"oidc-issuer", "oidc-audience", "oidc-role"} {
 			if c.IsSet(flag) {
 				return i, fmt.Errorf("--%s needs --identity oidc", flag)
