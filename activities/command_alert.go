@@ -10,6 +10,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/notify"
+	"github.com/segment-export/segment-export/internal/reason"
 )
 
 // alertHandlers are the commands about alerts.
@@ -45,6 +46,12 @@ func (a *Activities) alertAdd(ctx context.Context, c caller, args command.AlertA
 	v.Channel, v.Target = target.Type, target.describe()
 	if err := target.check(); err != nil {
 		return nil, refuse(command.ErrUsage, "%v", err)
+	}
+	if target.Mail != nil {
+		target.Mail.Roots = a.AlertRoots
+		if err := target.Mail.Try(ctx); err != nil {
+			return nil, refuse(command.ErrFailed, "%v; the alert was not stored", err)
+		}
 	}
 	sealed, err := a.Keyring.Seal(encode(target), targetContext(v.Name))
 	if err != nil {
@@ -92,10 +99,7 @@ func (t *alertTarget) describe() string {
 	if t.Mail == nil {
 		return fmt.Sprintf("%s, as %s", t.Webhook.Host(), t.Webhook.Format)
 	}
-	if len(t.Mail.To) == 1 {
-		return "1 address through " + t.Mail.Server
-	}
-	return fmt.Sprintf("%d addresses through %s", len(t.Mail.To), t.Mail.Server)
+	return reason.Count(len(t.Mail.To), "address", "addresses") + " through " + t.Mail.Server
 }
 
 // channel opens what an alert's target was sealed with.

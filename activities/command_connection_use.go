@@ -34,7 +34,7 @@ func (a *Activities) withdraw(ctx context.Context, c caller, conn catalogue.Conn
 	case command.RunningCancel, command.RunningFinish:
 	case "":
 		if len(open) > 0 {
-			return nil, refuse(command.ErrConflict, "%d runs are going on over the connection %q (%s); say what becomes of them: --running %s or --running %s",
+			return nil, refuse(command.ErrConflict, "%d runs are going on over the connection %q (%s); say what to do with them: --running %s or --running %s",
 				len(open), conn.Name, strings.Join(ids, ", "), command.RunningCancel, command.RunningFinish)
 		}
 	default:

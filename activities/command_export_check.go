@@ -120,7 +120,7 @@ func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s cat
 	for _, seg := range e.Segments {
 		info, err := src.Describe(ctx, seg.Segment)
 		if errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrEmpty) || errors.Is(err, segment.ErrMalformed) {
-			return refuse(command.ErrUsage, "source %q: %v", s.Name, err)
+			return sourceRefusal(s.Name, err)
 		}
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
@@ -124,12 +125,12 @@ func (a *Activities) exportRemove(ctx context.Context, c caller, args command.Ex
 		return nil, err
 	}
 	if counts.Marked > 0 && args.Markers == "" {
-		return nil, refuse(command.ErrMarkers, "%d contacts carry markers of the export %q at Omnisend; say what becomes of them: --markers %s leaves them there, --markers %s takes about %d calls",
+		return nil, refuse(command.ErrMarkers, "%d contacts carry markers of the export %q at Omnisend; say what to do with them: --markers %s leaves them there, --markers %s takes about %d calls",
 			counts.Marked, e.Name, command.MarkersKeep, command.MarkersClear, calls(counts.Marked))
 	}
 	answer := command.ExportRemoved{ExportAnswer: command.ExportAnswer{Export: e}}
 	if counts.Marked > 0 {
-		answer.Notes = []string{fmt.Sprintf("the markers of %d contacts stay at Omnisend", counts.Marked)}
+		answer.Notes = []string{fmt.Sprintf("the markers of %s stay at Omnisend", reason.Count(counts.Marked, "contact", "contacts"))}
 	}
 	if err := a.mayHave(ctx, c, &e); err != nil {
 		return nil, err

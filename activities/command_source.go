@@ -10,6 +10,7 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/store"
@@ -189,7 +190,9 @@ func sourceRefusal(name string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case missing, errors.Is(err, segment.ErrNotFound), errors.Is(err, segment.ErrMalformed), errors.Is(err, segment.ErrEmpty):
+	case errors.Is(err, segment.ErrNotFound):
+		class = command.ErrNotFound
+	case missing, errors.Is(err, segment.ErrMalformed), errors.Is(err, segment.ErrEmpty):
 		class = command.ErrUsage
 	case errors.Is(err, segment.ErrBusy):
 		class = command.ErrConflict
@@ -286,7 +289,7 @@ func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Na
 		}
 	}
 	if len(users) > 0 {
-		return nil, refuse(command.ErrConflict, "the source %q is read by %d exports: %s; remove them first, or give them another source", s.Name, len(users), strings.Join(users, ", "))
+		return nil, refuse(command.ErrConflict, "the source %q is read by %s: %s; remove them first, or give them another source", s.Name, reason.Count(len(users), "export", "exports"), strings.Join(users, ", "))
 	}
 	r, _, err := a.refresh(ctx)
 	if err != nil {

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/segment-export/segment-export/internal/build"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -51,34 +53,46 @@ func (a *Activities) status(ctx context.Context, c caller) (any, error) {
 		}
 	}
 	slices.SortFunc(s.Next, func(a, b command.ScheduleStatus) int { return a.Next.Compare(b.Next) })
+	return s, a.storeStatus(ctx, c, s)
+}
+
+// storeStatus adds what the store knows: budgets, exports with their last runs,
+// and what needs attention.
+func (a *Activities) storeStatus(ctx context.Context, c caller, s *command.StatusAnswer) error {
 	connections, err := list[catalogue.Connection](ctx, a, catalogue.KindConnection)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, conn := range connections {
 		if !access.May(c.Principal, access.OfConnection(conn)) {
 			continue
 		}
+		if w := attendConnection(conn); w != nil {
+			s.Attend = append(s.Attend, *w)
+		}
 		b := command.BudgetStatus{Connection: conn.Name}
 		if conn.CallsPerMinute > 0 {
 			state, err := a.Store.BudgetState(ctx, conn.Budget(), store.Limit{Calls: conn.Limit()})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			b.Used, b.Limit, b.Paused = state.InWindow, state.Effective, state.Paused
 		}
 		s.Budgets = append(s.Budgets, b)
 	}
+	if err := a.undelivered(ctx, s); err != nil {
+		return err
+	}
 	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range exports {
 		if err := a.exportStatus(ctx, s, e.Name); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, name string) error {
@@ -101,7 +115,8 @@ func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, 
 			a.tellStuck(ctx, s, r)
 		case e.Last == nil:
 			e.Last = answer
-			if answer.Status == run.Failed || answer.Status == run.Expired {
+			skipped := answer.Status == run.Skipped && e.Open == nil
+			if answer.Status == run.Failed || answer.Status == run.Expired || skipped {
 				s.Attend = append(s.Attend, attend(answer))
 			}
 		}
@@ -110,6 +125,54 @@ func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, 
 		}
 	}
 	s.Exports = append(s.Exports, e)
+	return nil
+}
+
+// attendConnection says what keeps a connection from being used; nil for nothing.
+func attendConnection(conn catalogue.Connection) *command.AttendStatus {
+	w := &command.AttendStatus{Connection: conn.Name}
+	switch {
+	case conn.Stopped != nil:
+		w.Reason = "stopped by " + conn.Stopped.By + "; no run of its exports starts"
+		w.Action = fmt.Sprintf("start it: starter connection start %q", conn.Name)
+	case conn.Consent == nil && conn.Withdrawn != nil:
+		w.Reason = "the agreement to the transfer of personal data was withdrawn by " + conn.Withdrawn.By + "; no run of its exports starts"
+		w.Action = fmt.Sprintf("agree again: starter connection edit %q --agree", conn.Name)
+	case conn.Consent == nil:
+		w.Reason = "there is no agreement to the transfer of personal data; no run of its exports starts"
+		w.Action = fmt.Sprintf("agree: starter connection edit %q --agree", conn.Name)
+	default:
+		return nil
+	}
+	return w
+}
+
+// deliveryTime is how long the delivery of an alert usually takes at most.
+const deliveryTime = time.Minute
+
+// undelivered finds alerts with messages that did not arrive yet.
+func (a *Activities) undelivered(ctx context.Context, s *command.StatusAnswer) error {
+	states, err := a.Store.Objects(ctx, kindAlertState)
+	if err != nil {
+		return err
+	}
+	waiting := map[string]int{}
+	for _, o := range states {
+		state, err := decode[alertState](o.Body)
+		if err != nil {
+			return err
+		}
+		for _, n := range state.Pending {
+			if s.At.Sub(n.At) > deliveryTime {
+				waiting[n.Alert]++
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		s.Attend = append(s.Attend, command.AttendStatus{Alert: name,
+			Reason: reason.Count(waiting[name], "message is", "messages are") + " not delivered; delivery is retried for 3 days",
+			Action: fmt.Sprintf("find out why: starter alert test %q", name)})
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 	case asked.Full:
 		d.full = "as asked"
 	case !asked.IsCanary() && !asked.Adopt && asked.Remove == "" && d.note.LastRun != "" && d.note.fullDue(e, d.job.Began):
-		d.full = fmt.Sprintf("as the export wants every %d days", e.FullEvery)
+		d.full = "as the export wants every " + reason.Count(e.FullEvery, "day", "days")
 	}
 	unmark := e.Leavers != catalogue.LeaversKeep && !asked.IsCanary()
 	d.rules = decide.Rules{Markers: d.note.Markers, Unmark: unmark || asked.Remove != "", Full: d.full != "", Retry: asked.Retry, Foreign: foreign}
@@ -316,7 +317,8 @@ func (d *decider) report(r *run.Report) *run.Report {
 	}
 	r.PlannedCalls = calls(sends) + calls(c.Leavers)
 	if d.conn.CallsPerMinute > 0 {
-		r.PlannedMinutes = float64(r.PlannedCalls) / (float64(d.conn.CallsPerMinute) * d.conn.Share)
+		minutes := float64(r.PlannedCalls) / (float64(d.conn.CallsPerMinute) * d.conn.Share)
+		r.PlannedMinutes = math.Round(100*minutes) / 100
 	}
 	r.Guards = d.guards(r)
 	if most := d.conn.MaxContacts; most > 0 && c.Contacts > most && r.Canary == nil {

@@ -176,7 +176,8 @@ func (b *bed) start(ctx context.Context, rpm int, faults []string) error {
 		}
 		time.Sleep(250 * time.Millisecond)
 	}
-	if err := b.starter(ctx, nil, "connection", "add", "shop", "--agree", "--share", "1", "--calls-per-minute", strconv.Itoa(rpm)); err != nil {
+	if err := b.starter(ctx, nil, "connection", "add", "shop", "--agree", "--share", "1", "--calls-per-minute", strconv.Itoa(rpm),
+		"--max-contacts", strconv.Itoa(max(b.size, 1))); err != nil {
 		return err
 	}
 	return b.starter(ctx, nil, "export", "add", "bench", "--connection", "shop", "--source", "files", "--segment", "bench", "--id", "CustomerId",

@@ -39,7 +39,7 @@ func main() {
 func app() *cli.App {
 	store := &cli.StringFlag{Name: "store-url", EnvVars: []string{"SEGMENT_EXPORT_STORE_URL"},
 		Usage: "PostgreSQL connection string of the store; without it a SQLite file in the data directory, for one worker"}
-	return &cli.App{
+	return service.ShortUsage(&cli.App{
 		Name:  "worker",
 		Usage: "carries out segment exports for a Temporal cluster or Temporal Cloud",
 		Description: "Finds Temporal through the standard client settings: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,\n" +
@@ -78,7 +78,7 @@ func app() *cli.App {
 					return err
 				}},
 		},
-	}
+	})
 }
 
 // softMemory is how much memory the worker holds itself to where it can, unless

@@ -7,6 +7,7 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -178,14 +179,14 @@ func wouldDo(r *run.Report) string {
 	if r.Canary != nil {
 		sends = r.Canary.Sends
 	}
-	does := "send " + number(sends, "contact", "contacts")
+	does := "send " + reason.Count(sends, "contact", "contacts")
 	if r.Adopt {
-		does = "take over " + number(r.ToSend, "contact", "contacts") + " without sending them"
+		does = "take over " + reason.Count(r.ToSend, "contact", "contacts") + " without sending them"
 	}
 	if r.LeaversDue > 0 {
-		does += " and clear the markers of " + number(r.LeaversDue, "contact", "contacts")
+		does += " and clear the markers of " + reason.Count(r.LeaversDue, "contact", "contacts")
 	}
-	return does + " (" + number(r.PlannedCalls, "call", "calls") + ")"
+	return does + " (" + reason.Count(r.PlannedCalls, "call", "calls") + ")"
 }
 
 // unanswered returns the guards that ask and that nobody has approved.

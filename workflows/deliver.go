@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -330,7 +331,7 @@ func (e *exporter) collectVerdicts(ctx workflow.Context) {
 		d.Unsure = false
 		r.Reason = "waiting for verdicts of calls that were sent already, until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
 		if d.Open > 0 {
-			r.Reason = number(d.Open, "call", "calls") + " without a verdict; waiting for them until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
+			r.Reason = reason.Count(d.Open, "call", "calls") + " without a verdict; waiting for them until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
 		}
 		e.show(ctx)
 		var result activities.SweepResult

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -153,7 +154,7 @@ func Details(r *run.Report, d *Delivery, now time.Time) string {
 func pace(r *run.Report, d *Delivery, now time.Time) string {
 	lately := d.Sent - d.SentBefore
 	if d.Sent >= r.ToSend && r.Pending > 0 {
-		return ", " + number(r.Pending, "verdict", "verdicts") + " to come"
+		return ", " + reason.Count(r.Pending, "verdict", "verdicts") + " to come"
 	}
 	if r.Status != run.Running || lately <= 0 || d.Since.IsZero() || !now.After(d.Since) {
 		return ""
@@ -205,14 +206,6 @@ func code(text string) string {
 
 // count writes a number with thousands separated, so that a million is seen.
 func count(n int) string { return humanize.Comma(int64(n)) }
-
-// number writes a number of things.
-func number(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
-}
 
 // write appends to a text; fmt.Fprintf could write anywhere, which the
 // determinism check cannot tell apart.

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -202,7 +203,7 @@ func (e *exporter) reconcile(work workflow.Context) (ending, bool) {
 		}
 		if halt == nil {
 			halt = &activities.Halt{Kind: activities.HaltWait, Wait: backoff(try),
-				Reason: "verdicts of earlier runs on the same brand are still to come: " + number(result.Totals.Unsettled, "call", "calls")}
+				Reason: "verdicts of earlier runs on the same brand are still to come: " + reason.Count(result.Totals.Unsettled, "call", "calls")}
 		}
 		if end, ok := e.wait(work, halt); !ok {
 			return end, false

@@ -129,7 +129,7 @@ func serve(c *cli.Context, getenv func(string) string) error {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(c.Context, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listening at %s: %w", address, err)
+		return fmt.Errorf("--listen: %w; choose another address, or port 0 for any free one", err)
 	}
 	// Printed when connections are taken already, so that a waiting script can begin.
 	if err := announce(c.App.Writer, output, listener.Addr().String(), o.Keys); err != nil {

@@ -54,7 +54,7 @@ func main() {
 }
 
 func newApp() *cli.App {
-	return &cli.App{
+	return service.ShortUsage(&cli.App{
 		Name:            "standalone",
 		Usage:           "a Temporal server, its Web UI and a worker in one process",
 		HideHelpCommand: true,
@@ -83,7 +83,7 @@ func newApp() *cli.App {
 		}, slices.Concat(service.IdentityFlags(), service.RetentionFlags())...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return fmt.Errorf("takes no arguments, %q is one", c.Args().First())
+				return fmt.Errorf("unexpected argument %q (see --help)", c.Args().First())
 			}
 			if o := c.String("output"); o != "text" && o != "json" {
 				return fmt.Errorf("--output %q is not text or json", o)
@@ -94,7 +94,7 @@ func newApp() *cli.App {
 			}
 			return serve(c, logger)
 		},
-	}
+	})
 }
 
 // ready is what is printed when everything can be used.
@@ -144,7 +144,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 		SearchAttributes: service.SearchAttributes(), Logger: logger,
 	})
 	if err != nil {
-		return err
+		return withFlag(err)
 	}
 	stops = append(stops, server.Stop)
 	identity, err := service.IdentityFrom(c)
@@ -199,6 +199,19 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	s.Drain()
 	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
 	return err
+}
+
+// withFlag names the flag of a port that cannot be used.
+func withFlag(err error) error {
+	e, ok := errors.AsType[*embedded.PortError](err)
+	if !ok {
+		return err
+	}
+	flag := "--temporal-port"
+	if e.Option == "UIPort" {
+		flag = "--ui-port"
+	}
+	return fmt.Errorf("%s: %w; choose another one, or 0 for any free port", flag, e.Err)
 }
 
 func announce(w io.Writer, output string, r ready) error {
@@ -278,7 +291,7 @@ func serveSandbox(ctx context.Context, port int, logger *slog.Logger) (url strin
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return "", nil, fmt.Errorf("sandbox: %w; choose another --sandbox-port", err)
+		return "", nil, fmt.Errorf("--sandbox-port: %w; choose another one, or 0 for any free port", err)
 	}
 	server := &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn)}
 	go func() { _ = server.Serve(listener) }() // ends with ErrServerClosed

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/wneessen/go-mail"
 
@@ -78,13 +79,49 @@ func (m *Mail) Deliver(ctx context.Context, x Message) error {
 	if err != nil {
 		return &PermanentError{err.Error()}
 	}
-	host, portText, err := net.SplitHostPort(m.Server)
+	client, err := m.client()
 	if err != nil {
 		return err
 	}
-	port, err := strconv.Atoi(portText)
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	return m.failure(client.DialAndSendWithContext(ctx, msg))
+}
+
+// tryTimeout is how long Try waits for the server.
+const tryTimeout = 5 * time.Second
+
+// Try connects and logs in without sending anything, and says what would keep
+// mail from being sent, such as a server without encryption. A server that is
+// out of reach or slow now is no error: it may be back when there is something
+// to send.
+func (m *Mail) Try(ctx context.Context) error {
+	client, err := m.client()
 	if err != nil {
 		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	err = client.DialWithContext(ctx)
+	if err == nil {
+		_ = client.Close()
+		return nil
+	}
+	if operation, ok := errors.AsType[*net.OpError](err); ctx.Err() != nil || ok && operation.Op == "dial" {
+		return nil
+	}
+	return m.failure(err)
+}
+
+// client is one for the server, which is always encrypted unless Plain.
+func (m *Mail) client() (*mail.Client, error) {
+	host, portText, err := net.SplitHostPort(m.Server)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return nil, err
 	}
 	policy := mail.TLSMandatory
 	if m.Plain {
@@ -100,11 +137,9 @@ func (m *Mail) Deliver(ctx context.Context, x Message) error {
 	}
 	client, err := mail.NewClient(host, options...)
 	if err != nil {
-		return fmt.Errorf("the mail server %s cannot be used as it is set", m.Server)
+		return nil, fmt.Errorf("the mail server %s cannot be used as it is set", m.Server)
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	return m.failure(client.DialAndSendWithContext(ctx, msg))
+	return client, nil
 }
 
 // failure says what went wrong without what the server said, which may quote

@@ -2,6 +2,8 @@ package notify_test
 
 import (
 	"encoding/json"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -64,6 +66,27 @@ func TestMailIsNeverSentWithoutEncryption(t *testing.T) {
 	} {
 		require.ErrorContains(t, spoil.Check(), want)
 	}
+}
+
+// What keeps mail from being sent is found without sending any.
+func TestMailServerIsTried(t *testing.T) {
+	server := notifytest.NewMailServer(t)
+	m := &notify.Mail{Server: server.Address, From: "exports@example.com", To: []string{"ann@example.com"},
+		Username: notifytest.User, Password: notifytest.Password, Roots: server.Roots}
+	require.NoError(t, m.Try(t.Context()))
+	m.Password = "wrong"
+	require.ErrorContains(t, m.Try(t.Context()), "refuses the user name or password")
+	server.Stop()
+	require.NoError(t, m.Try(t.Context()), "it may be back when there is something to send")
+	require.Empty(t, server.Letters())
+
+	plain := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return nil, errors.New("not this far") }))
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	require.NoError(t, err)
+	go func() { _ = plain.Serve(listener) }() // ends with the test
+	t.Cleanup(func() { _ = plain.Close() })
+	m = &notify.Mail{Server: listener.Addr().String(), From: "exports@example.com", To: []string{"ann@example.com"}}
+	require.EqualError(t, m.Try(t.Context()), "the mail server "+m.Server+" offers no encryption")
 }
 
 func TestWebhooksAreSigned(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
 )
 
 // MaxBytes is the longest that a Text gets.
@@ -111,4 +113,13 @@ func shorten(name string) string {
 		}
 	}
 	return name
+}
+
+// Count writes a number of things, with thousands separated so that a million is
+// seen: "1 contact", "1,200 contacts".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + many
 }

@@ -26,7 +26,7 @@ func fileFlag() cli.Flag {
 
 func (s *session) applyCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "apply", usage: "make sources, connections, exports and schedules what a file says",
+		name: "apply", usage: "apply a configuration file",
 		detail:  manifestDetail + "\nThe differences are shown first, and asked about. Applied again it changes nothing.",
 		example: "starter apply -f exports.yaml --dry-run\nstarter apply -f exports.yaml --yes",
 		flags: []cli.Flag{
@@ -41,7 +41,7 @@ func (s *session) applyCommand() *cli.Command {
 
 func (s *session) diffCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "diff", usage: "show how a file differs from what is there",
+		name: "diff", usage: "show how a configuration file differs from what is stored",
 		detail:  manifestDetail,
 		example: "starter diff -f exports.yaml",
 		flags: []cli.Flag{

@@ -64,7 +64,8 @@ func (s *session) connectionCommands() *cli.Command {
 				&cli.StringFlag{Name: "name", Usage: "new `NAME`"},
 				&cli.BoolFlag{Name: "agree", Usage: "agree to the transfer of personal data to Omnisend", DisableDefaultText: true},
 				&cli.BoolFlag{Name: "withdraw-consent", Usage: "take the agreement back", DisableDefaultText: true},
-				&cli.StringFlag{Name: "running", Usage: "what becomes of runs that are going on: cancel or finish (`WHAT`)"},
+				&cli.StringFlag{Name: "running", Usage: "what to do with open runs: cancel or finish (`WHAT`)"},
+				yesFlag("do not ask whether to withdraw the agreement"),
 				versionFlag(),
 			}, settingFlags()...),
 			do: s.connectionEdit,
@@ -87,9 +88,8 @@ func (s *session) connectionCommands() *cli.Command {
 			name: "stop", args: "NAME", usage: "cancel what is going on over a connection, and bar it",
 			detail:  "Calls in flight are finished and their verdicts collected. Everything is kept; start lifts it.",
 			example: "starter connection stop \"Spring shop\"",
-			do: func(c *cli.Context) error {
-				return show(c, s, command.ConnectionStop, command.Named{Name: c.Args().First()}, connectionPage)
-			},
+			flags:   []cli.Flag{yesFlag("do not ask")},
+			do:      s.connectionStop,
 		}),
 		s.leaf("connection", leaf{
 			name: "start", args: "NAME", usage: "let a connection that was stopped be used again",
@@ -198,6 +198,13 @@ func (s *session) connectionEdit(c *cli.Context) error {
 	case args.Running != "" && !args.Withdraw:
 		return usage("--running goes with --withdraw-consent")
 	}
+	if args.Withdraw {
+		err := s.confirmed(c, fmt.Sprintf("Withdraw the agreement to transfer personal data over the connection %s? No run of its exports starts until an administrator agrees again.", args.Name),
+			"the agreement was not withdrawn")
+		if err != nil {
+			return err
+		}
+	}
 	if args.Withdraw && args.Running == "" && s.o.InTerminal {
 		running, err := s.askRunning(c.Context, args.Name)
 		if err != nil {
@@ -222,6 +229,31 @@ func (s *session) askRunning(ctx context.Context, name string) (string, error) {
 		return command.RunningCancel, nil
 	}
 	return command.RunningFinish, nil
+}
+
+// confirmed asks on a terminal, unless --yes is given; a script is not asked.
+func (s *session) confirmed(c *cli.Context, question, otherwise string) error {
+	if c.Bool("yes") || !s.o.InTerminal {
+		return nil
+	}
+	if err := s.ready(c.Context); err != nil {
+		return err
+	}
+	yes, err := s.ask(c.Context, question)
+	if err == nil && !yes {
+		err = usage("%s", otherwise)
+	}
+	return err
+}
+
+func (s *session) connectionStop(c *cli.Context) error {
+	args := command.Named{Name: c.Args().First()}
+	err := s.confirmed(c, fmt.Sprintf("Stop the connection %s? Its runs are canceled, and none starts until: starter connection start %q.", args.Name, args.Name),
+		"the connection was not stopped")
+	if err != nil {
+		return err
+	}
+	return show(c, s, command.ConnectionStop, args, connectionPage)
 }
 
 func (s *session) connectionShare(c *cli.Context) error {

@@ -132,12 +132,27 @@ func TestConnectionQuestions(t *testing.T) {
 	require.Contains(t, b.err.String(), "2 exports (spring, summer) will be removed, with what is remembered about their contacts")
 	require.Equal(t, []string{command.ConnectionShow}, b.names())
 
-	for said, want := range map[string]string{"y\n": command.RunningCancel, "n\n": command.RunningFinish} {
+	for said, want := range map[string]string{"y\ny\n": command.RunningCancel, "y\nn\n": command.RunningFinish} {
 		b := newBench(t)
 		b.terminal(said)
 		b.answers(shop, shop)
 		require.Equal(t, 0, b.run("connection", "edit", "shop", "--withdraw-consent"))
 		require.Contains(t, b.err.String(), "1 run is going on")
 		require.Equal(t, want, args[command.ConnectionEditArgs](b, 1).Running)
+	}
+
+	// What stops exports is asked about on a terminal, unless --yes is given.
+	for _, line := range [][]string{{"connection", "stop", "shop"}, {"connection", "edit", "shop", "--withdraw-consent", "--running", "finish"}} {
+		b := newBench(t)
+		b.terminal("\n")
+		require.Equal(t, 2, b.run(line...))
+		require.Regexp(t, `(Stop the connection shop\?|Withdraw the agreement).* \[y/N\] starter: the (connection|agreement) was not`, b.err.String())
+		require.Empty(t, b.names())
+		b.terminal("y\n")
+		b.answers(shop)
+		require.Equal(t, 0, b.run(line...))
+		b.terminal("")
+		b.answers(shop)
+		require.Equal(t, 0, b.run(append(line, "--yes")...))
 	}
 }

@@ -40,6 +40,18 @@ type ports struct {
 	uiURL   string
 }
 
+// PortError says that a port cannot be used, and which of the Options it is.
+type PortError struct {
+	Option string // FrontendPort or UIPort
+	Err    error
+}
+
+// Error names the option.
+func (e *PortError) Error() string { return fmt.Sprintf("%s: %v", e.Option, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PortError) Unwrap() error { return e.Err }
+
 func choosePorts(o Options) (ports, error) {
 	ip := net.ParseIP(o.Host)
 	if ip == nil {
@@ -56,7 +68,7 @@ func choosePorts(o Options) (ports, error) {
 	p := ports{internal: make(map[primitives.ServiceName]int, len(internalServices))}
 	var err error
 	if p.frontend, err = takePort(o.Host, o.FrontendPort); err != nil {
-		return ports{}, err
+		return ports{}, &PortError{Option: "FrontendPort", Err: err}
 	}
 	p.address = net.JoinHostPort(dial, strconv.Itoa(p.frontend))
 	for _, service := range internalServices {
@@ -66,7 +78,7 @@ func choosePorts(o Options) (ports, error) {
 	}
 	if o.UIPort >= 0 {
 		if p.ui, err = takePort(o.Host, o.UIPort); err != nil {
-			return ports{}, err
+			return ports{}, &PortError{Option: "UIPort", Err: err}
 		}
 		p.uiURL = "http://" + net.JoinHostPort(dial, strconv.Itoa(p.ui))
 	}
