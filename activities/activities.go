@@ -195,8 +195,16 @@ type RecordInput struct {
 }
 
 // Record stores the run's report, so that it can be looked up without Temporal.
+// One with a status that ends the run ends it. It may be repeated.
 func (a *Activities) Record(ctx context.Context, in RecordInput) error {
-	if err := a.Store.SaveRun(ctx, in.RunID, string(in.Report.Status), encode(in.Report), in.Report.Status.Ended()); err != nil {
+	if in.Report.Status.Ended() {
+		return a.recordEnd(ctx, in.RunID, in.Report)
+	}
+	return a.saveReport(ctx, in.RunID, in.Report)
+}
+
+func (a *Activities) saveReport(ctx context.Context, runID string, r *run.Report) error {
+	if err := a.Store.SaveRun(ctx, runID, string(r.Status), encode(r), r.Status.Ended()); err != nil {
 		return err
 	}
 	a.Changed()

@@ -56,6 +56,12 @@ const notKnown = "the store does not know this run: it was not begun with a work
 // errNotKnown ends whatever asked for good.
 func errNotKnown() error { return temporal.NewNonRetryableApplicationError(notKnown, ErrorFail, nil) }
 
+// errEnded ends whatever asked for good.
+func errEnded(r store.Run) error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
+		"run %s has ended (%s): nothing more is done for it; begin another with: starter run %q", r.ID, r.Status, r.Export), ErrorFail, nil)
+}
+
 // errNotBegun ends whatever asked for good.
 func errNotBegun() error { return temporal.NewNonRetryableApplicationError(notBegun, ErrorFail, nil) }
 
@@ -105,15 +111,20 @@ func (i *admitted) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteA
 	}
 	ctx = context.WithValue(ctx, executionKey{}, execution{workflow: info.WorkflowExecution.ID, first: first})
 	if _, ok := ungated[info.ActivityType.Name]; !ok {
-		if err := i.admission.admit(ctx, in.Args); err != nil {
+		if err := i.admission.admit(ctx, info.ActivityType.Name, in.Args); err != nil {
 			return nil, err
 		}
 	}
 	return i.Next.ExecuteActivity(ctx, in)
 }
 
-// admit refuses an activity whose workflow has not taken the run up.
-func (g *admission) admit(ctx context.Context, args []any) error {
+// closing are the activities that are carried out for a run that has ended too:
+// their first attempt may have ended it, and repeating them changes nothing.
+var closing = map[string]bool{"Finish": true, "Record": true}
+
+// admit refuses an activity whose workflow has not taken the run up, or whose
+// run has ended: Temporal can reset the workflow of one.
+func (g *admission) admit(ctx context.Context, name string, args []any) error {
 	var of ofRun
 	if len(args) == 1 {
 		of, _ = args[0].(ofRun)
@@ -130,6 +141,9 @@ func (g *admission) admit(ctx context.Context, args []any) error {
 	}
 	if e := executionOf(ctx); r.StartedBy == "" || r.StartedBy != e.first || e.workflow != WorkflowID(r.Export, r.Plan) {
 		return errNotBegun()
+	}
+	if !r.EndedAt.IsZero() && !closing[name] {
+		return errEnded(r)
 	}
 	return nil
 }

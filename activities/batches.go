@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
@@ -53,7 +54,7 @@ func (a *Activities) batch(ctx context.Context, runID string, n int) ([]spool.Ba
 	var items []spool.BatchItem
 	for item, err := range spool.BatchItems(data) {
 		if err != nil {
-			return nil, err
+			return nil, unreadable(runID, store.BlobBatch, err)
 		}
 		items = append(items, item)
 	}
@@ -84,5 +85,10 @@ func (a *Activities) ledgerData(ctx context.Context, export string, shard int) (
 	if sealed == nil || err != nil {
 		return nil, err
 	}
-	return a.Keyring.OpenBlob(sealed, ledgerContext(export))
+	data, err := a.Keyring.OpenBlob(sealed, ledgerContext(export))
+	if err != nil {
+		return nil, &blockedError{cause: err, reason: fmt.Sprintf("the ledger of %q cannot be read: %v", export, err),
+			action: fmt.Sprintf("restore the store or its keyring from a backup, then resume; or forget what was confirmed, so that all is sent again: starter export edit %q --reset-ledger", export)}
+	}
+	return data, nil
 }

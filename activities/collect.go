@@ -414,7 +414,11 @@ func (a *Activities) openBlob(runID string, b store.Blob) ([]byte, error) {
 	if len(b.Data) == 0 {
 		return nil, nil
 	}
-	return a.Keyring.OpenBlob(b.Data, blobContext(runID, b.Kind))
+	data, err := a.Keyring.OpenBlob(b.Data, blobContext(runID, b.Kind))
+	if err != nil {
+		return nil, unreadable(runID, b.Kind, err)
+	}
+	return data, nil
 }
 
 // mergeReasons adds counts to a report's.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -30,6 +29,7 @@ var runHandlers = map[string]handler{
 	command.RunsResume:  with((*Activities).runsResume),
 	command.RunsApprove: with((*Activities).runsApprove),
 	command.RunsCancel:  with((*Activities).runsCancel),
+	command.RunsAbandon: with((*Activities).runsAbandon),
 	command.RunsRejects: with((*Activities).runsRejects),
 	command.RunsRetry:   with((*Activities).runsRetry),
 }
@@ -179,7 +179,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 	if err != nil {
 		return nil, err
 	}
-	_, err = a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	options := client.StartWorkflowOptions{
 		ID:                                       workflow,
 		TaskQueue:                                command.TaskQueue,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -188,8 +188,9 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 		StaticSummary:                            fmt.Sprintf("%s %s over %s", what, e.Name, e.Connection),
 		TypedSearchAttributes: temporal.NewSearchAttributes(ExportNameAttribute.ValueSet(e.Name),
 			ConnectionAttribute.ValueSet(e.Connection), StatusAttribute.ValueSet(string(run.Running))),
-	}, ExportWorkflowType, exportInput{RunID: id, Ticket: ticket, MaxEvents: a.Tuning.MaxEvents})
-	if _, running := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); running {
+	}
+	err = a.startExport(ctx, options, exportInput{RunID: id, Ticket: ticket, MaxEvents: a.Tuning.MaxEvents})
+	if alreadyStarted(err) {
 		r, err := a.Store.Run(ctx, id)
 		if err != nil {
 			return nil, err
@@ -413,7 +414,14 @@ func (a *Activities) runsCancel(ctx context.Context, _ caller, args command.RunR
 		return nil, err
 	}
 	if !r.EndedAt.IsZero() {
-		return nil, refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+		// Temporal may work on it all the same: its workflow can be reset there.
+		open, err := a.isOpen(ctx, r)
+		if err == nil && !open {
+			err = refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	err = a.controlRun(ctx, r.ID, func(control *run.Control) error { control.Canceled = true; return nil })
 	if err != nil {

@@ -141,6 +141,8 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 	switch {
 	case asked.Full:
 		d.full = "as asked"
+	case !asked.IsCanary() && !asked.Adopt && asked.Remove == "" && d.note.Unsure:
+		d.full = "as calls of an earlier run were given up whose contacts are not known"
 	case !asked.IsCanary() && !asked.Adopt && asked.Remove == "" && d.note.LastRun != "" && d.note.fullDue(e, d.job.Began):
 		d.full = "as the export wants every " + reason.Count(e.FullEvery, "day", "days")
 	}
@@ -189,7 +191,7 @@ func (d *decider) shard(ctx context.Context) error {
 		parts[i].Data = nil // what is decrypted is enough
 		for rec, err := range spool.Records(data) {
 			if err != nil {
-				return err
+				return unreadable(d.job.RunID, store.BlobPart, err)
 			}
 			records = append(records, rec)
 		}

@@ -12,11 +12,30 @@ import (
 
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/store"
 )
 
 // ErrorFault is the type of application errors of an activity that met a fault
 // of this program.
 const ErrorFault = "Fault"
+
+// blockedError is an error that no repetition mends, and an operator can: the
+// run parks. Another worker may do better, for instance one with a newer keyring,
+// so it is attempted as often as a fault of this program.
+type blockedError struct {
+	reason string // nothing personal
+	action string
+	cause  error
+}
+
+func (e *blockedError) Error() string { return e.reason }
+func (e *blockedError) Unwrap() error { return e.cause }
+
+// unreadable is the error of a piece of a run's stored data that cannot be read.
+func unreadable(runID string, kind store.BlobKind, cause error) error {
+	return &blockedError{cause: cause, reason: fmt.Sprintf("stored data of run %s (%s) cannot be read: %v", runID, kind, cause),
+		action: fmt.Sprintf("restore the store or its keyring from a backup, then resume; or give that run up with: starter runs abandon %s", runID)}
+}
 
 // FaultAction is what to do about a run that met a fault of this program.
 const FaultAction = "report it with the stack from that log; upgrade this program, or go back to the release before; then resume"
@@ -62,23 +81,38 @@ func (i *faultsInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exe
 		result, err = i.Next.ExecuteActivity(ctx, in)
 		return err
 	})
+	b, blocked := errors.AsType[*blockedError](err)
 	if f, ok := errors.AsType[*fault.Error](err); ok {
-		return nil, i.faults.activities.faulty(ctx, f)
+		return nil, i.faults.activities.faulty(ctx, f, b)
+	}
+	if blocked {
+		return nil, i.faults.activities.parks(ctx, b.reason, b.action)
 	}
 	return result, err
 }
 
 // faulty logs and counts a fault, and makes what the activity ends with of it.
-func (a *Activities) faulty(ctx context.Context, f *fault.Error) error {
-	info := activity.GetInfo(ctx)
+// Where the fault blocks something that can be got round, b says how.
+func (a *Activities) faulty(ctx context.Context, f *fault.Error, b *blockedError) error {
 	NoteFault(ctx, a, f)
-	message := fmt.Sprintf("%v in %s; the log of worker %s at %s has its stack", f, info.ActivityType.Name, a.Worker, time.Now().UTC().Format(time.DateTime+" MST"))
+	what, action := f.Error(), FaultAction
+	if b != nil {
+		what, action = b.reason, b.action
+	}
+	return a.parks(ctx, fmt.Sprintf("%s in %s; the log of worker %s at %s has its stack", what, activity.GetInfo(ctx).ActivityType.Name,
+		a.Worker, time.Now().UTC().Format(time.DateTime+" MST")), action)
+}
+
+// parks is what an activity ends with that only an operator can help: after the
+// last attempt its run parks.
+func (a *Activities) parks(ctx context.Context, message, action string) error {
+	info := activity.GetInfo(ctx)
 	most, bounded := faultAttempts[info.ActivityType.Name]
 	last := bounded && info.Attempt >= most
 	if last && info.ActivityType.Name == "Command" {
 		return temporal.NewNonRetryableApplicationError(message, command.ErrFailed, nil)
 	}
-	return temporal.NewApplicationErrorWithOptions(message, ErrorFault, temporal.ApplicationErrorOptions{NonRetryable: last})
+	return temporal.NewApplicationErrorWithOptions(message, ErrorFault, temporal.ApplicationErrorOptions{NonRetryable: last, Details: []any{action}})
 }
 
 // NoteFault logs and counts a fault of this program. It is no method, which

@@ -20,10 +20,23 @@ type FinishInput struct {
 }
 
 // Finish books the verdicts into the ledger, counts what became of every
-// contact, stores the report and deletes the spool. It may be repeated.
+// contact, stores the report and deletes the spool. It may be repeated: of a run
+// that has ended it returns the report that was stored.
 func (a *Activities) Finish(ctx context.Context, in FinishInput) (*run.Report, error) {
 	r := in.Report
 	err := a.underLease(ctx, "run/"+in.RunID+"/finish", func(ctx context.Context, _ hold) error {
+		before, err := a.Store.Run(ctx, in.RunID)
+		if err != nil {
+			return err
+		}
+		if !before.EndedAt.IsZero() {
+			ended, err := decode[run.Report](before.Report)
+			if err != nil {
+				return err
+			}
+			*r = ended
+			return a.dropSpool(ctx, in.RunID, r)
+		}
 		state, err := a.Store.StepState(ctx, in.RunID, jobState)
 		if err != nil {
 			return err
@@ -67,7 +80,7 @@ func (a *Activities) recordEnd(ctx context.Context, runID string, r *run.Report)
 		return err
 	}
 	r.Export, r.Plan = before.Export, before.Plan // which the report has not of a run that its preflight ended
-	if err := a.Record(ctx, RecordInput{RunID: runID, Report: r}); err != nil {
+	if err := a.saveReport(ctx, runID, r); err != nil {
 		return err
 	}
 	if !before.EndedAt.IsZero() {
@@ -80,6 +93,24 @@ func (a *Activities) recordEnd(ctx context.Context, runID string, r *run.Report)
 		"read", r.Read, "contacts", r.Contacts, "delivered", r.Delivered, "unchanged", r.Unchanged, "refused", r.Refused,
 		"pending", r.Pending, "unsent", r.Unsent, "calls", r.Calls)
 	return nil
+}
+
+// endUnbooked ends a run whose verdicts could not be booked, for a reason. They
+// stay in the store, and the next run over the connection books them.
+func (a *Activities) endUnbooked(ctx context.Context, runID string, r *run.Report, cause error) error {
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	r.Phase, r.EndedAt = run.PhaseEnded, &now
+	r.DropUndecided()
+	r.Notes = append(r.Notes, Unbooked(cause.Error()))
+	return a.recordEnd(ctx, runID, r)
+}
+
+// Unbooked is the note of a run that ended before its verdicts were booked.
+func Unbooked(reason string) string {
+	return "what Omnisend has answered is not booked yet, the next run over the connection does it: " + reason
 }
 
 // sayWhyStopped gives a canceled run the reason that went with the cancel.
@@ -149,6 +180,7 @@ func (a *Activities) settleReport(ctx context.Context, j job, r *run.Report) err
 		for _, s := range r.Segments {
 			n.LastMembers[s.Segment] = s.Members
 		}
+		n.Unsure = n.Unsure && !r.Full
 		n.LastRead, n.LastRun, n.LastAt, n.Rules = r.Contacts, j.RunID, j.Began, rulesOf(j.Export)
 		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
 	})
@@ -180,14 +212,19 @@ func (a *Activities) dropStale(ctx context.Context, j job) error {
 	return nil
 }
 
-// dropSpool deletes what the run no longer needs. While calls have no verdict
-// their contacts stay, for the run that will reconcile them.
+// dropSpool deletes what the run no longer needs. While calls have no verdict, or
+// one that is not in the ledger, their contacts stay for the run that reconciles
+// them.
 func (a *Activities) dropSpool(ctx context.Context, runID string, r *run.Report) error {
 	totals, err := a.Store.Totals(ctx, runID)
 	if err != nil {
 		return err
 	}
-	if totals.Unsettled > 0 {
+	unbooked, err := a.Store.SettledCalls(ctx, runID)
+	if err != nil {
+		return err
+	}
+	if totals.Unsettled > 0 || len(unbooked) > 0 {
 		return a.Store.CommitStep(ctx, store.Step{Run: runID,
 			Drop: []store.BlobKind{store.BlobPart, store.BlobTail, store.BlobSamples}})
 	}

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/segment-export/segment-export/internal/contact"
@@ -34,33 +35,52 @@ func (a *Activities) fold(ctx context.Context, j job) error {
 		if n == nil || n.ID != j.Ledger {
 			// The ledger was reset, or its export removed, since the run: what it
 			// learned belongs to no ledger, and its digests are of another key.
-			var origins []string
-			for _, c := range calls {
-				origins = append(origins, c.Origin)
-			}
-			return a.Store.MarkFolded(ctx, j.RunID, origins)
+			return a.Store.MarkFolded(ctx, j.RunID, originsOf(calls))
 		}
-		return a.foldCalls(ctx, j, calls)
+		return a.foldCalls(ctx, j, calls, false)
 	})
 }
 
-func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call) error {
+// loseCalls notes that it is not known whose contacts these calls had: the
+// account may have other data than the ledger says, so the next run of the
+// export sends all of its contacts. Its caller holds the ledger's lease.
+func (a *Activities) loseCalls(ctx context.Context, export, runID string, calls []store.Call) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	n, _, err := a.note(ctx, export)
+	if err != nil {
+		return err
+	}
+	n.Unsure = true
+	if err := a.Store.SaveLedgerMeta(ctx, export, encode(n)); err != nil {
+		return err
+	}
+	a.Log.WarnContext(ctx, "the contacts of calls cannot be read any more: the next run sends all of the export's", "run", runID, "export", export, "calls", len(calls))
+	return a.Store.MarkFolded(ctx, runID, originsOf(calls))
+}
+
+// foldCalls books calls. Those whose contacts have expired are lost, and if told
+// to give up also those whose contacts cannot be read.
+func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call, giveUp bool) error {
 	f := &folding{Activities: a, export: j.Export.Name}
 	var err error
 	if f.without, err = a.forgottenNow(ctx); err != nil {
 		return err
 	}
 	var items []spool.BatchItem
+	var lost []store.Call
 	batch := -1
 	for _, c := range calls {
 		if c.Batch != batch {
-			if items, err = a.batch(ctx, j.RunID, c.Batch); err != nil {
+			items, err = a.batch(ctx, j.RunID, c.Batch)
+			if _, blocked := errors.AsType[*blockedError](err); err != nil && (!giveUp || !blocked) {
 				return err
 			}
 			batch = c.Batch
 		}
-		if items == nil { // expired: what became of its contacts cannot be booked any more
-			f.origins = append(f.origins, c.Origin)
+		if items == nil {
+			lost = append(lost, c)
 			continue
 		}
 		if c.First+c.Count > len(items) {
@@ -74,7 +94,10 @@ func (a *Activities) foldCalls(ctx context.Context, j job, calls []store.Call) e
 			}
 		}
 	}
-	return f.flush(ctx, j.RunID)
+	if err := f.flush(ctx, j.RunID); err != nil {
+		return err
+	}
+	return a.loseCalls(ctx, j.Export.Name, j.RunID, lost)
 }
 
 // folding gathers verdicts by shard.

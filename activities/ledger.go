@@ -25,6 +25,9 @@ type ledgerNote struct {
 	Key      []byte   `json:"key"`     // the digest key, wrapped by the keyring
 	Markers  []string `json:"markers"` // the custom property of each bit of an entry's segments
 	Owners   []string `json:"owners"`  // the segment that each bit's marker was last given to
+	// Unsure says that the account may have other data than the ledger says, of
+	// contacts that are not known: the next run sends all.
+	Unsure bool `json:"unsure,omitempty"`
 	// LastRead is how many contacts the last complete run had.
 	LastRead int `json:"last_read"`
 	// LastMembers are its members by segment.

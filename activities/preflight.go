@@ -86,6 +86,9 @@ func (a *Activities) takeUp(ctx context.Context, in PreflightInput) (store.Run, 
 	if errors.Is(err, store.ErrExists) {
 		return r, errNotBegun()
 	}
+	if err == nil && !r.EndedAt.IsZero() {
+		err = errEnded(r)
+	}
 	return r, err
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -31,16 +33,20 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 			}
 			s, halt, err := a.sweeperOver(ctx, id, h, j.Export.Connection)
 			if errors.Is(err, store.ErrNotFound) {
-				if err := a.abandon(ctx, j.Brand, id); err != nil {
+				if err := a.forgetCalls(ctx, j.Brand, id); err != nil {
 					return err
 				}
 				continue
 			}
 			if err == nil && halt == nil {
-				halt, err = s.outlived(ctx)
+				err = fault.Guard(func() error {
+					var err error
+					halt, err = s.outlived(ctx)
+					return err
+				})
 			}
 			if err != nil {
-				return fmt.Errorf("reconcile run %s: %w", id, err)
+				return reconciling(id, err)
 			}
 			if halt != nil {
 				result.Halt = halt
@@ -58,16 +64,35 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 	return result, err
 }
 
-// abandon closes the calls of an ended run of which nothing is left to judge
-// them by: the next run of its export sends what the ledger does not have.
-func (a *Activities) abandon(ctx context.Context, brand, runID string) error {
+// reconciling says in the reconciling of which run an error came up, and how to
+// get round one that is a fault of this program.
+func reconciling(id string, err error) error {
+	err = fmt.Errorf("reconcile run %s: %w", id, err)
+	if _, faulty := errors.AsType[*fault.Error](err); !faulty {
+		return err
+	}
+	return &blockedError{reason: err.Error(), cause: err,
+		action: fmt.Sprintf("%s; or give that run up with: starter runs abandon %s", FaultAction, id)}
+}
+
+// processingTime is how long after a call was made Omnisend may still be
+// processing it, where nothing can be learned of it.
+const processingTime = time.Hour
+
+// forgetCalls closes the calls of an ended run of which nothing is left to judge them
+// by.
+func (a *Activities) forgetCalls(ctx context.Context, brand, runID string) error {
+	r, err := a.Store.Run(ctx, runID)
+	if err != nil {
+		return err
+	}
 	open, err := a.Store.Unsettled(ctx, brand, runID, 0)
 	if err != nil {
 		return err
 	}
 	settled := make([]store.Settlement, 0, len(open))
 	for _, c := range open {
-		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallVoid})
+		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallSettled, Verdict: noVerdict(c)})
 	}
 	if err := a.Store.SettleCalls(ctx, runID, settled); err != nil {
 		return err
@@ -76,12 +101,7 @@ func (a *Activities) abandon(ctx context.Context, brand, runID string) error {
 	if err != nil {
 		return err
 	}
-	origins := make([]string, 0, len(calls))
-	for _, c := range calls {
-		origins = append(origins, c.Origin)
-	}
-	a.Log.WarnContext(ctx, "verdicts of an ended run cannot be booked any more", "run", runID, "calls", len(open)+len(calls))
-	return a.Store.MarkFolded(ctx, runID, origins)
+	return a.giveUp(ctx, r, calls)
 }
 
 // outlived sweeps a run that has ended. Contacts that would go again are left

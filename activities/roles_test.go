@@ -67,6 +67,7 @@ var permissions = map[string]struct {
 	"runs resume":         {contributors, `{"run":"spring"}`},
 	"runs approve":        {contributors, `{"run":"spring","guard":"first-run"}`},
 	"runs cancel":         {contributors, `{"run":"spring"}`},
+	"runs abandon":        {contributors, `{"run":"spring"}`},
 	"runs rejects":        {contributors, `{"run":"spring","page":0}`},
 	"runs retry-rejects":  {contributors, `{"run":"spring"}`},
 	// About nothing by name: they leave out what is not shared.

@@ -38,14 +38,14 @@ func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time, seen
 		return w, nil
 	}
 	if w.Reason, w.Action = whyStuck(d); w.Reason == "" {
-		w.Reason, w.Action = withoutWorker(d, seen)
+		w.Reason, w.Action = withoutWorker(d, r.ID, seen)
 	}
 	return w, nil
 }
 
 // withoutWorker finds a run that is pinned to a build of which no worker was
 // seen: no other one takes it up. Where no worker was seen, nobody knows.
-func withoutWorker(d *workflowservice.DescribeWorkflowExecutionResponse, seen []command.WorkerStatus) (reason, action string) {
+func withoutWorker(d *workflowservice.DescribeWorkflowExecutionResponse, id string, seen []command.WorkerStatus) (reason, action string) {
 	pinned := d.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion().GetBuildId()
 	if pinned == "" || len(seen) == 0 {
 		return "", ""
@@ -56,7 +56,7 @@ func withoutWorker(d *workflowservice.DescribeWorkflowExecutionResponse, seen []
 		}
 	}
 	return fmt.Sprintf("it belongs to build %s, which began it, and no worker of that build is at work", pinned),
-		fmt.Sprintf("start one again: worker run --build-id %s; the run goes on by itself (docs/upgrading.md)", pinned)
+		fmt.Sprintf("start one again: worker run --build-id %s, and the run continues (docs/upgrading.md); or give it up: starter runs abandon %s", pinned, id)
 }
 
 // whyStuck finds what is attempted again and again.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -91,21 +91,31 @@ func (a *Activities) isOpen(ctx context.Context, r store.Run) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return false, nil
-	}
-	return string(d.GetWorkflowExecutionInfo().GetMemo().GetFields()[runIDMemo].GetData()) == `"`+r.ID+`"`, nil
+	return running(d, r.ID), nil
 }
 
 func (a *Activities) endTerminated(ctx context.Context, r store.Run) error {
+	return a.endWithout(ctx, r, "its workflow was ended in Temporal from outside, or Temporal has lost it")
+}
+
+// endWithout ends a run as failed, without its workflow.
+func (a *Activities) endWithout(ctx context.Context, r store.Run, reason string) error {
 	report, err := decode[run.Report](r.Report)
 	if err != nil {
 		return err
 	}
 	report.Export, report.RunID, report.Plan = r.Export, r.ID, r.Plan
 	report.Status, report.StartedAt = run.Failed, r.StartedAt
-	report.Reason = "its workflow was ended in Temporal from outside, or Temporal has lost it"
+	report.Reason = reason
 	report.Action = "run the export again: it goes on from what Omnisend has confirmed"
 	_, err = a.Finish(ctx, FinishInput{RunID: r.ID, Report: &report})
-	return err
+	if err == nil || ctx.Err() != nil || errors.Is(err, errStopping) {
+		return err
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		NoteFault(ctx, a, f)
+	}
+	a.Log.WarnContext(ctx, "the verdicts of a run that was ended from outside are not booked", "run", r.ID, "error", err)
+	// Whatever it was, a fault of this program too, it must not stop other runs.
+	return a.endUnbooked(ctx, r.ID, &report, err)
 }

@@ -307,11 +307,11 @@ func (l *delivering) sayMissing(r activities.SweepResult) {
 	}
 }
 
-func (l *delivering) yieldTurn(work workflow.Context) error {
+func (e *exporter) yieldTurn(work workflow.Context) error {
 	err := workflow.ExecuteActivity(short(work, "let others have the connection"), acts.YieldTurn,
-		activities.RunInput{RunID: l.in.RunID}).Get(work, nil)
+		activities.RunInput{RunID: e.in.RunID}).Get(work, nil)
 	if err == nil {
-		l.state.HasTurn = false
+		e.state.HasTurn = false
 	}
 	return err
 }

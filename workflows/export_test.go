@@ -43,6 +43,7 @@ type world struct {
 	sent      int      // contacts
 	answered  int      // calls
 	recorded  []run.Status
+	last      *run.Report // recorded
 	finished  *run.Report
 }
 
@@ -112,7 +113,7 @@ func newWorld(t *testing.T) *world {
 		func(_ context.Context, in activities.RecordInput) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.recorded = append(w.recorded, in.Report.Status)
+			w.recorded, w.last = append(w.recorded, in.Report.Status), in.Report
 			return nil
 		}).Maybe()
 	env.OnActivity(acts.TakeTurn, mock.Anything, mock.Anything).Return(

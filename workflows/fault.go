@@ -19,16 +19,23 @@ func fault(err error) (*activities.Halt, error) {
 	if !ok || app.Type() != activities.ErrorFault {
 		return nil, err
 	}
-	return &activities.Halt{Kind: activities.HaltPark, Reason: app.Message(), Action: activities.FaultAction}, nil
+	action := activities.FaultAction
+	if app.HasDetails() {
+		if err := app.Details(&action); err != nil {
+			return nil, err
+		}
+	}
+	return &activities.Halt{Kind: activities.HaltPark, Reason: app.Message(), Action: action}, nil
 }
 
 // finishAgain is after how long finishing is tried again by itself when it met
 // a fault of this program: the program may be another one by then.
 const finishAgain = time.Hour
 
-// finalReport finishes the run. Nothing is left that could end it in another
-// way: where finishing meets a fault of this program the run is parked until
-// it succeeds, so that no verdict is lost.
+// finalReport finishes the run. Where finishing meets a fault of this program, a
+// run whose calls all have their verdict is parked until it succeeds, and lets
+// others have the connection meanwhile. One that was cut short, or is canceled
+// or expires then, ends without: the next run books its verdicts.
 func (e *exporter) finalReport(ctx workflow.Context) (*run.Report, error) {
 	for {
 		var final run.Report
@@ -42,14 +49,38 @@ func (e *exporter) finalReport(ctx workflow.Context) (*run.Report, error) {
 		if halt == nil {
 			return &final, nil
 		}
-		status, reason, action := r.Status, r.Reason, r.Action
+		if r.Status != "" {
+			return e.endUnbooked(ctx, halt)
+		}
 		if err := e.setStatus(ctx, run.Parked, halt); err != nil {
 			return nil, err
 		}
+		if e.state.HasTurn {
+			if err := e.yieldTurn(ctx); err != nil {
+				return nil, err
+			}
+		}
 		e.unread = false
-		if _, err := workflow.AwaitWithTimeout(ctx, finishAgain, func() bool { return e.unread }); err != nil {
+		if _, err := workflow.AwaitWithTimeout(ctx, finishAgain, func() bool { return e.unread || e.canceled || e.expired }); err != nil {
 			return nil, err
 		}
-		r.Status, r.Reason, r.Action = status, reason, action
+		r.Status, r.Reason, r.Action = "", "", ""
+		if e.canceled || e.expired {
+			r.Status = e.ended(nil).status
+			return e.endUnbooked(ctx, halt)
+		}
 	}
+}
+
+// endUnbooked ends the run without booking its verdicts.
+func (e *exporter) endUnbooked(ctx workflow.Context, halt *activities.Halt) (*run.Report, error) {
+	r, now := e.state.Report, workflow.Now(ctx)
+	r.Phase, r.EndedAt = run.PhaseEnded, &now
+	r.Notes = append(r.Notes, activities.Unbooked(halt.Reason))
+	if r.Reason == "" {
+		r.Reason, r.Action = halt.Reason, halt.Action
+	}
+	r.DropUndecided()
+	return r, workflow.ExecuteActivity(short(ctx, "record: "+string(r.Status)), acts.Record,
+		activities.RecordInput{RunID: e.in.RunID, Report: r}).Get(ctx, nil)
 }

@@ -84,22 +84,62 @@ func TestFaultParksAndResumeGoesOn(t *testing.T) {
 	}
 }
 
-// Finishing is tried again by itself: nobody has to resume a run that was
-// canceled, and its verdicts are not lost.
-func TestFaultWhileFinishingIsTriedAgain(t *testing.T) {
+// unfinished is a run whose finishing meets a fault of this program until it is
+// mended.
+func unfinished(t *testing.T) (*world, *broken) {
 	w := newWorld(t)
 	acts := activities.New(activities.Dependencies{Log: slog.New(slog.DiscardHandler)})
 	b := &broken{w: w, activity: "Finish"}
 	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
-	w.upload = func(batch int) *activities.UploadResult {
+	return w, b
+}
+
+// A run that has delivered everything finishes when the fault is mended. Until
+// then others have the connection.
+func TestFaultWhileFinishingIsTriedAgain(t *testing.T) {
+	w, b := unfinished(t)
+	w.later(90*time.Minute, func() { b.activity = "" })
+	require.NoError(t, w.run(t, ExportInput{Window: 1}))
+	require.Equal(t, []run.Status{run.Parked, run.Parked}, w.recorded)
+	require.Equal(t, run.Completed, w.finished.Status)
+	require.Equal(t, 8, b.attempts)
+	require.Contains(t, w.order, "yield")
+}
+
+// A run that cannot be finished ends all the same when it is canceled or expires.
+// The next run books its verdicts.
+func TestFaultWhileFinishingLeavesAWayOut(t *testing.T) {
+	for status, what := range map[run.Status]func(w *world){
+		run.Canceled: func(w *world) { w.later(2*time.Hour, w.env.CancelWorkflow) },
+		run.Expired:  func(*world) {},
+	} {
+		t.Run(string(status), func(t *testing.T) {
+			w, _ := unfinished(t)
+			what(w)
+			require.Error(t, w.run(t, ExportInput{Window: 1}))
+			require.Nil(t, w.finished)
+			require.Equal(t, status, w.last.Status)
+			require.Equal(t, run.PhaseEnded, w.last.Phase)
+			require.Contains(t, w.last.Reason, "a fault of this program")
+			require.NoError(t, w.last.Check())
+			if status == run.Canceled {
+				require.Less(t, len(w.recorded), 5, "it does not wait for its expiry")
+			}
+		})
+	}
+}
+
+// A run that was cut short does not wait for the mend.
+func TestFaultWhileFinishingACanceledRun(t *testing.T) {
+	w, b := unfinished(t)
+	w.upload = func(int) *activities.UploadResult {
 		w.env.CancelWorkflow()
 		return nil
 	}
-	w.later(90*time.Minute, func() { b.activity = "" })
 	require.Error(t, w.run(t, ExportInput{Window: 1}))
-	require.Equal(t, []run.Status{run.Parked, run.Parked}, w.recorded)
-	require.Equal(t, run.Canceled, w.finished.Status)
-	require.Equal(t, 8, b.attempts)
+	require.Equal(t, []run.Status{run.Canceled}, w.recorded)
+	require.Equal(t, 4, b.attempts)
+	require.Contains(t, w.last.Notes[len(w.last.Notes)-1], "is not booked yet")
 }
 
 // Somebody waits for a command: it is tried once more, and then says what is

@@ -90,6 +90,7 @@ var required = map[string]Role{
 	"runs resume":         Contributor,
 	"runs approve":        Contributor,
 	"runs cancel":         Contributor,
+	"runs abandon":        Contributor,
 	"runs retry-rejects":  Contributor,
 	// Their answers hold personal data.
 	"samples":       Contributor,

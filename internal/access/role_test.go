@@ -24,7 +24,7 @@ var least = map[access.Role][]string{
 	},
 	access.Contributor: {
 		"source list", "source show", "connection list", "connection show",
-		"plan", "samples", "run", "runs pause", "runs resume", "runs approve", "runs cancel", "runs rejects",
+		"plan", "samples", "run", "runs pause", "runs resume", "runs approve", "runs cancel", "runs abandon", "runs rejects",
 		"export add", "export edit", "export duplicate", "export attach", "export detach", "export remove",
 	},
 	access.Admin: {

@@ -19,6 +19,7 @@ const (
 	RunsResume  = "runs resume"
 	RunsApprove = "runs approve"
 	RunsCancel  = "runs cancel"
+	RunsAbandon = "runs abandon"
 	RunsRejects = "runs rejects" // sealed, paged
 	RunsRetry   = "runs retry-rejects"
 )

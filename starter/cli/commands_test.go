@@ -81,6 +81,7 @@ func TestRequests(t *testing.T) {
 		{"runs|pause|spring", "runs pause", `{"run":"spring"}`, "runs pause"},
 		{"runs|resume|spring", "runs resume", `{"run":"spring"}`, "runs resume"},
 		{"runs|cancel|run-1", "runs cancel", `{"run":"run-1"}`, "runs cancel"},
+		{"runs|abandon|run-1", "runs abandon", `{"run":"run-1"}`, "runs abandon"},
 		{"runs|approve|run-1|--guard|shrunk|--remember", "runs approve", `{"run":"run-1","guard":"shrunk","remember":true}`, "runs approve"},
 		{"status", "status", ``, "status"},
 		{"whoami", "whoami", ``, "whoami"},

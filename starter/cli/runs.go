@@ -54,6 +54,14 @@ func (s *session) runsCommands() *cli.Command {
 			detail: whichRunDetail, example: "starter runs cancel spring",
 			do: s.steer(command.RunsCancel, "is being canceled; see how it ended with: starter runs show"),
 		}),
+		s.leaf("runs", leaf{
+			name: "abandon", args: whichRun, usage: "give up a run that cancel does not end, or that the next run cannot reconcile",
+			detail: "An open run ends as failed without its workers, for instance when no worker of its build is left; the next run over\n" +
+				"the connection collects what Omnisend has confirmed. Of a run that has ended, the calls without a booked verdict are\n" +
+				"given up: the next run of its export sends their contacts again.\n" + whichRunDetail,
+			example: "starter runs abandon spring",
+			do:      s.steer(command.RunsAbandon, "is abandoned, its export can run again; see what is known of it with: starter runs show"),
+		}),
 		s.rejectsCommand(),
 		s.retryCommand(),
 	)
