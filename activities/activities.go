@@ -188,6 +188,32 @@ func (a *Activities) controlRun(ctx context.Context, runID string, change func(*
 	})
 }
 
+// amendReport changes a run's stored report on the way, so that it is right when
+// the workflow is terminated. The status is the workflow's to record.
+func (a *Activities) amendReport(ctx context.Context, runID string, change func(*run.Report)) error {
+	return a.Store.AmendReport(ctx, runID, func(stored json.RawMessage) (json.RawMessage, error) {
+		r, err := decode[run.Report](stored)
+		if err != nil {
+			return nil, err
+		}
+		change(&r)
+		return encode(r), nil
+	})
+}
+
+// verdictsOf puts the verdicts of a run's calls so far into a report, if it adds
+// up then: one from before the run was decided does not.
+func verdictsOf(t store.CallTotals) func(*run.Report) {
+	return func(r *run.Report) {
+		with := *r
+		with.Apply(t.New, t.Changed, t.Refused, t.Pending)
+		with.Leavers, with.Calls = t.Leavers, t.Calls
+		if with.Check() == nil {
+			*r = with
+		}
+	}
+}
+
 // RecordInput is a run's report on its way into the store.
 type RecordInput struct {
 	RunID  string      `json:"run_id"`

@@ -79,8 +79,10 @@ func (a *Activities) Sweep(ctx context.Context, in SweepInput) (*SweepResult, er
 	if err != nil {
 		return nil, err
 	}
-	result.Totals, err = a.Store.Totals(ctx, in.RunID)
-	return result, err
+	if result.Totals, err = a.Store.Totals(ctx, in.RunID); err != nil {
+		return nil, err
+	}
+	return result, a.amendReport(ctx, in.RunID, verdictsOf(result.Totals))
 }
 
 // sweeper collects the verdicts of one run's calls.

@@ -69,6 +69,11 @@ func (a *Activities) Decide(ctx context.Context, in DecideInput) (*DecideResult,
 		result = &DecideResult{Done: d.state.Done, Shards: d.state.NextShard, Uploads: d.state.Uploads, Leavers: d.state.Leavers}
 		if d.state.Done {
 			result.Report = d.report(in.Report)
+			return a.amendReport(ctx, in.RunID, func(stored *run.Report) {
+				status := stored.Status
+				*stored = *result.Report
+				stored.Status, stored.Phase = status, run.PhaseDecide
+			})
 		}
 		return nil
 	})

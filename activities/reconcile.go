@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -30,6 +31,10 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 			}
 			if err := h.stopped(); err != nil {
 				return err // what was not looked at may be open
+			}
+			refused, err := a.refusedReasons(ctx, id)
+			if err != nil {
+				return err
 			}
 			s, halt, err := a.sweeperOver(ctx, id, h, j.Export.Connection)
 			if errors.Is(err, store.ErrNotFound) {
@@ -56,12 +61,32 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 			if err != nil {
 				return err
 			}
+			if err := a.setRight(ctx, id, totals, refused); err != nil {
+				return err
+			}
 			result.Totals.Unsettled += totals.Unsettled
 			result.Found += s.found
 		}
 		return nil
 	})
 	return result, err
+}
+
+// setRight brings the report of a run that has ended to the verdicts that came
+// since; refused are the reasons of contacts that were turned down before.
+func (a *Activities) setRight(ctx context.Context, id string, totals store.CallTotals, refused map[string]int) error {
+	reasons, err := a.refusedReasons(ctx, id)
+	if err != nil {
+		return err
+	}
+	return a.amendReport(ctx, id, func(r *run.Report) {
+		verdictsOf(totals)(r)
+		for reason, n := range reasons {
+			if more := n - refused[reason]; more > 0 {
+				r.Reasons[reason] += more
+			}
+		}
+	})
 }
 
 // reconciling says in the reconciling of which run an error came up, and how to

@@ -58,3 +58,39 @@ func TestARunThatEndsWithOpenCallsKeepsItsDecisions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, decided.Uploads)
 }
+
+// The report of a run that was terminated in the middle adds up, and has the
+// verdicts that came later when the next run has reconciled it.
+func TestTheReportOfATerminatedRunIsSetRight(t *testing.T) {
+	s := newSteps(t, sandbox.Options{Faults: sandbox.Faults{PoisonItems: []string{"bob@example.com"}}})
+	s.write("ann@example.com,Ann", "bob@example.com,Bob")
+	r := s.begin(run.Request{Yes: true})
+	decided := s.stored(r.RunID)
+	require.NoError(t, decided.Check())
+	require.Equal(t, []int{2, 2}, []int{decided.Read, decided.Unsent})
+	s.upload(r)
+	s.lost()
+	require.NoError(t, s.ReapTerminated(t.Context()))
+	ended := s.stored(r.RunID)
+	require.NoError(t, ended.Check())
+	require.Equal(t, []int{2, 2, 0}, []int{ended.Read, ended.Pending, ended.Unsent})
+
+	s.take(run.Request{Yes: true})
+	ended = s.stored(r.RunID)
+	require.NoError(t, ended.Check())
+	require.Equal(t, run.Failed, ended.Status)
+	require.Equal(t, []int{0, 1, 1, 1}, []int{ended.Pending, ended.New, ended.Refused, len(ended.Reasons)})
+}
+
+// The stored report has the verdicts of each sweep, and keeps its status.
+func TestTheReportIsStoredWhileARunDelivers(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.write("ann@example.com,Ann", "bob@example.com,Bob")
+	r := s.begin(run.Request{Yes: true})
+	s.upload(r)
+	s.sweep(r)
+	stored := s.stored(r.RunID)
+	require.NoError(t, stored.Check())
+	require.Equal(t, []int{2, 0, 0}, []int{stored.New, stored.Pending, stored.Unsent})
+	require.Equal(t, run.Running, stored.Status)
+}

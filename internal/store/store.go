@@ -145,6 +145,10 @@ type Runs interface {
 	// SaveRun replaces status and report of a run that has not ended, and sets EndedAt to now the first
 	// time that ended is true. ErrNotFound.
 	SaveRun(ctx context.Context, id, status string, report json.RawMessage, ended bool) error
+	// AmendReport applies change to the run's report, whether it has ended or
+	// not, and stores what it returns; change may be called several times.
+	// ErrNotFound, or change's own error.
+	AmendReport(ctx context.Context, id string, change func(json.RawMessage) (json.RawMessage, error)) error
 	// ControlRun applies change to the run's Control and stores what it returns;
 	// change may be called several times. ErrNotFound, or change's own error.
 	ControlRun(ctx context.Context, id string, change func(json.RawMessage) (json.RawMessage, error)) error

@@ -25,6 +25,8 @@ var (
 	saveRun    = inTx(`UPDATE runs SET status = CASE WHEN ended_at = 0 THEN $2 ELSE status END,
 		report = CASE WHEN ended_at = 0 THEN $3 ELSE report END,
 		ended_at = CASE WHEN ended_at = 0 THEN CAST($4 AS BIGINT) ELSE ended_at END WHERE id = $1`)
+	lockReport  = inTx(`SELECT report FROM runs WHERE id = $1 FOR UPDATE`)
+	amendReport = inTx(`UPDATE runs SET report = $2 WHERE id = $1`)
 	lockControl = inTx(`SELECT control FROM runs WHERE id = $1 FOR UPDATE`)
 	saveControl = inTx(`UPDATE runs SET control = $2 WHERE id = $1`)
 	// The casts tell PostgreSQL that a parameter compared with a constant is not
@@ -107,20 +109,31 @@ func (s *Store) SaveRun(ctx context.Context, id, status string, report json.RawM
 	})
 }
 
+// AmendReport applies change to a run's report. The error of change is returned
+// as it is.
+func (s *Store) AmendReport(ctx context.Context, id string, change func(json.RawMessage) (json.RawMessage, error)) error {
+	return s.amend(ctx, "amending the report of the run "+id, id, lockReport, amendReport, change)
+}
+
 // ControlRun applies change to what operators have decided about a run. The
 // error of change is returned as it is.
 func (s *Store) ControlRun(ctx context.Context, id string, change func(json.RawMessage) (json.RawMessage, error)) error {
+	return s.amend(ctx, "controlling the run "+id, id, lockControl, saveControl, change)
+}
+
+// amend applies change to one column of a run.
+func (s *Store) amend(ctx context.Context, what, id string, lock, save *query, change func(json.RawMessage) (json.RawMessage, error)) error {
 	var refused error
-	err := s.update(ctx, "controlling the run "+id, func(t tx) error {
-		var control blob
-		if err := t.row(ctx, lockControl, id).Scan(&control); err != nil {
+	err := s.update(ctx, what, func(t tx) error {
+		var stored blob
+		if err := t.row(ctx, lock, id).Scan(&stored); err != nil {
 			return notFound(err)
 		}
 		var changed json.RawMessage
-		if changed, refused = change(json.RawMessage(control)); refused != nil {
+		if changed, refused = change(json.RawMessage(stored)); refused != nil {
 			return refused
 		}
-		_, err := t.exec(ctx, saveControl, id, nullableText(changed))
+		_, err := t.exec(ctx, save, id, nullableText(changed))
 		return err
 	})
 	if refused != nil {

@@ -43,6 +43,30 @@ var runTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, f.SaveRun(t.Context(), "r1", "running", nil, false))
 		requireRun(t, f, want)
 	},
+	"a report is amended, also after the run's end": func(t *testing.T, f fixture) {
+		want := run("r1", "spring")
+		f.createRun(t, want)
+		want.CreatedAt = f.clock.Now()
+		amend := func(old, with string) {
+			t.Helper()
+			require.NoError(t, f.AmendReport(t.Context(), "r1", func(stored json.RawMessage) (json.RawMessage, error) {
+				require.JSONEq(t, old, string(stored))
+				return json.RawMessage(with), nil
+			}))
+			want.Report = json.RawMessage(with)
+			requireRun(t, f, want)
+		}
+		require.NoError(t, f.SaveRun(t.Context(), "r1", "running", json.RawMessage(`{"read":1}`), false))
+		want.Status = "running"
+		amend(`{"read":1}`, `{"read":2}`)
+		require.NoError(t, f.SaveRun(t.Context(), "r1", "failed", want.Report, true))
+		want.Status, want.EndedAt = "failed", f.clock.Now()
+		amend(`{"read":2}`, `{"read":3}`)
+		refused := errors.New("refused")
+		require.ErrorIs(t, f.AmendReport(t.Context(), "r1", func(json.RawMessage) (json.RawMessage, error) { return nil, refused }), refused)
+		requireRun(t, f, want)
+		require.ErrorIs(t, f.AmendReport(t.Context(), "none", nil), store.ErrNotFound)
+	},
 	"a run is created once": func(t *testing.T, f fixture) {
 		f.createRun(t, run("r1", "spring"))
 		require.ErrorIs(t, f.CreateRun(t.Context(), run("r1", "summer")), store.ErrExists)
