@@ -88,9 +88,26 @@ func (a *Activities) Collect(ctx context.Context, in CollectInput) (*CollectResu
 			err = c.halt(ctx, err)
 		}
 		result = &c.state.CollectResult
+		if err == nil && result.Done {
+			err = c.recordRead(ctx)
+		}
 		return err
 	})
 	return result, err
+}
+
+// recordRead puts the segment's rows into the stored report.
+func (c *collector) recordRead(ctx context.Context) error {
+	return c.amendReport(ctx, c.in.RunID, func(r *run.Report) {
+		if c.in.Segment >= len(r.Segments) {
+			return
+		}
+		s := &r.Segments[c.in.Segment]
+		r.Read += c.state.Read - s.Read
+		r.Invalid += c.state.Invalid - s.Invalid
+		s.Read, s.Invalid = c.state.Read, c.state.Invalid
+		r.Phase = run.PhaseCollect
+	})
 }
 
 // halt says what becomes of a read that an error has broken off, and remembers

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -132,10 +134,14 @@ func (a *Activities) forgetCalls(ctx context.Context, brand, runID string) error
 // outlived sweeps a run that has ended. Contacts that would go again are left
 // to the next run of that export, which finds them missing in the ledger.
 func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
-	if err := s.findIntended(ctx); err != nil {
+	unanswered, err := s.findIntended(ctx)
+	if err != nil {
 		return s.runHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
 	}
 	if halt, err := s.sweep(ctx, true); halt != nil || err != nil {
+		return halt, err
+	}
+	if halt, err := s.giveUpUnanswered(ctx, unanswered); halt != nil || err != nil {
 		return halt, err
 	}
 	if err := s.fold(ctx, s.job); err != nil {
@@ -148,31 +154,105 @@ func (s *sweeper) outlived(ctx context.Context) (*Halt, error) {
 	return nil, s.Store.DropSpool(ctx, s.job.RunID, store.BlobReject, store.BlobSamples)
 }
 
-// findIntended looks for calls of an ended run whose answer was lost. One that
-// the list does not show has no verdict any more, and its contacts are unsure.
-func (s *sweeper) findIntended(ctx context.Context) error {
+// findIntended looks for calls of an ended run whose answer was lost, and returns
+// those that the list does not show.
+func (s *sweeper) findIntended(ctx context.Context) ([]store.Call, error) {
 	calls, err := s.Store.Unsettled(ctx, s.job.Brand, s.job.RunID, maxSweep)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	u := &uploader{Activities: s.Activities, in: UploadInput{RunID: s.job.RunID}, hold: s.hold, job: s.job, api: s.api}
+	var unanswered []store.Call
 	for _, c := range calls {
 		if c.State != store.CallIntended {
 			continue
 		}
 		id, err := u.look(ctx, &c)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if id == "" {
-			err = s.Store.SettleCalls(ctx, c.Run, []store.Settlement{{Origin: c.Origin, State: store.CallSettled, Verdict: noVerdict(c)}})
-		} else {
-			c.BatchID = id
-			err = s.Store.IntendCalls(ctx, s.hold.lease, &c)
+			unanswered = append(unanswered, c)
+			continue
 		}
-		if err != nil {
-			return err
+		c.BatchID = id
+		if err := s.Store.IntendCalls(ctx, s.hold.lease, &c); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return unanswered, nil
+}
+
+// giveUpUnanswered settles calls whose answer was lost: what they did cannot be
+// learned, so their contacts are unsure. While Omnisend may still be processing
+// one it waits: nothing may be sent beside it.
+func (s *sweeper) giveUpUnanswered(ctx context.Context, calls []store.Call) (*Halt, error) {
+	if len(calls) == 0 {
+		return nil, nil
+	}
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first, last := calls[0].IntendedAt, calls[0].IntendedAt
+	for _, c := range calls {
+		if c.IntendedAt.Before(first) {
+			first = c.IntendedAt
+		}
+		if c.IntendedAt.After(last) {
+			last = c.IntendedAt
+		}
+	}
+	if until := last.Add(processingTime); now.Before(until) {
+		working, err := s.mayBeWorking(ctx, first, now.Sub(last) < arrivalTime)
+		if err != nil {
+			return s.runHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
+		}
+		if working {
+			return &Halt{Kind: HaltWait, Wait: askProcessed, Reason: fmt.Sprintf(
+				"%d calls of run %s got no answer and Omnisend may still be processing them: nothing is sent beside them, until %s at the latest",
+				len(calls), s.job.RunID, until.UTC().Format(time.DateTime+" MST"))}, nil
+		}
+	}
+	settled := make([]store.Settlement, 0, len(calls))
+	for _, c := range calls {
+		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallSettled, Verdict: noVerdict(c)})
+	}
+	s.found += len(settled)
+	return nil, s.Store.SettleCalls(ctx, s.job.RunID, settled)
+}
+
+const (
+	// arrivalTime is how long a call may take to arrive and to be listed.
+	arrivalTime = 2 * time.Minute
+	// askProcessed is when the list of batches is read again.
+	askProcessed = 15 * time.Second
+)
+
+// mayBeWorking says whether Omnisend may be working on a call that it does not
+// show by its origin. Where it shows origins there is no such call. Where it does
+// not, any batch that has not ended may be one, and so may a young call that is
+// not listed yet.
+func (s *sweeper) mayBeWorking(ctx context.Context, since time.Time, young bool) (bool, error) {
+	q := omnisend.ListQuery{DateFrom: since.Add(-24 * time.Hour), Limit: omnisend.MaxListed} // clocks differ, days are compared
+	working := young
+	for {
+		page, err := s.api.ListBatches(ctx, q)
+		if err != nil {
+			return false, err
+		}
+		for _, b := range page.Batches {
+			if strings.HasPrefix(b.Origin, originPrefix) {
+				return false, nil
+			}
+			working = working || b.Origin == "" && !b.Status.Ended()
+		}
+		if !page.More || len(page.Batches) == 0 {
+			return working, nil
+		}
+		if err := s.hold.stopped(); err != nil {
+			return false, err
+		}
+		q.Offset += len(page.Batches)
+	}
 }

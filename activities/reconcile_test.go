@@ -3,9 +3,12 @@ package activities
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -93,4 +96,60 @@ func TestTheReportIsStoredWhileARunDelivers(t *testing.T) {
 	require.NoError(t, stored.Check())
 	require.Equal(t, []int{2, 0, 0}, []int{stored.New, stored.Pending, stored.Unsent})
 	require.Equal(t, run.Running, stored.Status)
+}
+
+// silent takes calls and loses the answers.
+type silent struct{ omnisend.API }
+
+func (s silent) CreateBatch(ctx context.Context, origin string, items [][]byte) (string, error) {
+	if _, err := s.API.CreateBatch(ctx, origin, items); err != nil {
+		return "", err
+	}
+	return "", &omnisend.Error{Class: omnisend.Wait, Unanswered: true}
+}
+
+// Where Omnisend does not say where a batch comes from, the next run waits for a
+// call whose answer was lost, and sends nothing beside it.
+func TestACallWithoutAnAnswerIsWaitedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		hide  bool
+		waits []time.Duration // after which the next run still waits
+		until time.Duration
+	}{
+		"origins are shown": {},
+		"it is processed":   {hide: true, waits: []time.Duration{0, arrivalTime}, until: 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSteps(t, sandbox.Options{HideOrigin: c.hide, TrackReceived: true, BatchDelay: 10 * time.Minute})
+			s.write("ann@example.com,Ann")
+			r := s.begin(run.Request{Yes: true})
+			open := s.OpenAPI
+			s.OpenAPI = func(endpoint, key string) (omnisend.API, error) {
+				api, err := open(endpoint, key)
+				return silent{api}, err
+			}
+			sent, err := s.UploadBatch(t.Context(), UploadInput{RunID: r.RunID, Batch: FirstUpload(0)})
+			require.NoError(t, err)
+			require.NotNil(t, sent.Halt)
+			require.Equal(t, 1, s.finish(r, run.Canceled).Pending)
+			s.OpenAPI = open
+
+			s.write("ann@example.com,Anna")
+			next := s.started(run.Request{Yes: true})
+			now := time.Duration(0)
+			for _, at := range c.waits {
+				s.later(at - now)
+				now = at
+				result, err := s.Reconcile(t.Context(), RunInput{RunID: next.RunID})
+				require.NoError(t, err)
+				require.NotNil(t, result.Halt)
+				require.Equal(t, HaltWait, result.Halt.Kind)
+				require.Contains(t, result.Halt.Reason, "got no answer")
+			}
+			s.later(max(c.until, 10*time.Minute) - now)
+			s.reconcile(next.RunID)
+			s.upload(s.decide(s.read(next)))
+			require.Zero(t, s.target.Sandbox.Stats(omnisendtest.Brand).Overlaps)
+		})
+	}
 }

@@ -27,6 +27,8 @@ type UploadResult struct {
 }
 
 const (
+	// originPrefix begins the origin of all of this program's calls.
+	originPrefix = "segment-export/"
 	// tries is how often one attempt makes a call that meets a passing fault
 	// before it leaves the rest to Temporal's retries, where it can be seen.
 	tries = 4
@@ -176,7 +178,7 @@ func (u *uploader) upload(ctx context.Context) (halt *Halt, err error) {
 		c := &u.todo[0]
 		known := c.Origin != "" // an earlier attempt was cut off before the answer
 		if !known {
-			c.Origin = fmt.Sprintf("segment-export/%s/%d/%d", u.in.RunID, u.in.Batch, u.stored)
+			c.Origin = fmt.Sprintf("%s%s/%d/%d", originPrefix, u.in.RunID, u.in.Batch, u.stored)
 			u.stored++
 			if err := u.Store.IntendCalls(ctx, u.hold.lease, u.answered, *c); err != nil {
 				return nil, err

@@ -135,6 +135,9 @@ func (s *Sandbox) createBatch(c call, _ *http.Request, body []byte) answer {
 	}
 	now := s.now()
 	s.advance(c.brand, now)
+	if s.o.HideOrigin {
+		e.origin = ""
+	}
 	t := &batch{id: s.newID(now), origin: e.origin, created: now, total: e.count}
 	delay := s.o.BatchDelay + c.slowBatch
 	t.start, t.end = now.Add(delay/2), now.Add(delay)

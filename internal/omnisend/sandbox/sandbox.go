@@ -62,6 +62,9 @@ type Options struct {
 	// RandomList lists batches in a new random order with every request;
 	// otherwise the newest is first. Omnisend promises no order.
 	RandomList bool
+	// HideOrigin leaves a batch's origin out of what is answered: Omnisend does
+	// not promise to repeat it.
+	HideOrigin bool
 	Faults     Faults
 	Seed       uint64                               // of all randomness
 	Now        func() time.Time                     // nil: time.Now
