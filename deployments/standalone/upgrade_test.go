@@ -183,6 +183,50 @@ func TestUpgradeAndDowngradeInMidRun(t *testing.T) {
 	require.Zero(t, next.stop(), next.said())
 }
 
+// The only worker of a build dies in the middle of its run and does not come
+// back. The run cannot be canceled any more; it is abandoned. The next one, of
+// another build, collects what the target has confirmed and sends the rest.
+func TestAbandonARunOfABuildWithoutWorkers(t *testing.T) {
+	t.Parallel()
+	s, store := upgradable(t, 4_000, incompatible)
+	old := s.beside("old", present, store, "--build-id", "1.0")
+	s.current("1.0")
+	s.define("--calls-per-minute", "0")
+	g := s.hold(6)
+	s.must("run", "spring", "--yes", "--detach")
+	s.holds(g)
+	output, err := s.migrate(incompatible, store)
+	require.NoError(t, err, output)
+	next := s.beside("new", incompatible, store, "--build-id", "2.0")
+	s.current("2.0")
+	old.kill()
+	s.hook.Store(nil)
+	close(g.release)
+
+	code, _, stderr := s.starter("run", "spring", "--yes")
+	require.NotZero(t, code)
+	require.Contains(t, stderr, "is already running")
+	code, _, stderr = s.starter("runs", "abandon", "spring")
+	require.NotZero(t, code, "it can still be canceled, as far as is known")
+	require.Contains(t, stderr, "starter runs cancel")
+	s.must("runs", "cancel", "spring")
+	s.must("runs", "abandon", "spring")
+	abandoned := s.show()
+	require.Equal(t, run.Failed, abandoned.Status)
+	require.NoError(t, abandoned.Check())
+	require.Equal(t, s.expected.Contacts, abandoned.Contacts)
+	require.Positive(t, abandoned.Pending)
+
+	_, r := s.run("--yes")
+	require.True(t, r.Status.Complete(), "%s: %s", r.Status, r.Reason)
+	require.Equal(t, "2.0", s.newestRun().pinned)
+	require.Positive(t, r.Unchanged, "what had arrived")
+	require.Equal(t, s.expected.Contacts, r.Unchanged+r.Delivered+r.Refused)
+	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), s.expected.Contacts)
+	require.Zero(t, again(s.sandbox.Stats(omnisendtest.Brand)), "nothing is sent twice")
+	require.Zero(t, next.stop(), next.said())
+}
+
 // Without build ids a worker is replaced in mid-run by one of a later release,
 // that one by the old one, and it by one that cannot go on with the run: until
 // the old one is back, from then on with a build id, the run waits.
