@@ -351,7 +351,7 @@ func TestOddMemberships(t *testing.T) {
 	defer r.Close()
 	_, err = r.Next()
 	require.ErrorIs(t, err, segment.ErrMalformed)
-	require.ErrorContains(t, err, "profiles of type Contact; only segments of customers")
+	require.ErrorContains(t, err, "profiles of another type than Customer; only segments of customers")
 }
 
 // A segment of few among many is asked for by ids, one of many by stretches of

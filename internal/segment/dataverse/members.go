@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -93,7 +94,7 @@ func (m *members) take(page *memberPage, seen map[string]struct{}, values []stri
 		case !slices.Contains(names, m.segment):
 			return nil
 		case len(values) > 2 && values[2] != "" && !strings.EqualFold(values[2], customerType):
-			return segment.Malformed("the segment %q holds profiles of type %s; only segments of customers can be exported", m.segment, plainWord(values[2]))
+			return segment.Malformed("the segment %s holds profiles of another type than %s; only segments of customers can be exported", reason.Names(m.segment), customerType)
 		}
 	}
 	if _, again := m.recent[id]; again {

@@ -28,10 +28,33 @@ const (
 // errAnswer says that JSON is not what the Web API answers with.
 var errAnswer = segment.Malformed("the answer is not a page of rows as the Dataverse Web API describes it")
 
+// mostValue bounds a value as it travels; the longest that a column of Dataverse
+// can hold has about a million characters.
+const mostValue = 16 << 20
+
+var errLongValue = segment.Malformed("the answer has a value of more than %d MiB, which no column of Dataverse can hold", mostValue>>20)
+
+// bounded is a body that ends with errLongValue when one value asks for more
+// than mostValue: the decoder would make room for any.
+type bounded struct {
+	body io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errLongValue
+	}
+	n, err := b.body.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
 // page reads one answer with rows, without keeping it: a page may have 5,000
 // wide ones.
 type page struct {
 	d       *jsontext.Decoder
+	body    *bounded
 	columns map[string][]int // places in values; one may be asked for twice
 	values  []string
 }
@@ -41,7 +64,8 @@ type page struct {
 // at the end.
 func readPage(body io.Reader, columns []string, row func(values []string, p segment.Problem) error) (next string, err error) {
 	// One row with what is no text is that row's problem, not the page's.
-	p := &page{d: jsontext.NewDecoder(body, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)),
+	b := &bounded{body, mostValue}
+	p := &page{body: b, d: jsontext.NewDecoder(b, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)),
 		columns: make(map[string][]int, len(columns)), values: make([]string, len(columns))}
 	for i, column := range columns {
 		p.columns[column] = append(p.columns[column], i)
@@ -82,6 +106,7 @@ func (p *page) rows(row func([]string, segment.Problem) error) error {
 		clear(p.values)
 		var problem segment.Problem
 		err := p.object(func(name string) error {
+			p.body.left = mostValue
 			places := p.columns[name]
 			if places == nil {
 				return p.d.SkipValue()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -220,4 +221,33 @@ func BenchmarkReadPage(b *testing.B) {
 		require.Equal(b, rows, n)
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// The decoder makes room for a value of any length, so a body may have none that
+// no column can hold.
+func TestAValueWithoutEnd(t *testing.T) {
+	before := allocated()
+	endless := io.MultiReader(strings.NewReader(`{"value":[{"a":"x"},{"a":"`), io.LimitReader(letters{}, 1<<30))
+	rows := 0
+	_, err := readPage(endless, []string{"a"}, func([]string, segment.Problem) error { rows++; return nil })
+	require.ErrorIs(t, err, segment.ErrMalformed)
+	require.ErrorContains(t, err, "a value of more than 16 MiB")
+	require.Equal(t, 1, rows)
+	require.Less(t, allocated()-before, uint64(8*mostValue))
+}
+
+// letters is a text without an end.
+type letters struct{}
+
+func (letters) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

@@ -89,6 +89,13 @@ func (p *profiles) page(ctx context.Context, sc *scan, wanted map[string]struct{
 		if _, again := got[values[0]]; again {
 			return nil
 		}
+		if long := segment.Long(values[1:]); problem == "" && long != "" {
+			problem = long
+		}
+		if problem != "" {
+			got[strings.Clone(values[0])] = profile{problem: problem} // a page has thousands of rows
+			return nil
+		}
 		row := slices.Clone(values)
 		got[row[0]] = profile{row[1:], problem}
 		return nil

@@ -69,8 +69,11 @@ func (s *scan) read(ctx context.Context, link string, begin func(), row func([]s
 		var err error
 		next, err = readPage(body, s.columns, func(values []string, p segment.Problem) error {
 			rows++
-			if values[0] == "" {
+			switch {
+			case values[0] == "":
 				return segment.Malformed("a row of %s has no customer id", s.table.name)
+			case len(values[0]) > mostID:
+				return segment.Malformed("a row of %s has a customer id of more than %d bytes", s.table.name, mostID)
 			}
 			last = values[0]
 			return row(values, p)
@@ -79,6 +82,10 @@ func (s *scan) read(ctx context.Context, link string, begin func(), row func([]s
 	})
 	return strings.Clone(last), rows, next, err
 }
+
+// mostID bounds a customer id, which is held for every row of a page; those of
+// Customer Insights have 32 characters.
+const mostID = 400
 
 // query is the address of the rows from the last id on. That id itself is in
 // it, since a customer can have several rows.

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/spelling"
 )
@@ -215,9 +216,13 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 // missing says which fields the table of profiles lacks.
 func missing(profiles *table, fields []string) error {
 	there := profiles.fields()
+	has := make(map[string]bool, len(there))
+	for _, field := range there {
+		has[field] = true
+	}
 	var missing []string
 	for _, field := range fields {
-		if !slices.Contains(there, field) {
+		if !has[field] {
 			missing = append(missing, field)
 		}
 	}
@@ -237,9 +242,6 @@ func checkName(name string) error {
 	return nil
 }
 
-// mostNamed is how many of the segments that do exist an error names.
-const mostNamed = 10
-
 // notFound says which segment was probably meant.
 func (s *Source) notFound(ctx context.Context, name string) error {
 	infos, err := s.Segments(ctx)
@@ -249,32 +251,21 @@ func (s *Source) notFound(ctx context.Context, name string) error {
 	var names, titles []string
 	for _, info := range infos {
 		if info.Title == name && info.Title != "" {
-			return fmt.Errorf("%q is how a segment is shown: %w; give the name of its output table, %q", name, segment.ErrNotFound, info.Name)
+			return segment.NotFound("%s is how a segment is shown: %v; give the name of its output table, %s", reason.Names(name), segment.ErrNotFound, reason.Names(info.Name))
 		}
 		names = append(names, info.Name)
 		titles = append(titles, info.Title)
 	}
 	hint := "there are none that this login can see"
 	if len(names) > 0 {
-		hint = "there is " + quotedList(names[:min(len(names), mostNamed)])
-		if more := len(names) - mostNamed; more > 0 {
-			hint += fmt.Sprintf(" and %d more", more)
-		}
+		hint = "there is " + reason.Names(names...)
 	}
 	if near := spelling.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 	} else if near := spelling.Nearest(name, titles); near != "" {
 		hint = fmt.Sprintf("did you mean %q, shown as %q? %s", names[slices.Index(titles, near)], near, hint)
 	}
-	return fmt.Errorf("%s: %w with the output table %q that has members; %s", s.client.origin, segment.ErrNotFound, name, hint)
-}
-
-func quotedList(names []string) string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = fmt.Sprintf("%q", name)
-	}
-	return strings.Join(quoted, ", ")
+	return segment.NotFound("%s: %v with the output table %s that has members; %s", s.client.origin, segment.ErrNotFound, reason.Names(name), hint)
 }
 
 // newTransport keeps as many connections as requests are made at once. It has

@@ -36,6 +36,10 @@ const (
 	virtualPageRows = 1000
 )
 
+// mostDefinition bounds the answer about a table's columns, of which Dataverse
+// allows about a thousand.
+const mostDefinition = 16 << 20
+
 // kind is how Dataverse stores a table.
 type kind string
 
@@ -83,7 +87,7 @@ func (c *client) define(ctx context.Context, name string) (*table, error) {
 		"$select", "LogicalName,EntitySetName,PrimaryIdAttribute,TableType,DataProviderId",
 		"$expand", "Attributes($select=LogicalName,AttributeType,AttributeOf,IsValidForRead)")
 	_, err := c.get(ctx, request{url: address, table: name}, func(body io.Reader) error {
-		if err := json.NewDecoder(body).Decode(&answer); err != nil {
+		if err := json.NewDecoder(io.LimitReader(body, mostDefinition)).Decode(&answer); err != nil {
 			return shape(err)
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
@@ -41,10 +42,11 @@ type parquetRows struct {
 	values []parquet.ValueReader
 	pinned []parquet.Page // the pages that values read from
 
-	batch [][]string // of each column
-	bad   []bool     // rows of the batch with something that is no text
-	first int64      // the row with which the batch begins
-	have  int        // rows in it
+	batch [][]string        // of each column
+	bad   []segment.Problem // of the rows of the batch
+	long  []int             // bytes of the values of each row of the batch
+	first int64             // the row with which the batch begins
+	have  int               // rows in it
 	raw   []parquet.Value
 	row   []string
 }
@@ -61,7 +63,7 @@ type noted struct {
 
 func (n *noted) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
-		return 0, errors.New("it points to before its own beginning")
+		return 0, damage("it points to before its own beginning")
 	}
 	if n.tail != nil && off >= n.tailAt {
 		return bytes.NewReader(n.tail).ReadAt(p, off-n.tailAt)
@@ -93,7 +95,8 @@ func (s *set) parquetRows(content tree.Content, size int64, where string, fields
 	for i := range r.batch {
 		r.batch[i] = make([]string, parquetBatch)
 	}
-	r.bad = make([]bool, parquetBatch)
+	r.bad = make([]segment.Problem, parquetBatch)
+	r.long = make([]int, parquetBatch)
 	r.raw = make([]parquet.Value, parquetBatch)
 	if from != nil {
 		r.at = from.offset
@@ -148,7 +151,7 @@ func (r *parquetRows) checkFooter(size int64) error {
 	}
 	length := int64(binary.LittleEndian.Uint32(end))
 	if size < frames || length > min(size-frames, maxFooter) {
-		return errors.New("its end does not say what it holds")
+		return damage("its end does not say what it holds")
 	}
 	description := make([]byte, length+tail)
 	at := size - int64(len(description))
@@ -162,11 +165,18 @@ func (r *parquetRows) checkFooter(size int64) error {
 	return nil
 }
 
+// damage is what is wrong with a file, in words of our own.
+type damage string
+
+func (d damage) Error() string { return string(d) }
+
+const errParquet damage = "it is damaged, or uses what this program does not know"
+
 // guard makes an error of a panic: the library panics on some files that are not
 // what they say.
 func (r *parquetRows) guard(err *error) {
 	if p := recover(); p != nil {
-		*err = r.broken(fmt.Errorf("%v", p))
+		*err = r.broken(errParquet) // what it panics with may be anything
 	}
 }
 
@@ -174,7 +184,12 @@ func (r *parquetRows) broken(err error) error {
 	if r.source.err != nil {
 		return r.source.err
 	}
-	return segment.Malformed("%s: after row %d: the file is not valid Parquet: %s", r.place, r.at, err)
+	// What the library says may hold names of columns and values.
+	ours, ok := errors.AsType[damage](err)
+	if !ok {
+		ours = errParquet
+	}
+	return segment.Malformed("%s: after row %d: the file is not valid Parquet: %v", r.place, r.at, ours)
 }
 
 func (r *parquetRows) position() position { return position{offset: r.at, line: r.at} }
@@ -189,8 +204,8 @@ func (r *parquetRows) next() (row segment.Row, err error) {
 	}
 	i := int(r.at - r.first)
 	r.at++
-	if r.bad[i] {
-		return segment.Row{Number: r.at, Problem: segment.ProblemEncoding}, nil
+	if r.bad[i] != "" {
+		return segment.Row{Number: r.at, Problem: r.bad[i]}, nil
 	}
 	for c := range r.row {
 		r.row[c] = r.batch[c][i]
@@ -208,6 +223,7 @@ func (r *parquetRows) fill() (err error) {
 	}
 	n := int(min(parquetBatch, r.end-r.at))
 	clear(r.bad)
+	clear(r.long)
 	for c := range r.wanted {
 		for filled := 0; filled < n; {
 			m, err := r.read(c, r.raw[:n-filled])
@@ -215,18 +231,36 @@ func (r *parquetRows) fill() (err error) {
 				return r.broken(err)
 			}
 			for i, v := range r.raw[:m] {
-				text, ok := "", true
-				if !v.IsNull() {
-					text, ok = r.texts[c](v)
-				}
-				r.batch[c][filled+i] = text
-				r.bad[filled+i] = r.bad[filled+i] || !ok
+				r.take(c, filled+i, v)
 			}
 			filled += m
 		}
 	}
 	r.first, r.have = r.at, n
 	return nil
+}
+
+// take makes the text of a value of the batch's ith row. Of rows that are too
+// long nothing is kept: the batch holds hundreds of rows.
+func (r *parquetRows) take(c, i int, v parquet.Value) {
+	r.batch[c][i] = ""
+	if r.bad[i] != "" || v.IsNull() {
+		return
+	}
+	if kind := v.Kind(); (kind == parquet.ByteArray || kind == parquet.FixedLenByteArray) && len(v.ByteArray()) > segment.MaxField {
+		r.bad[i] = segment.ProblemLongField
+		return
+	}
+	text, ok := r.texts[c](v)
+	if r.long[i] += len(text); r.long[i] > segment.MaxValues {
+		r.bad[i] = segment.ProblemLongRow
+		return
+	}
+	if !ok {
+		r.bad[i] = segment.ProblemEncoding
+		return
+	}
+	r.batch[c][i] = text
 }
 
 // read reads some values of a column, at least one.
@@ -245,7 +279,7 @@ func (r *parquetRows) read(c int, into []parquet.Value) (int, error) {
 		r.pinned[c], r.values[c] = nil, nil
 		page, err := r.pages[c].ReadPage()
 		if errors.Is(err, io.EOF) {
-			return 0, fmt.Errorf("the column %q has fewer values than there are rows", r.wanted[c].Name())
+			return 0, damage("the column " + reason.Names(r.wanted[c].Name()) + " has fewer values than there are rows")
 		}
 		if err != nil {
 			return 0, err
@@ -278,7 +312,7 @@ func (r *parquetRows) enter() error {
 		if !ok {
 			return r.broken(errThrift)
 		}
-		r.pages[c] = chunk.PagesFrom(newPages(r.source, r.file, i, column.Index()))
+		r.pages[c] = chunk.PagesFrom(newPages(r.source, r.file, i, column.Index(), maxPages/max(1, len(r.wanted))))
 		if err := r.pages[c].SeekToRow(r.at - first); err != nil {
 			return r.broken(err)
 		}

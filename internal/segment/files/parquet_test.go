@@ -205,7 +205,7 @@ func TestPagesThatUnpackToMore(t *testing.T) {
 	} {
 		packed, err := packs.Encode(nil, large)
 		require.NoError(t, err)
-		p := &pages{codec: codec}
+		p := &pages{codec: codec, most: maxPages}
 		before := allocated()
 		n, err := p.unpacked(packed, most)
 		require.True(t, err != nil || n > most, codec)

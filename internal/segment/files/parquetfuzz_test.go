@@ -57,7 +57,7 @@ func withoutChecksums(t testing.TB, data []byte) []byte {
 	require.NoError(t, err)
 	for group := range file.RowGroups() {
 		for column := range file.Metadata().RowGroups[group].Columns {
-			for p := newPages(bytes.NewReader(data), file.Metadata(), group, column); p.next < p.end; {
+			for p := newPages(bytes.NewReader(data), file.Metadata(), group, column, maxPages); p.next < p.end; {
 				header, length, err := p.header()
 				require.NoError(t, err)
 				at := p.next

@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	// maxPage is the largest page that is read, packed or unpacked; writers of
-	// Parquet make pages of about one megabyte, the most generous of a hundred.
-	maxPage = 128 << 20
+	// maxPages is how large the pages of all columns that are read may be together,
+	// packed or unpacked, since one of each is held. Writers of Parquet make pages
+	// of about one megabyte, the most generous of a hundred.
+	maxPages = 128 << 20
 	// maxPageValues is how many values a page may have.
 	maxPageValues = 4 << 20
 	// maxPageHeader is how long what a page says of itself may be.
@@ -34,6 +35,7 @@ const (
 // process is killed for it.
 type pages struct {
 	codec format.CompressionCodec
+	most  int   // the largest page that is read
 	rows  int64 // in the row group
 	data  int64 // where pages with values begin
 
@@ -49,9 +51,9 @@ type pages struct {
 }
 
 // newPages returns the pages of a column in a row group.
-func newPages(source io.ReaderAt, file *format.FileMetaData, group, column int) *pages {
+func newPages(source io.ReaderAt, file *format.FileMetaData, group, column, most int) *pages {
 	m := file.RowGroups[group].Columns[column].MetaData
-	p := &pages{source: source, rows: file.RowGroups[group].NumRows, start: m.DataPageOffset, data: m.DataPageOffset,
+	p := &pages{source: source, most: most, rows: file.RowGroups[group].NumRows, start: m.DataPageOffset, data: m.DataPageOffset,
 		codec: file.RowGroups[0].Columns[column].MetaData.Codec} // the library unpacks all groups alike
 	if m.DictionaryPageOffset != 0 {
 		p.start = m.DictionaryPageOffset
@@ -96,9 +98,9 @@ func (p *pages) load() error {
 	size := int64(length) + int64(header.CompressedPageSize)
 	switch {
 	case header.CompressedPageSize < 0, header.UncompressedPageSize < 0, size > p.end-p.next, p.next < p.data && p.next+size > p.data:
-		return errors.New("a page does not end where it says")
-	case header.CompressedPageSize > maxPage, header.UncompressedPageSize > maxPage:
-		return fmt.Errorf("a page is larger than %d bytes; have it written with smaller pages", maxPage)
+		return damage("a page does not end where it says")
+	case int(header.CompressedPageSize) > p.most, int(header.UncompressedPageSize) > p.most:
+		return damage(fmt.Sprintf("a page is larger than %d bytes; have it written with smaller pages", p.most))
 	}
 	if int64(cap(p.page)) < size {
 		p.page = make([]byte, size)
@@ -154,15 +156,15 @@ func (p *pages) check(header *format.PageHeader, body []byte) error {
 	}
 	switch {
 	case values < 0 || header.Type != format.DictionaryPage && int64(values) > p.rows:
-		return errors.New("a page has more values than there are rows")
+		return damage("a page has more values than there are rows")
 	case values > maxPageValues:
-		return fmt.Errorf("a page has more than %d values; have it written with smaller pages", maxPageValues)
+		return damage(fmt.Sprintf("a page has more than %d values; have it written with smaller pages", maxPageValues))
 	case !packed:
 		return nil
 	}
 	n, err := p.unpacked(body, size)
 	if err != nil || n != size {
-		return errors.New("the packed data of a page are damaged")
+		return damage("the packed data of a page are damaged")
 	}
 	return nil
 }
@@ -194,7 +196,7 @@ func (p *pages) unpacked(body []byte, most int) (int, error) {
 	case format.Brotli:
 		r = brotli.NewReader(bytes.NewReader(body))
 	case format.Zstd:
-		z, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPage))
+		z, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(p.most)))
 		if err != nil {
 			return 0, err
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // errThrift says that bytes are not what they should be, or end too early.
-var errThrift = errors.New("its description is damaged")
+var errThrift = damage("its description is damaged")
 
 // thriftDepth is how deep structures may be in one another.
 const thriftDepth = 32

@@ -71,6 +71,7 @@ func Run(t *testing.T, make func(t *testing.T) Place, o Options) {
 		"no rows":                    noRows,
 		"odd characters":             oddCharacters,
 		"wide rows and empty values": wide,
+		"values that are too long":   tooLong,
 		"resume from every row":      resume,
 		"resume from every page":     resumePages,
 		"a foreign cursor":           foreignCursor,
