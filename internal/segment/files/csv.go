@@ -151,13 +151,19 @@ func (r *csvRows) take(record []string) segment.Problem {
 	return ""
 }
 
-// plain takes away what programs put in front of a value: the apostrophe that
-// keeps a spreadsheet from taking it for a formula, as our own lists of rejects
-// have it, and the byte-order mark of a file that was appended to another.
-func (r *csvRows) plain(value string) string {
-	if value[0] == '\'' && strings.IndexByte("=+-@", value[1]) >= 0 {
+// withoutGuard takes away the apostrophe that keeps a spreadsheet from taking a
+// value for a formula, as our own lists of rejects have it.
+func withoutGuard(value string) string {
+	if len(value) > 1 && value[0] == '\'' && strings.IndexByte("=+-@", value[1]) >= 0 {
 		return value[1:]
 	}
+	return value
+}
+
+// plain takes away what programs put in front of a value, also the byte-order
+// mark of a file that was appended to another.
+func (r *csvRows) plain(value string) string {
+	value = withoutGuard(value)
 	if value[0] == utf8BOM[0] {
 		value = strings.TrimLeft(value, string(utf8BOM))
 	}

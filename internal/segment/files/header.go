@@ -199,21 +199,31 @@ func (r *headerReader) check() error {
 			return r.malformed("lines end with CR alone; save the file with LF or CRLF")
 		}
 	}
-	if len(r.wanted) > 0 && !holdsAny(r.h.names, r.wanted) {
-		if r.invalid() {
-			return r.notUTF8()
-		}
-		return r.malformed("the first line has none of the mapped columns (%s): is the header missing? A file without one needs their names: starter source edit NAME --columns A,B,C",
-			reason.Names(r.wanted...))
+	if r.invalid() && len(r.wanted) > 0 && !holdsAny(r.h.names, r.wanted) {
+		return r.notUTF8()
 	}
-	if len(r.wanted) == 0 && looksLikeRow(r.h.names) {
-		return r.malformed("the first line looks like a row of values: is the header missing? A file without one needs the names of its columns: starter source edit NAME --columns A,B,C")
+	if err := noHeader(r.where, r.h.names, r.wanted); err != nil {
+		return err
 	}
 	if r.invalid() && (len(usable(r.h.names)) == 0 || missesAny(r.h.names, r.wanted)) {
 		return r.notUTF8()
 	}
 	if len(usable(r.h.names)) == 0 {
 		return r.malformed("no column has a name of its own in the header")
+	}
+	return nil
+}
+
+// noHeader says that the first row is not a header, if it is not: none of the
+// columns asked for are in it, or it has an e-mail address where nothing is
+// asked for.
+func noHeader(where string, names, wanted []string) error {
+	const advice = "is the header missing? A file without one needs the names of its columns: starter source edit NAME --columns A,B,C"
+	switch {
+	case len(wanted) > 0 && !holdsAny(names, wanted):
+		return segment.Malformed("%s: the first line has none of the mapped columns (%s): %s", where, reason.Names(wanted...), advice)
+	case len(wanted) == 0 && slices.ContainsFunc(names, addressLike.MatchString):
+		return segment.Malformed("%s: the first line looks like a row of values: %s", where, advice)
 	}
 	return nil
 }

@@ -78,10 +78,10 @@ var disks = map[string]func(t *testing.T) disk{
 // on a bucket those that use it differently: from the first byte to the last,
 // here and there, and in several objects.
 var stands = map[string][]string{
-	"folder": {"csv", "gzip", "parquet", "customer insights", "customer insights, gzip"},
-	"azure":  {"csv", "parquet", "customer insights"},
-	"s3":     {"csv", "parquet"},
-	"google": {"csv"},
+	"folder": {"csv", "gzip", "parquet", "customer insights", "customer insights, gzip", "parts", "parts, gzip", "parts, one header", "parts, parquet", "lines", "lines, gzip", "workbook"},
+	"azure":  {"csv", "parquet", "customer insights", "parts, parquet"},
+	"s3":     {"csv", "parquet", "parts", "workbook"},
+	"google": {"csv", "lines"},
 }
 
 // stored is a disk on which tables are written in one form.
@@ -250,6 +250,45 @@ func (e *exportWriter) model(t testing.TB, d disk, name string, fields, location
 
 func headless(t testing.TB, table segmenttest.Table) []byte { return csvOf(t, table) }
 
+// inParts writes a table in three files, and in a folder the mark that they are
+// complete.
+func inParts(pattern string, encode func(t testing.TB, table segmenttest.Table) []byte) func(t testing.TB, d disk, name string, table segmenttest.Table) {
+	return func(t testing.TB, d disk, name string, table segmenttest.Table) {
+		t.Helper()
+		for i := range 3 {
+			from, to := i*len(table.Rows)/3, (i+1)*len(table.Rows)/3
+			d.put(t, fmt.Sprintf(pattern, name, i), encode(t, segmenttest.Table{Fields: table.Fields, Rows: table.Rows[from:to]}))
+		}
+		if folder, _ := path.Split(fmt.Sprintf(pattern, name, 0)); folder != "" {
+			d.put(t, folder+success, nil)
+			d.put(t, folder+".part-00000.crc", []byte("x"))
+		}
+	}
+}
+
+// linesOf writes JSON, one object a line, with null for what is empty.
+func linesOf(t testing.TB, table segmenttest.Table) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for _, row := range table.Rows {
+		for i, value := range row {
+			name, err := json.Marshal(table.Fields[i])
+			require.NoError(t, err)
+			text, err := json.Marshal(value)
+			require.NoError(t, err)
+			if value == "" {
+				text = []byte("null")
+			}
+			b.WriteByte("{,"[min(i, 1)])
+			b.Write(name)
+			b.WriteByte(':')
+			b.Write(text)
+		}
+		b.WriteString("}\n")
+	}
+	return b.Bytes()
+}
+
 // forms are the ways in which a table can be stored.
 func forms() map[string]func(d disk) *stored {
 	return map[string]func(d disk) *stored{
@@ -271,6 +310,38 @@ func forms() map[string]func(d disk) *stored {
 			place = p
 			return p
 		},
+		"parts": func(d disk) *stored {
+			return &stored{disk: d, write: inParts("%s-%012d.csv", csvOf)}
+		},
+		"parts, gzip": func(d disk) *stored {
+			return &stored{disk: d, write: inParts("%s/part-%05d.csv.gz", func(t testing.TB, table segmenttest.Table) []byte { return packed(t, csvOf(t, table)) })}
+		},
+		"parts, one header": func(d disk) *stored {
+			return &stored{disk: d, write: inParts("%s-%05d-of-00003.csv", func(t testing.TB, table segmenttest.Table) []byte {
+				if len(table.Rows) > 0 && table.Rows[0][0] != segmenttest.ID(0) && !strings.HasPrefix(table.Rows[0][0], "1") {
+					table.Fields = nil
+				}
+				return csvOf(t, table)
+			})}
+		},
+		"parts, parquet": func(d disk) *stored {
+			return &stored{disk: d, write: inParts("%s/part-%05d.snappy.parquet", func(t testing.TB, table segmenttest.Table) []byte { return parquetOf(t, table, 3_000) })}
+		},
+		"lines": func(d disk) *stored {
+			return &stored{disk: d, write: func(t testing.TB, d disk, name string, table segmenttest.Table) {
+				d.put(t, name+".ndjson", linesOf(t, table))
+			}}
+		},
+		"lines, gzip": func(d disk) *stored {
+			return &stored{disk: d, write: func(t testing.TB, d disk, name string, table segmenttest.Table) {
+				d.put(t, name+".jsonl.gz", packed(t, linesOf(t, table)))
+			}}
+		},
+		"workbook": func(d disk) *stored {
+			return &stored{disk: d, write: func(t testing.TB, d disk, name string, table segmenttest.Table) {
+				d.put(t, name+".xlsx", workbookOf(t, table))
+			}}
+		},
 		"customer insights": func(d disk) *stored {
 			e := &exportWriter{extension: ".csv", encode: headless}
 			return &stored{disk: d, write: e.write}
@@ -290,7 +361,7 @@ func TestConformance(t *testing.T) {
 					p := forms()[form](disk(t))
 					p.open(t)
 					return p
-				}, segmenttest.Options{NeverSilent: on == "folder"})
+				}, segmenttest.Options{NeverSilent: on == "folder", NoHeader: strings.HasPrefix(form, "lines")})
 			})
 		}
 	}

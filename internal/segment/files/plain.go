@@ -20,6 +20,11 @@ var extensions = []struct {
 	{".csv", form{kind: kindCSV}},
 	{".csv.gz", form{kind: kindCSV, packed: true}},
 	{".parquet", form{kind: kindParquet}},
+	{".ndjson", form{kind: kindLines}},
+	{".ndjson.gz", form{kind: kindLines, packed: true}},
+	{".jsonl", form{kind: kindLines}},
+	{".jsonl.gz", form{kind: kindLines, packed: true}},
+	{".xlsx", form{kind: kindWorkbook}},
 }
 
 // formOf tells by the name of a file what it is, and its name without that.
@@ -84,7 +89,7 @@ func (s *Source) plainSet(ctx context.Context, name string) (set, error) {
 	if err := s.checkParts(c); err != nil {
 		return set{}, err
 	}
-	found := set{name: name, files: c.files, form: c.form, parts: c.parts}
+	found := set{name: name, files: c.files, form: c.form, parts: c.parts, sheet: s.config.Sheet}
 	if found.csv, err = s.config.dialect(); err != nil {
 		return set{}, err
 	}
@@ -188,7 +193,7 @@ func (s *Source) notFound(ctx context.Context, name string) error {
 	for _, info := range infos[:min(len(infos), mostNamed)] {
 		names = append(names, fmt.Sprintf("%q", info.Name))
 	}
-	there := "there are no .csv, .csv.gz or .parquet files, and no tables of an export, in that folder"
+	there := "there are no .csv, .csv.gz, .parquet, .xlsx, .ndjson or .jsonl files, and no tables of an export, in that folder"
 	if len(names) > 0 {
 		there = "there is " + strings.Join(names, ", ")
 	}

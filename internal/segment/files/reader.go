@@ -29,8 +29,14 @@ type rows interface {
 
 // rows opens a file at a position, or where its rows begin.
 func (s *set) rows(ctx context.Context, content tree.Content, size int64, where string, wanted []string, from *position) (rows, error) {
-	if s.form.kind == kindParquet {
+	switch s.form.kind {
+	case kindParquet:
 		return s.parquetRows(content, size, where, wanted, from)
+	case kindLines:
+		return s.lineRows(ctx, content, size, where, wanted, from)
+	case kindWorkbook:
+		return s.sheetRows(ctx, content, size, where, wanted, from)
+	case kindCSV:
 	}
 	return s.csvRows(ctx, content, size, where, wanted, from)
 }
@@ -220,11 +226,24 @@ func (s *Source) fields(ctx context.Context, of set, wanted []string) ([]string,
 		return nil, err
 	}
 	defer content.Close()
-	if of.form.kind == kindParquet {
-		r := &parquetRows{place: s.tree.Place(f.Name), source: &noted{Content: content}}
+	where := s.tree.Place(f.Name)
+	switch of.form.kind {
+	case kindParquet:
+		r := &parquetRows{place: where, source: &noted{Content: content}}
 		columns, err := r.open(f.Size)
 		return columns.names, err
+	case kindLines:
+		h, err := of.readLines(ctx, content, f.Size, where)
+		return h.names, err
+	case kindWorkbook:
+		r, err := of.openSheet(ctx, content, f.Size, where)
+		if err != nil {
+			return nil, err
+		}
+		defer r.close()
+		return r.names, noHeader(where, r.names, nil)
+	case kindCSV:
 	}
-	h, err := of.readHeader(ctx, content, f.Size, s.tree.Place(f.Name), wanted)
+	h, err := of.readHeader(ctx, content, f.Size, where, wanted)
 	return h.names, err
 }

@@ -107,9 +107,12 @@ func (r *headerReader) columnsBy(text []byte, comma rune) (names []string, liken
 // looksLikeRow says whether a first row is one of values rather than a header.
 func looksLikeRow(names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
-		return strings.Contains(name, "@") || valueLike.MatchString(name)
+		return addressLike.MatchString(name) || valueLike.MatchString(name)
 	})
 }
 
-// valueLike is what no column is called: a number, a date, a truth value.
+// addressLike is an e-mail address, near enough.
+var addressLike = regexp.MustCompile(`\S@\S+\.\S`)
+
+// valueLike is what few columns are called: a number, a date, a truth value.
 var valueLike = regexp.MustCompile(`^(?:[-+]?\d+(?:[.,]\d+)*|\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}.*|(?i:true|false))$`)

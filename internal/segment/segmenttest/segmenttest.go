@@ -54,6 +54,8 @@ type Options struct {
 	// NoResume: a read that was broken off begins anew; Open with a cursor may
 	// give ErrChanged. Without it, it must go on where it was.
 	NoResume bool
+	// NoHeader: only rows tell the fields, so a segment without rows is empty.
+	NoHeader bool
 	// NeverSilent: there is no connection that could fall silent.
 	NeverSilent bool
 	// Many is how many rows the longest segment has; 0: 50,000.
@@ -210,8 +212,13 @@ func notFound(t *testing.T, p Place, _ Options) {
 	require.ErrorContains(t, err, `"here"`, "it names what exists")
 }
 
-func noRows(t *testing.T, p Place, _ Options) {
+func noRows(t *testing.T, p Place, o Options) {
 	p.Put(t, "s", people(0))
+	if o.NoHeader {
+		_, err := p.Source().Open(t.Context(), "s", []string{"Email"}, nil)
+		require.ErrorIs(t, err, segment.ErrEmpty)
+		return
+	}
 	require.Empty(t, ReadAll(t, p.Source(), "s", []string{"Email"}, nil))
 }
 
