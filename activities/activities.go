@@ -213,26 +213,3 @@ func verdictsOf(t store.CallTotals) func(*run.Report) {
 		}
 	}
 }
-
-// RecordInput is a run's report on its way into the store.
-type RecordInput struct {
-	RunID  string      `json:"run_id"`
-	Report *run.Report `json:"report"`
-}
-
-// Record stores the run's report, so that it can be looked up without Temporal.
-// One with a status that ends the run ends it. It may be repeated.
-func (a *Activities) Record(ctx context.Context, in RecordInput) error {
-	if in.Report.Status.Ended() {
-		return a.recordEnd(ctx, in.RunID, in.Report)
-	}
-	return a.saveReport(ctx, in.RunID, in.Report)
-}
-
-func (a *Activities) saveReport(ctx context.Context, runID string, r *run.Report) error {
-	if err := a.Store.SaveRun(ctx, runID, string(r.Status), encode(r), r.Status.Ended()); err != nil {
-		return err
-	}
-	a.Changed()
-	return nil
-}

@@ -39,11 +39,9 @@ type ofRun interface{ run() string }
 func (in RunInput) run() string     { return in.RunID }
 func (in RecordInput) run() string  { return in.RunID }
 func (in CollectInput) run() string { return in.RunID }
-func (in DecideInput) run() string  { return in.RunID }
 func (in UploadInput) run() string  { return in.RunID }
 func (in SweepInput) run() string   { return in.RunID }
 func (in FinishInput) run() string  { return in.RunID }
-func (in AdoptInput) run() string   { return in.RunID }
 
 // notBegun is why something is not carried out for a workflow.
 const notBegun = "this run was not begun with a worker's permission; begin runs with: starter run EXPORT"

@@ -10,13 +10,6 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// AdoptInput is a run that takes over an audience which the account has already.
-type AdoptInput struct {
-	RunID    string `json:"run_id"`
-	Contacts int    `json:"contacts"` // that were read
-	Batches  int    `json:"batches"`  // that hold them
-}
-
 // AdoptResult is how far taking over is.
 type AdoptResult struct {
 	Done    bool  `json:"done"`    // all contacts are booked as confirmed
@@ -48,24 +41,31 @@ const adopted = "adopted"
 // Adopt compares a sample of the contacts with the account and, when nearly all
 // of them carry their markers, books all contacts as confirmed without sending
 // any. It may be repeated.
-func (a *Activities) Adopt(ctx context.Context, in AdoptInput) (*AdoptResult, error) {
+func (a *Activities) Adopt(ctx context.Context, in RunInput) (*AdoptResult, error) {
 	result := &AdoptResult{}
 	err := a.underLease(ctx, "run/"+in.RunID+"/adopt", func(ctx context.Context, h hold) error {
-		t := &taker{Activities: a, in: in, hold: h, until: time.Now().Add(a.Tuning.Slice)}
+		t := &taker{Activities: a, hold: h, until: time.Now().Add(a.Tuning.Slice)}
 		var err error
 		if t.job, err = a.job(ctx, in.RunID); err != nil {
 			return err
 		}
-		state, err := a.Store.StepState(ctx, in.RunID, adoptStep)
+		d, why, err := a.permitted(ctx, in.RunID)
 		if err != nil {
 			return err
 		}
-		if t.state, err = decode[adoptState](state); err != nil {
+		if why == "" && !t.job.Request.Adopt {
+			why = "it takes no audience over"
+		}
+		if why != "" {
+			return errNotPermitted(why)
+		}
+		t.contacts, t.batches = d.Report.ToSend, d.Uploads
+		if t.state, err = a.adoption(ctx, in.RunID); err != nil {
 			return err
 		}
 		result.Halt, err = t.take(ctx)
 		result.Checked, result.Carry = t.state.Checked, t.state.Carry
-		result.Done = err == nil && result.Halt == nil && t.checked() && t.state.Booked == in.Batches
+		result.Done = err == nil && result.Halt == nil && t.checked() && t.state.Booked == t.batches
 		return err
 	})
 	return result, err
@@ -74,14 +74,24 @@ func (a *Activities) Adopt(ctx context.Context, in AdoptInput) (*AdoptResult, er
 // taker takes over one run's audience.
 type taker struct {
 	*Activities
-	in    AdoptInput
-	hold  hold
-	until time.Time
-	job   job
-	state adoptState
+	hold     hold
+	until    time.Time
+	job      job
+	contacts int // that Decide found
+	batches  int // that hold them
+	state    adoptState
 }
 
-func (t *taker) sample() int { return min(adoptSample, t.in.Contacts) }
+// adoption returns how far taking over an audience is.
+func (a *Activities) adoption(ctx context.Context, runID string) (adoptState, error) {
+	state, err := a.Store.StepState(ctx, runID, adoptStep)
+	if err != nil {
+		return adoptState{}, err
+	}
+	return decode[adoptState](state)
+}
+
+func (t *taker) sample() int { return min(adoptSample, t.contacts) }
 
 func (t *taker) checked() bool { return t.state.Checked == t.sample() }
 
@@ -116,7 +126,7 @@ func (t *taker) compare(ctx context.Context, api omnisend.API) (*Halt, error) {
 		return nil, err
 	}
 	for !t.checked() && !t.over() {
-		item, err := t.item(ctx, t.state.Checked*t.in.Contacts/t.sample())
+		item, err := t.item(ctx, t.state.Checked*t.contacts/t.sample())
 		if err != nil {
 			return nil, err
 		}
@@ -140,12 +150,12 @@ func (t *taker) compare(ctx context.Context, api omnisend.API) (*Halt, error) {
 // item returns one of the contacts by its place.
 func (t *taker) item(ctx context.Context, place int) (spool.BatchItem, error) {
 	n := place / t.Tuning.BatchSize
-	items, err := t.batch(ctx, t.in.RunID, firstBatch(phaseUploads, 0)+min(n, t.in.Batches-1))
+	items, err := t.batch(ctx, t.job.RunID, firstBatch(phaseUploads, 0)+min(n, t.batches-1))
 	if err != nil {
 		return spool.BatchItem{}, err
 	}
 	if len(items) == 0 {
-		return spool.BatchItem{}, fmt.Errorf("run %s: batch %d of the audience is missing", t.in.RunID, n)
+		return spool.BatchItem{}, fmt.Errorf("run %s: batch %d of the audience is missing", t.job.RunID, n)
 	}
 	return items[place%t.Tuning.BatchSize%len(items)], nil
 }
@@ -168,17 +178,17 @@ func (t *taker) book(ctx context.Context) error {
 		if f.without, err = t.forgottenNow(ctx); err != nil {
 			return err
 		}
-		for next := t.state.Booked; next < t.in.Batches; {
-			items, err := t.batch(ctx, t.in.RunID, firstBatch(phaseUploads, 0)+next)
+		for next := t.state.Booked; next < t.batches; {
+			items, err := t.batch(ctx, t.job.RunID, firstBatch(phaseUploads, 0)+next)
 			if err != nil {
 				return err
 			}
 			f.add(store.Call{Count: len(items), AnsweredAt: now}, items)
 			next++
-			if f.count < foldAtOnce && next < t.in.Batches {
+			if f.count < foldAtOnce && next < t.batches {
 				continue
 			}
-			if err := f.flush(ctx, t.in.RunID); err != nil {
+			if err := f.flush(ctx, t.job.RunID); err != nil {
 				return err
 			}
 			t.state.Booked = next
@@ -191,5 +201,5 @@ func (t *taker) book(ctx context.Context) error {
 }
 
 func (t *taker) save(ctx context.Context) error {
-	return t.Store.CommitStep(ctx, store.Step{Run: t.in.RunID, Name: adoptStep, Lease: t.hold.lease, State: encode(t.state)})
+	return t.Store.CommitStep(ctx, store.Step{Run: t.job.RunID, Name: adoptStep, Lease: t.hold.lease, State: encode(t.state)})
 }

@@ -154,6 +154,9 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 	if c.job, err = a.job(ctx, in.RunID); err != nil {
 		return nil, err
 	}
+	if in.Segment < 0 || in.Segment >= len(c.job.segments()) {
+		return nil, errNotPermitted(fmt.Sprintf("it reads no segment %d", in.Segment))
+	}
 	if err := c.load(ctx); err != nil {
 		return nil, err
 	}
@@ -173,15 +176,21 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 }
 
 // load takes the progress that is stored.
-func (c *collector) load(ctx context.Context) error {
-	state, err := c.Store.StepState(ctx, c.in.RunID, collectStep(c.in.Segment))
-	if err != nil {
-		return err
-	}
-	if c.state, err = decode[collectState](state); err == nil && c.state.Reasons == nil {
+func (c *collector) load(ctx context.Context) (err error) {
+	c.state, err = c.collected(ctx, c.in.RunID, c.in.Segment)
+	if c.state.Reasons == nil {
 		c.state.Reasons = map[string]int{}
 	}
 	return err
+}
+
+// collected returns how far a segment of a run has been read.
+func (a *Activities) collected(ctx context.Context, runID string, segment int) (collectState, error) {
+	state, err := a.Store.StepState(ctx, runID, collectStep(segment))
+	if err != nil {
+		return collectState{}, err
+	}
+	return decode[collectState](state)
 }
 
 // read goes on from the stored position until the slice of time is used up,

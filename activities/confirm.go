@@ -53,6 +53,15 @@ const (
 	maxListPages = 500
 )
 
+// again returns which batches a run has of contacts that go again.
+func (a *Activities) again(ctx context.Context, runID string) (againState, error) {
+	state, err := a.Store.StepState(ctx, runID, againStep)
+	if err != nil {
+		return againState{}, err
+	}
+	return decode[againState](state)
+}
+
 // Sweep collects verdicts by reading the list of batches and, where a batch has
 // errors or was stopped, its items. It may be repeated; what it settled stays.
 func (a *Activities) Sweep(ctx context.Context, in SweepInput) (*SweepResult, error) {
@@ -113,11 +122,7 @@ func (a *Activities) sweeperOver(ctx context.Context, runID string, h hold, conn
 	if connection != "" {
 		s.job.Export.Connection = connection
 	}
-	state, err := a.Store.StepState(ctx, runID, againStep)
-	if err != nil {
-		return nil, nil, err
-	}
-	if s.again, err = decode[againState](state); err != nil {
+	if s.again, err = a.again(ctx, runID); err != nil {
 		return nil, nil, err
 	}
 	var halt *Halt

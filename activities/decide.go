@@ -18,12 +18,6 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// DecideInput is a run whose segments are read.
-type DecideInput struct {
-	RunID  string      `json:"run_id"`
-	Report *run.Report `json:"report"`
-}
-
 // DecideResult is the run's report with exact numbers, once Done.
 type DecideResult struct {
 	Done    bool        `json:"done"`
@@ -43,6 +37,8 @@ type decideState struct {
 	// Of a canary: contacts chosen to be sent, and those of them as subscribed.
 	Chosen     int `json:"chosen,omitempty"`
 	Subscribed int `json:"subscribed,omitempty"`
+	// Report has the exact numbers and the guards that ask, once Done.
+	Report *run.Report `json:"report,omitempty"`
 }
 
 const decideStep = "decide"
@@ -50,10 +46,12 @@ const decideStep = "decide"
 // Decide compares what was read with the ledger, shard by shard, and makes full
 // batches of what is to be sent. Each shard is stored with the progress after
 // it. When all are done the report has exact numbers and the guards that ask.
-func (a *Activities) Decide(ctx context.Context, in DecideInput) (*DecideResult, error) {
+// It fails before every segment is read: what is missing would count as having
+// left.
+func (a *Activities) Decide(ctx context.Context, in RunInput) (*DecideResult, error) {
 	var result *DecideResult
 	err := a.underLease(ctx, "run/"+in.RunID+"/decide", func(ctx context.Context, h hold) error {
-		d, err := a.decider(ctx, in, h)
+		d, err := a.decider(ctx, in.RunID, h)
 		if err != nil {
 			return err
 		}
@@ -66,9 +64,9 @@ func (a *Activities) Decide(ctx context.Context, in DecideInput) (*DecideResult,
 				break
 			}
 		}
-		result = &DecideResult{Done: d.state.Done, Shards: d.state.NextShard, Uploads: d.state.Uploads, Leavers: d.state.Leavers}
+		result = &DecideResult{Done: d.state.Done, Shards: d.state.NextShard, Report: d.state.Report,
+			Uploads: d.state.Uploads, Leavers: d.state.Leavers}
 		if d.state.Done {
-			result.Report = d.report(in.Report)
 			return a.amendReport(ctx, in.RunID, func(stored *run.Report) {
 				status := stored.Status
 				*stored = *result.Report
@@ -86,11 +84,10 @@ type decider struct {
 	hold    hold
 	job     job
 	conn    catalogue.Connection
-	plan    bool
+	read    *run.Report // what was read
 	note    *ledgerNote
 	digest  *contact.Digester
 	rules   decide.Rules
-	read    []collectState  // of each segment
 	full    string          // why unchanged contacts are sent too; empty: they are not
 	only    *contact.Digest // of a canary: the one address to be sent
 	state   decideState
@@ -99,11 +96,18 @@ type decider struct {
 	samples samples
 }
 
-func (a *Activities) decider(ctx context.Context, in DecideInput, h hold) (*decider, error) {
-	d := &decider{Activities: a, hold: h, plan: in.Report.Plan}
+func (a *Activities) decider(ctx context.Context, runID string, h hold) (*decider, error) {
+	d := &decider{Activities: a, hold: h}
 	var err error
-	if d.job, err = a.job(ctx, in.RunID); err != nil {
+	if d.job, err = a.job(ctx, runID); err != nil {
 		return nil, err
+	}
+	var complete bool
+	if d.read, complete, err = a.readReport(ctx, d.job); err != nil {
+		return nil, err
+	}
+	if !complete {
+		return nil, errNotPermitted("its segments are not read to their end")
 	}
 	if d.conn, _, err = object[catalogue.Connection](ctx, a, catalogue.KindConnection, d.job.Export.Connection); err != nil {
 		return nil, err
@@ -116,14 +120,11 @@ func (a *Activities) decider(ctx context.Context, in DecideInput, h hold) (*deci
 	if err := d.setRules(ctx, key); err != nil {
 		return nil, err
 	}
-	state, err := a.Store.StepState(ctx, in.RunID, decideStep)
-	if err != nil {
+	var began bool
+	if d.state, began, err = a.decision(ctx, runID); err != nil {
 		return nil, err
 	}
-	if d.state, err = decode[decideState](state); err != nil {
-		return nil, err
-	}
-	if state == nil {
+	if !began {
 		d.state.Counts = decide.NewCounts(len(d.job.Export.Segments))
 	}
 	d.uploads = packer{first: firstBatch(phaseUploads, 0), made: &d.state.Uploads, tail: tailUploads}
@@ -158,17 +159,8 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 		if err != nil {
 			return err
 		}
-		state, err := d.Store.StepState(ctx, d.job.RunID, collectStep(i))
-		if err != nil {
-			return err
-		}
-		read, err := decode[collectState](state)
-		if err != nil {
-			return err
-		}
-		d.read = append(d.read, read)
 		d.rules.Bits, d.rules.Former = append(d.rules.Bits, bit), append(d.rules.Former, d.note.former(s))
-		d.rules.Doubtful = append(d.rules.Doubtful, read.Unreadable > 0)
+		d.rules.Doubtful = append(d.rules.Doubtful, i < len(d.read.Segments) && d.read.Segments[i].Unreadable > 0)
 	}
 	if len(asked.Only) > 0 {
 		email, err := d.Keyring.Open(asked.Only, onlyContext(d.job.RunID))
@@ -210,7 +202,7 @@ func (d *decider) shard(ctx context.Context) error {
 	err = d.rules.Shard(records, entries, d.digest, &d.state.Counts, decide.Sink{
 		Send: func(item decide.Decision) error {
 			d.samples.add(item)
-			if d.plan || !d.chosen(item) {
+			if d.read.Plan || !d.chosen(item) {
 				return nil
 			}
 			p := &d.uploads
@@ -230,7 +222,7 @@ func (d *decider) shard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(stale) > 0 && !d.plan && !d.job.Request.IsCanary() {
+	if len(stale) > 0 && !d.read.Plan && !d.job.Request.IsCanary() {
 		sealed, err := d.Keyring.SealBlob(stale, blobContext(d.job.RunID, store.BlobStale))
 		if err != nil {
 			return err
@@ -283,6 +275,7 @@ func (d *decider) commit(ctx context.Context, blobs []store.Blob) error {
 	}
 	if d.state.Done {
 		drop = append(drop, store.BlobPart)
+		d.state.Report = d.report(d.read)
 	}
 	sealed, err := d.Keyring.SealBlob(encode(d.samples), blobContext(d.job.RunID, store.BlobSamples))
 	if err != nil {
@@ -298,7 +291,7 @@ func (d *decider) report(r *run.Report) *run.Report {
 	c := d.state.Counts
 	for i := range r.Segments {
 		s := &r.Segments[i]
-		s.Members, s.Duplicate, s.Left, s.Unreadable = c.Members[i], c.Duplicate[i], c.Left[i], d.read[i].Unreadable
+		s.Members, s.Duplicate, s.Left = c.Members[i], c.Duplicate[i], c.Left[i]
 		r.Duplicate += s.Duplicate
 	}
 	r.Contacts, r.Unchanged, r.Refused = c.Contacts, c.Unchanged, c.Refused

@@ -12,65 +12,92 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// FinishInput is a run at its end, with the status it ends with; Completed when
-// all went well.
+// FinishInput is a run at its end. Of the report only its status is used, with
+// its reason, what to do about it, and the phases: empty when all went well.
 type FinishInput struct {
 	RunID  string      `json:"run_id"`
 	Report *run.Report `json:"report"`
 }
 
 // Finish books the verdicts into the ledger, counts what became of every
-// contact, stores the report and deletes the spool. It may be repeated: of a run
-// that has ended it returns the report that was stored.
+// contact, stores the report and deletes the spool. A run of which the store
+// does not have all verdicts ends as failed, whatever its workflow says. It may
+// be repeated: of a run that has ended it returns the report that was stored.
 func (a *Activities) Finish(ctx context.Context, in FinishInput) (*run.Report, error) {
-	r := in.Report
+	var r *run.Report
 	err := a.underLease(ctx, "run/"+in.RunID+"/finish", func(ctx context.Context, _ hold) error {
-		before, err := a.Store.Run(ctx, in.RunID)
+		stored, err := a.Store.Run(ctx, in.RunID)
 		if err != nil {
 			return err
 		}
-		if !before.EndedAt.IsZero() {
-			ended, err := decode[run.Report](before.Report)
-			if err != nil {
-				return err
-			}
-			*r = ended
-			return a.dropSpool(ctx, in.RunID, r)
+		if stored.EndedAt.IsZero() {
+			r, err = a.end(ctx, in)
+		} else { // by an earlier attempt
+			r, err = storedReport(stored)
 		}
-		state, err := a.Store.StepState(ctx, in.RunID, jobState)
 		if err != nil {
-			return err
-		}
-		if state != nil { // else the run never got that far, or this was done already
-			j, err := decode[job](state)
-			if err != nil {
-				return err
-			}
-			if err := a.settleReport(ctx, j, r); err != nil {
-				return err
-			}
-		}
-		now, err := a.Store.Now(ctx)
-		if err != nil {
-			return err
-		}
-		if err := a.sayWhyStopped(ctx, in.RunID, r); err != nil {
-			return err
-		}
-		r.Phase, r.EndedAt = run.PhaseEnded, &now
-		r.EndPhases(now)
-		r.DropUndecided()
-		if err := r.Check(); err != nil {
-			// Never hidden: the report says itself that it is wrong.
-			a.Log.ErrorContext(ctx, "a report does not add up", "run", in.RunID, "error", err)
-			r.Notes = append(r.Notes, "the numbers do not add up: "+err.Error())
-		}
-		if err := a.recordEnd(ctx, in.RunID, r); err != nil {
 			return err
 		}
 		return a.dropSpool(ctx, in.RunID, r)
 	})
 	return r, err
+}
+
+func storedReport(r store.Run) (*run.Report, error) {
+	report, err := decode[run.Report](r.Report)
+	return &report, err
+}
+
+// end brings a run to its end and stores its last report.
+func (a *Activities) end(ctx context.Context, in FinishInput) (*run.Report, error) {
+	said := run.Report{}
+	if in.Report != nil {
+		said = *in.Report
+	}
+	switch said.Status {
+	case run.Skipped, run.Canceled, run.Failed, run.Expired:
+	default: // whether all went well the store knows
+		said.Status = ""
+	}
+	j, err := a.job(ctx, in.RunID)
+	begun := err == nil // else its preflight did not end
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if begun {
+		if err := a.fold(ctx, j); err != nil {
+			return nil, err
+		}
+	}
+	r, err := a.reportOf(ctx, in.RunID, &said)
+	if err != nil {
+		return nil, err
+	}
+	if begun {
+		if err := a.conclude(ctx, j, r); err != nil {
+			return nil, err
+		}
+	}
+	if r.Status == "" {
+		r.Status, r.Reason = run.Failed, "its workflow ended it before it was done"
+		r.Action = "run the export again: it goes on from what Omnisend has confirmed"
+	}
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.sayWhyStopped(ctx, in.RunID, r); err != nil {
+		return nil, err
+	}
+	r.Phase, r.EndedAt = run.PhaseEnded, &now
+	r.EndPhases(now)
+	r.DropUndecided()
+	if err := r.Check(); err != nil {
+		// Never hidden: the report says itself that it is wrong.
+		a.Log.ErrorContext(ctx, "a report does not add up", "run", in.RunID, "error", err)
+		r.Notes = append(r.Notes, "the numbers do not add up: "+err.Error())
+	}
+	return r, a.recordEnd(ctx, in.RunID, r)
 }
 
 // recordEnd stores the report of a run that ends, and tells of the end once.
@@ -79,12 +106,8 @@ func (a *Activities) recordEnd(ctx context.Context, runID string, r *run.Report)
 	if err != nil {
 		return err
 	}
-	r.Export, r.Plan = before.Export, before.Plan // which the report has not of a run that its preflight ended
-	if err := a.saveReport(ctx, runID, r); err != nil {
+	if err := a.saveReport(ctx, runID, r); err != nil || !before.EndedAt.IsZero() {
 		return err
-	}
-	if !before.EndedAt.IsZero() {
-		return nil
 	}
 	if !r.Plan {
 		a.Work.Ended(r.Export, string(r.Status), r.Buckets())
@@ -119,52 +142,48 @@ func (a *Activities) sayWhyStopped(ctx context.Context, runID string, r *run.Rep
 		return nil
 	}
 	control, err := a.Control(ctx, RunInput{RunID: runID})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // begun by hand, and refused
-	}
 	r.Reason = control.Stopped
 	return err
 }
 
-// settleReport books verdicts and brings the report's numbers to their end.
-func (a *Activities) settleReport(ctx context.Context, j job, r *run.Report) error {
-	if err := a.fold(ctx, j); err != nil {
-		return err
-	}
-	if r.Plan {
-		if r.Status == "" {
-			r.Status = run.Completed
+// conclude counts refusals, and gives a run that its workflow did not cut short
+// the status that the store shows.
+func (a *Activities) conclude(ctx context.Context, j job, r *run.Report) error {
+	if !r.Plan {
+		reasons, err := a.refusedReasons(ctx, j.RunID)
+		if err != nil {
+			return err
 		}
-		return nil
+		mergeReasons(r, reasons)
 	}
-	totals, err := a.Store.Totals(ctx, j.RunID)
-	if err != nil {
-		return err
-	}
-	r.Apply(totals.New, totals.Changed, totals.Refused, totals.Pending)
-	r.Leavers, r.Calls = totals.Leavers, totals.Calls
-	reasons, err := a.refusedReasons(ctx, j.RunID)
-	if err != nil {
-		return err
-	}
-	mergeReasons(r, reasons)
 	if r.Status != "" {
 		return nil // canceled, skipped, failed, expired
 	}
+	if done, err := a.complete(ctx, j); !done || err != nil {
+		return err
+	}
 	r.Status = run.Completed
-	if r.Invalid > 0 || r.Refused > 0 {
+	switch {
+	case r.Plan:
+		return nil
+	case r.Invalid > 0 || r.Refused > 0:
 		r.Status = run.CompletedWithRejects
 	}
 	if r.Canary != nil {
 		return nil // it says nothing about the segment as a whole
 	}
-	if r.Removes {
+	if j.Request.Remove != "" {
 		if left := r.LeaversDue - r.Leavers; left > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("Omnisend refused to clear the markers of %d contacts; they stay there", left))
 		}
 		r.Notes = append(r.Notes, "the export is removed")
 		return a.removeExport(ctx, j.Export, j.Request.Remove)
 	}
+	return a.noteComplete(ctx, j, r)
+}
+
+// noteComplete notes in the ledger what a complete run read.
+func (a *Activities) noteComplete(ctx context.Context, j job, r *run.Report) error {
 	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {
 		if err := a.dropStale(ctx, j); err != nil {
 			return err

@@ -121,16 +121,36 @@ func (s *steps) take(request run.Request) *run.Report {
 // started begins a run and returns its report so far.
 func (s *steps) started(request run.Request) *run.Report {
 	s.t.Helper()
-	ctx, id := s.t.Context(), uuid.NewString()
-	require.NoError(s.t, s.Store.CreateRun(ctx, store.Run{ID: id, Export: "spring", Connection: "shop", Brand: omnisendtest.Brand,
-		Status: string(run.Queued), Request: encode(request)}))
-	ticket, err := s.ticket(runTicket(id, "spring", false)...)
-	require.NoError(s.t, err)
-	taken := context.WithValue(ctx, executionKey{}, execution{workflow: WorkflowID("spring", false), first: "workflow of " + id})
-	begun, err := s.Preflight(taken, PreflightInput{RunID: id, Ticket: ticket})
-	require.NoError(s.t, err)
+	return s.takeUp(request, false)
+}
+
+// takePlan begins a plan.
+func (s *steps) takePlan() *run.Report {
+	s.t.Helper()
+	return s.takeUp(run.Request{}, true)
+}
+
+func (s *steps) takeUp(request run.Request, plan bool) *run.Report {
+	s.t.Helper()
+	id := uuid.NewString()
+	require.NoError(s.t, s.Store.CreateRun(s.t.Context(), store.Run{ID: id, Export: "spring", Connection: "shop", Brand: omnisendtest.Brand,
+		Plan: plan, Status: string(run.Queued), Request: encode(request)}))
+	begun := s.preflight(id)
 	require.Nil(s.t, begun.Halt)
 	return begun.Report
+}
+
+// preflight takes a run up in the name of its workflow.
+func (s *steps) preflight(id string) *PreflightResult {
+	s.t.Helper()
+	r, err := s.Store.Run(s.t.Context(), id)
+	require.NoError(s.t, err)
+	ticket, err := s.ticket(runTicket(id, r.Export, r.Plan)...)
+	require.NoError(s.t, err)
+	taken := context.WithValue(s.t.Context(), executionKey{}, execution{workflow: WorkflowID(r.Export, r.Plan), first: "workflow of " + id})
+	begun, err := s.Preflight(taken, PreflightInput{RunID: id, Ticket: ticket})
+	require.NoError(s.t, err)
+	return begun
 }
 
 // read reads a run's segments to their end.
@@ -156,7 +176,7 @@ func (s *steps) read(r *run.Report) *run.Report {
 func (s *steps) decide(r *run.Report) *run.Report {
 	s.t.Helper()
 	for {
-		decided, err := s.Decide(s.t.Context(), DecideInput{RunID: r.RunID, Report: r})
+		decided, err := s.Decide(s.t.Context(), RunInput{RunID: r.RunID})
 		require.NoError(s.t, err)
 		if decided.Done {
 			return decided.Report
@@ -172,17 +192,22 @@ func (s *steps) reconcile(id string) {
 	require.Zero(s.t, result.Totals.Unsettled)
 }
 
-// upload sends the first batch of uploads and that of leavers, where there are any.
+// upload sends the first batch of uploads and, when they are confirmed, that of
+// leavers, where there are any.
 func (s *steps) upload(r *run.Report) {
 	s.t.Helper()
-	for _, b := range []struct{ batch, contacts int }{{FirstUpload(0), r.ToSend}, {FirstLeaver(0), r.LeaversDue}} {
-		if b.contacts == 0 {
-			continue
-		}
-		sent, err := s.UploadBatch(s.t.Context(), UploadInput{RunID: r.RunID, Batch: b.batch})
+	send := func(batch int) {
+		sent, err := s.UploadBatch(s.t.Context(), UploadInput{RunID: r.RunID, Batch: batch})
 		require.NoError(s.t, err)
 		require.Nil(s.t, sent.Halt)
 		require.True(s.t, sent.Done)
+	}
+	if r.ToSend > 0 {
+		send(FirstUpload(0))
+	}
+	if r.LeaversDue > 0 {
+		s.sweep(r)
+		send(FirstLeaver(0))
 	}
 }
 

@@ -35,7 +35,7 @@ func TestStoppingWorkerBeginsNothing(t *testing.T) {
 		rows = append(rows, fmt.Sprintf("person%d@example.com,Ada", i))
 	}
 	s.write(rows...)
-	r := s.begin(run.Request{})
+	r := s.begin(run.Request{Yes: true})
 	require.Equal(t, 250, r.ToSend)
 	in := UploadInput{RunID: r.RunID, Batch: FirstUpload(0)}
 	open := s.OpenAPI
@@ -79,7 +79,7 @@ func TestDecisionsCountFromTheNextCallOn(t *testing.T) {
 				rows = append(rows, fmt.Sprintf("person%d@example.com,Ada", i))
 			}
 			s.write(rows...)
-			r := s.begin(run.Request{})
+			r := s.begin(run.Request{Yes: true})
 			in := UploadInput{RunID: r.RunID, Batch: FirstUpload(0)}
 			say := func(change func(*run.Control)) {
 				require.NoError(t, s.controlRun(t.Context(), r.RunID, func(c *run.Control) error { change(c); return nil }))

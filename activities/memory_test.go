@@ -104,7 +104,7 @@ func TestPartsAndBatchesAreCutByBytes(t *testing.T) {
 		require.LessOrEqual(t, len(reject.Email), maxRejectValue+len("…"))
 	}, rejectsRead))
 
-	decided, err := s.Decide(t.Context(), DecideInput{RunID: r.RunID, Report: r})
+	decided, err := s.Decide(t.Context(), RunInput{RunID: r.RunID})
 	require.NoError(t, err)
 	require.True(t, decided.Done)
 	require.Equal(t, 3, decided.Report.ToSend)

@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,21 +39,20 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 	if err != nil {
 		return nil, err
 	}
-	result := &PreflightResult{Connection: r.Connection, Report: &run.Report{
-		Export: r.Export, RunID: r.ID, Plan: r.Plan, AnsweredYes: request.Yes, // not the actor: who somebody is does not pass through Temporal
-		Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: r.StartedAt,
-	}}
-	result.Report.Trigger = cmp.Or(request.Trigger, run.OnDemand)
-	if request.Note != "" {
-		result.Report.Notes = []string{request.Note}
+	result := &PreflightResult{Connection: r.Connection}
+	j, err := a.job(ctx, r.ID)
+	if err == nil { // done before: what the run works with stays as it is
+		result.Report = startReport(r, request, j.segments())
+		return result, nil
 	}
-	j := job{RunID: r.ID, Request: request, Began: r.StartedAt}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	j = job{RunID: r.ID, Request: request, Began: r.StartedAt}
 	if result.Halt, err = a.check(ctx, &j, r); err != nil {
 		return nil, err
 	}
-	for _, s := range j.segments() {
-		result.Report.Segments = append(result.Report.Segments, run.SegmentCount{Segment: s.Segment, Marker: s.Marker})
-	}
+	result.Report = startReport(r, request, j.segments())
 	if err := a.recordBegun(ctx, r, result.Report); err != nil {
 		return nil, err
 	}
@@ -99,7 +97,7 @@ func (a *Activities) recordBegun(ctx context.Context, r store.Run, report *run.R
 	}
 	begun := *report
 	begun.Status, begun.Phase = run.Running, run.PhasePreflight
-	return a.Record(ctx, RecordInput{RunID: r.ID, Report: &begun})
+	return a.saveReport(ctx, r.ID, &begun)
 }
 
 // check fills the job in and says what stands in its way.

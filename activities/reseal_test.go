@@ -42,7 +42,7 @@ func (s *steps) stale() int {
 func TestEverythingIsSealedAnewWhileARunGoesOn(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	s.write("a@example.com,A", "b@example.com,B", "not an address,C")
-	report := s.begin(run.Request{})
+	report := s.begin(run.Request{Yes: true})
 	_, err := s.addressKey(t.Context())
 	require.NoError(t, err)
 	target, err := s.Keyring.Seal([]byte("{}"), targetContext("late"))

@@ -68,16 +68,6 @@ func (s *steps) taken() string {
 	return id
 }
 
-func (s *steps) preflight(id string) *PreflightResult {
-	s.t.Helper()
-	ticket, err := s.ticket(runTicket(id, "spring", false)...)
-	require.NoError(s.t, err)
-	ctx := context.WithValue(s.t.Context(), executionKey{}, execution{workflow: WorkflowID("spring", false), first: "workflow of " + id})
-	result, err := s.Preflight(ctx, PreflightInput{RunID: id, Ticket: ticket})
-	require.NoError(s.t, err)
-	return result
-}
-
 func (s *steps) collect(id string) *CollectResult {
 	s.t.Helper()
 	result, err := s.Collect(s.t.Context(), CollectInput{RunID: id})
@@ -210,9 +200,8 @@ func TestABrokenReadOfPostgreSQLBeginsAnew(t *testing.T) {
 	require.Equal(t, 1000, result.Read)
 	require.Equal(t, []string{`segment "buyers" was read again from the start because it was broken off, and the view of the data that it had ended with its transaction in PostgreSQL`}, result.Notes)
 
-	report := &run.Report{Export: "spring", RunID: id, Segments: []run.SegmentCount{{Segment: "buyers", Marker: "segment_buyers", Read: 1000}}, Reasons: map[string]int{}, Read: 1000}
 	s.Tuning.Slice = time.Minute
-	decided, err := s.Decide(t.Context(), DecideInput{RunID: id, Report: report})
+	decided, err := s.Decide(t.Context(), RunInput{RunID: id})
 	require.NoError(t, err)
 	require.True(t, decided.Done)
 	require.Equal(t, 1000, decided.Report.Contacts)

@@ -41,11 +41,15 @@ func (a *Activities) TakeTurn(ctx context.Context, in RunInput) (bool, error) {
 	return a.Store.TakeTurn(ctx, j.Brand, in.RunID)
 }
 
-// YieldTurn lets others have the brand.
+// YieldTurn lets others have the brand, unless calls are on the way to it.
 func (a *Activities) YieldTurn(ctx context.Context, in RunInput) error {
 	j, err := a.job(ctx, in.RunID)
 	if err != nil {
 		return err
+	}
+	totals, err := a.Store.Totals(ctx, in.RunID)
+	if err != nil || totals.Unsettled > 0 {
+		return err // others must not deliver beside its calls
 	}
 	return a.Store.YieldTurn(ctx, j.Brand, in.RunID)
 }

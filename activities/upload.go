@@ -91,6 +91,9 @@ func (a *Activities) uploader(ctx context.Context, in UploadInput, h hold) (*upl
 	if u.job, err = a.job(ctx, in.RunID); err != nil {
 		return nil, nil, err
 	}
+	if err := a.mayDeliver(ctx, u.job, in.Batch); err != nil {
+		return nil, nil, err
+	}
 	if u.items, err = a.batch(ctx, in.RunID, in.Batch); err != nil {
 		return nil, nil, err
 	}

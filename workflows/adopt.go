@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"fmt"
-
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
@@ -20,7 +18,7 @@ func (e *exporter) adopt(_, work workflow.Context) (ending, bool) {
 	for {
 		var result activities.AdoptResult
 		err := workflow.ExecuteActivity(long(work, "compare a sample with the account, take the audience over"), acts.Adopt,
-			activities.AdoptInput{RunID: e.in.RunID, Contacts: r.ToSend, Batches: e.state.Delivery.Batches[0]}).Get(work, &result)
+			activities.RunInput{RunID: e.in.RunID}).Get(work, &result)
 		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
@@ -29,8 +27,6 @@ func (e *exporter) adopt(_, work workflow.Context) (ending, bool) {
 			result.Halt = halt
 		}
 		if result.Done {
-			r.Notes = append(r.Notes, fmt.Sprintf("nothing was sent: the account has these contacts already, of %s compared %s carry their markers",
-				count(result.Checked), count(result.Carry)))
 			r.TakeOver(r.ToSend)
 			return ending{}, true
 		}

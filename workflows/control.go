@@ -6,7 +6,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
@@ -142,7 +141,7 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 		if err := e.look(work); err != nil {
 			return e.ended(err), false
 		}
-		open := e.unanswered()
+		open := r.Unanswered(e.control)
 		if len(open) == 0 {
 			break
 		}
@@ -175,11 +174,7 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 
 // wouldDo says what a run does once its guards are approved.
 func wouldDo(r *run.Report) string {
-	sends := r.ToSend
-	if r.Canary != nil {
-		sends = r.Canary.Sends
-	}
-	does := "send " + reason.Count(sends, "contact", "contacts")
+	does := "send " + reason.Count(r.Sends(), "contact", "contacts")
 	if r.Adopt {
 		does = "take over " + reason.Count(r.ToSend, "contact", "contacts") + " without sending them"
 	}
@@ -187,20 +182,6 @@ func wouldDo(r *run.Report) string {
 		does += " and clear the markers of " + reason.Count(r.LeaversDue, "contact", "contacts")
 	}
 	return does + " (" + reason.Count(r.PlannedCalls, "call", "calls") + ")"
-}
-
-// unanswered returns the guards that ask and that nobody has approved.
-func (e *exporter) unanswered() []run.GuardResult {
-	var open []run.GuardResult
-	for _, g := range e.state.Report.Guards {
-		if g.Guard == catalogue.GuardFirstRun && e.state.Report.AnsweredYes {
-			continue
-		}
-		if _, ok := e.control.Approved[g.Guard]; !ok {
-			open = append(open, g)
-		}
-	}
-	return open
 }
 
 func overLimit(r *run.Report) *activities.Halt {

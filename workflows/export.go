@@ -269,7 +269,7 @@ func (e *exporter) decide(_, work workflow.Context) (ending, bool) {
 	for {
 		var result activities.DecideResult
 		err := workflow.ExecuteActivity(long(work, "compare with the ledger"), acts.Decide,
-			activities.DecideInput{RunID: e.in.RunID, Report: e.state.Report}).Get(work, &result)
+			activities.RunInput{RunID: e.in.RunID}).Get(work, &result)
 		halt, err := fault(err)
 		if err != nil {
 			return e.ended(err), false
@@ -281,7 +281,7 @@ func (e *exporter) decide(_, work workflow.Context) (ending, bool) {
 			continue
 		}
 		if result.Done {
-			result.Report.Status, result.Report.Phase = e.state.Report.Status, run.PhaseDecide
+			result.Report.Status, result.Report.Phase, result.Report.Phases = e.state.Report.Status, run.PhaseDecide, e.state.Report.Phases
 			e.state.Report = result.Report
 			e.state.Delivery.Batches, e.state.Delivery.Begun = []int{result.Uploads}, []int{0}
 			e.state.Delivery.LeaverBatches = result.Leavers

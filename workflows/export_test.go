@@ -32,6 +32,7 @@ type world struct {
 	leavers  int
 	contacts int // in a batch
 	earlier  int // calls of earlier runs without a verdict
+	plan     bool
 
 	upload    func(batch int) *activities.UploadResult // nil: done
 	sweep     func() *activities.SweepResult           // nil: all settled
@@ -91,15 +92,15 @@ func newWorld(t *testing.T) *world {
 			return &activities.CollectResult{Done: true, Read: w.uploads * w.contacts}, nil
 		}).Maybe()
 	env.OnActivity(acts.Decide, mock.Anything, mock.Anything).Return(
-		func(_ context.Context, in activities.DecideInput) (*activities.DecideResult, error) {
+		func(context.Context, activities.RunInput) (*activities.DecideResult, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			did("decide")
 			if w.decided != nil {
 				return w.decided(), nil
 			}
-			r := in.Report
 			n := w.uploads * w.contacts
+			r := &run.Report{Plan: w.plan, RunID: "run-1", Read: n, Segments: []run.SegmentCount{{Segment: "buyers", Read: n}}, Reasons: map[string]int{}}
 			r.Segments[0].Members, r.Contacts, r.ToSend, r.Unsent, r.Guards, r.LeaversDue = n, n, n, n, w.guards, w.leavers*w.contacts
 			return &activities.DecideResult{Done: true, Report: r, Uploads: w.uploads, Leavers: w.leavers}, nil
 		}).Maybe()
@@ -201,7 +202,7 @@ func TestRunGoesThroughItsSteps(t *testing.T) {
 
 func TestPlanSendsNothing(t *testing.T) {
 	w := newWorld(t)
-	w.guards = []run.GuardResult{{Guard: catalogue.GuardFirstRun}}
+	w.guards, w.plan = []run.GuardResult{{Guard: catalogue.GuardFirstRun}}, true
 	w.preflight = func() *activities.PreflightResult {
 		return &activities.PreflightResult{Connection: "shop",
 			Report: &run.Report{Plan: true, Segments: []run.SegmentCount{{}}, Reasons: map[string]int{}}}

@@ -173,4 +173,20 @@ func (c *check) firstRun(f *Facts) {
 		count(r.ToSend), count(r.Consent.Subscribed), count(f.Calls), lasts, unreadable)
 }
 
+// Unanswered returns the guards that ask and that nobody has answered: neither
+// since, nor the guard first-run when the run was started.
+func (r *Report) Unanswered(c Control) []GuardResult {
+	var open []GuardResult
+	for _, g := range r.Guards {
+		if g.Guard == catalogue.GuardFirstRun && r.AnsweredYes {
+			continue
+		}
+		if _, ok := c.Approved[g.Guard]; !ok {
+			open = append(open, g)
+		}
+	}
+	return open
+}
+
+// count writes a number with its thousands separated, so that a million is seen.
 func count(n int) string { return humanize.Comma(int64(n)) }

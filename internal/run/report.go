@@ -228,6 +228,14 @@ func (r *Report) Apply(added, changed, refused, pending int) {
 	r.Unsent = r.ToSend - r.Delivered - refused - r.Pending
 }
 
+// Sends is how many contacts the run is to send, leavers apart.
+func (r *Report) Sends() int {
+	if r.Canary != nil {
+		return r.Canary.Sends
+	}
+	return r.ToSend
+}
+
 // TakeOver books contacts that were decided to be sent as unchanged: the account
 // has them already.
 func (r *Report) TakeOver(n int) {

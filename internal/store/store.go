@@ -274,6 +274,8 @@ type CallTotals struct {
 	Changed   int
 	Leavers   int // confirmed
 	Refused   int // contacts turned down, leavers apart
+	// LeaversRefused are leavers turned down: they keep their markers.
+	LeaversRefused int
 }
 
 // Calls keeps the intent of each call before it is made, its answer, its

@@ -50,7 +50,8 @@ var (
 		COALESCE(SUM(CASE WHEN state = 'settled' THEN new_ok ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN state = 'settled' THEN changed_ok ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN state = 'settled' THEN leaver_ok ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN state = 'settled' AND is_leaver = 0 THEN refused ELSE 0 END), 0)
+		COALESCE(SUM(CASE WHEN state = 'settled' AND is_leaver = 0 THEN refused ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN state = 'settled' AND is_leaver > 0 THEN refused ELSE 0 END), 0)
 		FROM calls WHERE run = $1`)
 	selectUnfolded = reading(`SELECT id FROM runs WHERE ended_at > 0 AND id IN
 		(SELECT run FROM calls WHERE brand = $1 AND folded = 0 AND state <> 'void') ORDER BY created_at, id`)
@@ -212,7 +213,7 @@ func (s *Store) MarkFolded(ctx context.Context, run string, origins []string) er
 func (s *Store) Totals(ctx context.Context, run string) (store.CallTotals, error) {
 	var c store.CallTotals
 	err := s.row(ctx, selectTotals, run).
-		Scan(&c.Calls, &c.Unsettled, &c.Pending, &c.New, &c.Changed, &c.Leavers, &c.Refused)
+		Scan(&c.Calls, &c.Unsettled, &c.Pending, &c.New, &c.Changed, &c.Leavers, &c.Refused, &c.LeaversRefused)
 	if err != nil {
 		return store.CallTotals{}, fmt.Errorf("summing up the calls of the run %s: %w", run, err)
 	}

@@ -127,7 +127,7 @@ var verdictTests = map[string]func(t *testing.T, f fixture){
 			{Origin: "r-002", State: store.CallVoid, Verdict: store.Verdict{New: 5, Refused: make([]store.Refusal, 3)}},
 		}))
 		require.NoError(t, f.MarkFolded(t.Context(), "r", []string{"r-000"}))
-		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 3, Pending: 240, New: 90, Changed: 50, Leavers: 30})
+		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 3, Pending: 240, New: 90, Changed: 50, Leavers: 30, LeaversRefused: 29})
 	},
 	"runs that are not in the ledger": func(t *testing.T, f fixture) {
 		for _, id := range []string{"running", "unsettled", "settled", "folded", "void", "none", "plan"} {
