@@ -16,6 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/secretref"
@@ -154,6 +155,14 @@ type Halt struct {
 	Reason string        `json:"reason,omitempty"` // a sentence, nothing personal
 	Action string        `json:"action,omitempty"` // what to do about it
 	Wait   time.Duration `json:"wait,omitempty"`   // of HaltWait
+}
+
+// MarshalJSON bounds and cleans what a halt says: it goes into Temporal and from
+// there into reports, logs and mails.
+func (h Halt) MarshalJSON() ([]byte, error) {
+	type plain Halt
+	h.Reason, h.Action = string(reason.Clean(h.Reason)), string(reason.Clean(h.Action))
+	return json.Marshal(plain(h))
 }
 
 // RunInput selects a run.

@@ -233,7 +233,9 @@ func (c *collector) read(ctx context.Context) error {
 		row, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			if n, ok := r.(segment.Noter); ok {
-				c.state.Notes = append(c.state.Notes, n.Notes()...)
+				for _, note := range n.Notes() {
+					c.state.Notes = append(c.state.Notes, string(reason.Clean(note)))
+				}
 			}
 			return c.commit(ctx, r.Cursor(), true)
 		}

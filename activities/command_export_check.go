@@ -3,14 +3,13 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
@@ -125,18 +124,36 @@ func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s cat
 		if err != nil {
 			return err
 		}
-		for _, field := range fieldsOf(e, mapper) {
-			if slices.Contains(info.Fields, field) {
-				continue
-			}
-			hint := "."
-			if near := spelling.Nearest(field, info.Fields); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			}
-			return refuse(command.ErrUsage, "segment %q of source %q has no field %q%s It has: %s", seg.Segment, s.Name, field, hint, strings.Join(info.Fields, ", "))
+		if err := lacks(fieldsOf(e, mapper), info.Fields, seg.Segment, s.Name); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// lacks refuses fields that a segment does not have. A field that was probably
+// meant is named only where another of them exists: in a file without a header
+// what looks like names are values.
+func lacks(wanted, fields []string, segmentName, source string) error {
+	there := make(map[string]bool, len(fields))
+	for _, f := range fields {
+		there[f] = true
+	}
+	var missing []string
+	for _, f := range wanted {
+		if !there[f] {
+			missing = append(missing, f)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	hint := "."
+	if near := spelling.Nearest(missing[0], fields); near != "" && len(missing) < len(wanted) {
+		hint = "; did you mean " + reason.Names(near) + "?"
+	}
+	return refuse(command.ErrUsage, "segment %s of source %q has no field %s%s See which it has: starter source show %q --segment %s",
+		reason.Names(segmentName), source, reason.Names(missing...), hint, source, reason.Names(segmentName))
 }
 
 // claimMarkers makes the export the owner of markers at its brand.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -88,7 +89,26 @@ func (i *faultsInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exe
 	if blocked {
 		return nil, i.faults.activities.parks(ctx, b.reason, b.action)
 	}
-	return result, err
+	return result, bounded(err)
+}
+
+// bounded makes an error whose text is too long, or is not one line, one whose
+// text is neither: it is kept in Temporal.
+func bounded(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, activity.ErrResultPending) {
+		return err
+	}
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		if clean := string(reason.Clean(app.Message())); clean != app.Message() {
+			return temporal.NewApplicationErrorWithOptions(clean, app.Type(), temporal.ApplicationErrorOptions{
+				NonRetryable: app.NonRetryable(), NextRetryDelay: app.NextRetryDelay(), Category: app.Category()})
+		}
+		return err
+	}
+	if clean := string(reason.Clean(err.Error())); clean != err.Error() {
+		return errors.New(clean)
+	}
+	return err
 }
 
 // faulty logs and counts a fault, and makes what the activity ends with of it.

@@ -145,21 +145,21 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 		if len(open) == 0 {
 			break
 		}
-		reason, action := "", "approve to "+wouldDo(r)+": "
+		asks, action := "", "approve to "+wouldDo(r)+": "
 		for i, g := range open {
-			reason += "guard " + string(g.Guard) + ": " + g.Message + ". "
+			asks += "guard " + string(g.Guard) + ": " + g.Message + ". "
 			if i > 0 {
 				action += "; and: "
 			}
 			action += "starter runs approve " + r.RunID + " --guard " + string(g.Guard)
 		}
 		action += "; cancel to send nothing: starter runs cancel " + r.RunID
-		reason = reason[:len(reason)-1]
-		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: reason, Action: action}); err != nil {
+		asks = string(reason.Clean(asks[:len(asks)-1]))
+		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: asks, Action: action}); err != nil {
 			return e.ended(err), false
 		}
 		if e.control.Superseded {
-			return unansweredInTime(reason), false
+			return unansweredInTime(asks), false
 		}
 		if err := e.nextDecision(work); err != nil {
 			return e.ended(err), false

@@ -177,7 +177,7 @@ func TestWhatArrivesAndCannotBeRead(t *testing.T) {
 		"no header":                    {row + row, Config{}, `people.csv: the first line has none of the mapped columns ("Id", "Email", "City"): is the header missing?`},
 		"no header, told the UTF-16":   {encoded(t, unicode.UTF16(unicode.BigEndian, unicode.UseBOM), row), Config{Encoding: "utf-16"}, "has none of the mapped columns"},
 		"UTF-16, unmarked":             {encoded(t, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), table+row), Config{}, "--encoding utf-16le"},
-		"a mapped column twice":        {"Id,Email,City,Email\n" + row, Config{}, `names the mapped column "Email" twice`},
+		"a mapped column twice":        {"Id,Email,City,Email\n" + row, Config{}, `the columns 2 and 4 have the same name, and it is mapped`},
 		"one mapped column is missing": {"Id,Email," + secret + "\n" + row, Config{}, `"City"`},
 		"a mapped column not UTF-8":    {"Id,Email,Stra\xdfe\n" + row, Config{}, "the header is not UTF-8 but windows-1252"},
 		"cut off in quotes":            {table + row + "2,\"" + secret, Config{}, "people.csv: line 3: a quote in column"},

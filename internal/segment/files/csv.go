@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
@@ -71,10 +69,10 @@ func (s *set) csvRows(ctx context.Context, content tree.Content, size int64, whe
 // be there once: what nothing reads may have no name, or one that others have.
 func columnsOf(where string, columns, fields []string) ([]int, error) {
 	places := make(map[string]int, len(columns))
-	var twice []string
+	again := map[string]int{}
 	for i, name := range columns {
 		if _, ok := places[name]; ok {
-			twice = append(twice, name)
+			again[name] = i
 			continue
 		}
 		places[name] = i
@@ -83,11 +81,12 @@ func columnsOf(where string, columns, fields []string) ([]int, error) {
 	var missing []string
 	for _, field := range fields {
 		i, ok := places[field]
+		second, twice := again[field]
 		switch {
 		case !ok || field == "":
 			missing = append(missing, field)
-		case slices.Contains(twice, field):
-			return nil, segment.Malformed("%s: the header names the mapped column %s twice; rename or remove one of them", where, reason.Names(field))
+		case twice: // by their places: who asks for all columns has the names from the file
+			return nil, segment.Malformed("%s: the columns %d and %d have the same name, and it is mapped; rename or remove one of them", where, i+1, second+1)
 		}
 		wanted = append(wanted, i)
 	}

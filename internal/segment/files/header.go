@@ -268,7 +268,11 @@ func holdsAny(names, of []string) bool {
 }
 
 func missesAny(names, of []string) bool {
-	return slices.ContainsFunc(of, func(name string) bool { return !slices.Contains(names, name) })
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+	}
+	return slices.ContainsFunc(of, func(name string) bool { return !there[name] })
 }
 
 func blankRecord(record []string) bool {

@@ -80,7 +80,7 @@ func TestAnExportThatCannotBeRead(t *testing.T) {
 		"two of a name":      {`{"entities": [{"name": "Gold"}, {"name": "Gold"}]}`, `has two tables "Gold"`},
 		"no columns":         {`{"entities": [{"name": "Gold"}]}`, `table "Gold" has no columns, and its files have no header`},
 		"a column, no name":  {`{"entities": [{"name": "Gold", "attributes": [{"name": "id"}, {}]}]}`, "column 2 has no name"},
-		"a column twice":     {`{"entities": [{"name": "Gold", "attributes": [{"name": "id"}, {"name": "id"}]}]}`, `names the column "id" twice`},
+		"a column twice":     {`{"entities": [{"name": "Gold", "attributes": [{"name": "id"}, {"name": "id"}]}]}`, `table "Gold" names its column 2 a second time`},
 		"a long delimiter":   {entity(`, "fileFormatSettings": {"delimiter": "||"}`), `"||" cannot separate columns`},
 		"a quote between":    {entity(`, "fileFormatSettings": {"delimiter": "\""}`), `cannot separate columns`},
 		"an odd encoding":    {entity(`, "fileFormatSettings": {"encoding": "klingon"}`), `"klingon" is not the name of an encoding`},

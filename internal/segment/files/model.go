@@ -112,13 +112,15 @@ func (e entity) dialect(c Config, where string) (dialect, error) {
 		return d, nil
 	}
 	d.fields = []string{}
+	seen := map[string]bool{}
 	for i, a := range e.Attributes {
 		switch {
 		case a.Name == "":
 			return d, segment.Malformed("%s: table %q: column %d has no name", where, e.Name, i+1)
-		case slices.Contains(d.fields, a.Name):
-			return d, segment.Malformed("%s: table %q names the column %q twice", where, e.Name, a.Name)
+		case seen[a.Name]:
+			return d, segment.Malformed("%s: table %q names its column %d a second time", where, e.Name, i+1)
 		}
+		seen[a.Name] = true
 		d.fields = append(d.fields, a.Name)
 	}
 	if len(d.fields) == 0 {
