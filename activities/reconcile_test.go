@@ -67,7 +67,9 @@ func TestARunThatEndsWithOpenCallsKeepsItsDecisions(t *testing.T) {
 func TestTheReportOfATerminatedRunIsSetRight(t *testing.T) {
 	s := newSteps(t, sandbox.Options{Faults: sandbox.Faults{PoisonItems: []string{"bob@example.com"}}})
 	s.write("ann@example.com,Ann", "bob@example.com,Bob")
-	r := s.begin(run.Request{Yes: true})
+	r := s.read(s.take(run.Request{Yes: true}))
+	require.Equal(t, 2, s.stored(r.RunID).Read)
+	r = s.decide(r)
 	decided := s.stored(r.RunID)
 	require.NoError(t, decided.Check())
 	require.Equal(t, []int{2, 2}, []int{decided.Read, decided.Unsent})

@@ -14,7 +14,8 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// closingTime is how long the workflow of a run that has ended may take to close.
+// closingTime is how long the workflow of a run that has ended may take to close,
+// unless it was reset after that.
 const closingTime = 20 * time.Second
 
 // alreadyStarted says that a workflow has not begun since one of its id is
@@ -63,7 +64,8 @@ func (a *Activities) endReset(ctx context.Context, d *workflowservice.DescribeWo
 	if err != nil {
 		return false, err
 	}
-	if now.Sub(r.EndedAt) < closingTime {
+	reset := d.GetWorkflowExtendedInfo().GetLastResetTime().AsTime()
+	if now.Sub(r.EndedAt) < closingTime && !reset.After(r.EndedAt) {
 		return false, fmt.Errorf("run %s has just ended and its workflow is closing", r.ID)
 	}
 	e := d.GetWorkflowExecutionInfo().GetExecution()

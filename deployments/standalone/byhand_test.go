@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
@@ -103,4 +105,43 @@ func TestWhatIsBegunByHandIsRefused(t *testing.T) {
 	code, _ = s.run("--yes")
 	require.LessOrEqual(t, code, 3)
 	require.Equal(t, s.expected.Contacts, s.show().New)
+}
+
+// A run that has ended is reset in Temporal to where it waited for an answer. It
+// sends nothing, and its export runs again.
+func TestAResetRunDoesNotBlockItsExport(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, 300, sandbox.Options{Seed: 5})
+	s.open(activities.Tuning{})
+	s.define("--calls-per-minute", "0")
+	code, parked := s.run()
+	require.Equal(t, 4, code)
+	s.must("runs", "cancel", "spring")
+	s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
+
+	execution := activities.WorkflowID("spring", false)
+	d, err := s.client.DescribeWorkflowExecution(t.Context(), execution, "")
+	require.NoError(t, err)
+	history := s.client.GetWorkflowHistory(t.Context(), execution, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	var waits int64
+	for history.HasNext() {
+		event, err := history.Next()
+		require.NoError(t, err)
+		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED {
+			break
+		}
+		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			waits = event.GetEventId()
+		}
+	}
+	_, err = s.client.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{Namespace: "default",
+		WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: execution, RunId: d.GetWorkflowExecutionInfo().GetExecution().GetRunId()},
+		Reason:            "by hand", RequestId: uuid.NewString(), WorkflowTaskFinishEventId: waits})
+	require.NoError(t, err)
+	require.Equal(t, run.Canceled, s.show().Status)
+
+	code, r := s.run("--yes")
+	require.LessOrEqual(t, code, 3)
+	require.NotEqual(t, parked.RunID, r.RunID)
+	require.Equal(t, s.expected.Contacts, r.New)
 }
