@@ -8,15 +8,30 @@ SIZE                  ?= 50000
 RPM                   ?= 0
 # What the race detector does not watch: SQLite as it was translated from C. Whole runs take half the time without.
 UNWATCHED             := modernc.org/sqlite/lib modernc.org/libc
+PROGRAMS              := ./deployments/standalone ./worker ./starter ./deployments/sandbox
+VERSION               ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT                := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+DATE                  := $(shell git log -1 --format=%cs 2>/dev/null || echo unknown)
+BUILD                 := github.com/segment-export/segment-export/internal/build
+# No symbols: linking takes less time and memory, and the programs are a third smaller.
+LDFLAGS               := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT) -X $(BUILD).date=$(DATE)
+PLATFORMS             ?= linux/amd64 linux/arm64
+SBOM_VERSION          := v1.10.0
 
-.PHONY: help build demo dev tools test lint bench soak soak-sources soak-reads generate clean
+.PHONY: help build release demo dev deps tools test lint bench soak soak-sources soak-reads generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 build: ## build bin/standalone, bin/worker, bin/starter, bin/sandbox
-	@echo "building; the first time takes 5 to 9 minutes on 2 cores, since a Temporal server is compiled"
-	go build -o bin/ ./deployments/standalone ./worker ./starter ./deployments/sandbox
+	@echo "building; the first time takes 5 to 10 minutes on 2 cores, since a Temporal server is compiled"
+	@bash -o pipefail -c 'go build -v -ldflags "$(LDFLAGS)" -o bin/ $(PROGRAMS) 2>&1 | .ci/progress $$(go list -deps $(PROGRAMS) | wc -l)'
+
+release: $(TOOLS)/cyclonedx-gomod ## archives with checksums and SBOMs in dist/: make release VERSION=v1.0.0
+	@.ci/release "$(VERSION)" "$(LDFLAGS)" "$(PLATFORMS)" $(TOOLS)/cyclonedx-gomod
+
+$(TOOLS)/cyclonedx-gomod:
+	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
 
 demo: build ## export the example segment into the sandbox, from nothing to the report
 	@./examples/demo.sh
@@ -24,9 +39,12 @@ demo: build ## export the example segment into the sandbox, from nothing to the 
 dev: build ## keep everything running on this machine, with the sandbox in place of Omnisend
 	bin/standalone --sandbox --data-dir data --files-root .
 
-tools: $(TOOLS)/azurite ## install what tests need besides Debian's packages: Azurite, with Node.js's npm
+deps: ## install the Debian packages that tests need, or say which are missing and how to install them
+	@.ci/deps
 
-$(TOOLS)/azurite:
+tools: deps $(TOOLS)/azurite ## install all that tests need: Debian's packages, and Azurite with npm
+
+$(TOOLS)/azurite: | deps
 	npm install --prefix $@.new --no-audit --no-fund --loglevel error azurite@$(AZURITE_VERSION)
 	mv $@.new $@
 
@@ -61,4 +79,4 @@ generate: ## make the example segment again
 	go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv
 
 clean: ## remove what was built
-	rm -rf bin .tools
+	rm -rf bin dist .tools
