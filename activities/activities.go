@@ -82,7 +82,7 @@ type Dependencies struct {
 	// flight ends, the rest is handed over. Temporal's own sign of that comes only
 	// after its pollers for workflows have ended. Nil: never.
 	Stopping <-chan struct{}
-	// Changed is told when a run's status was stored; nil: nobody is.
+	// Changed is called after a run's status is stored; may be nil.
 	Changed func()
 	// AlertRoots are the authorities that mail servers and webhooks are checked
 	// against; nil is the system's.

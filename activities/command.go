@@ -181,7 +181,7 @@ func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 		}
 		err = a.Store.BeginCommand(ctx, c.request.ID, activity.GetInfo(ctx).WorkflowExecution.RunID)
 		if errors.Is(err, store.ErrExists) {
-			return nil, refuse(command.ErrNotAllowed, "this very command was given before and is not carried out twice")
+			return nil, refuse(command.ErrNotAllowed, "duplicate command ID: the command was given before and is not carried out twice")
 		}
 		if err != nil {
 			return nil, err

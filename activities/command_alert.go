@@ -70,7 +70,7 @@ type alertTarget struct {
 func (a *Activities) alertSecret(c caller) (*alertTarget, error) {
 	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
 	if err != nil {
-		return nil, refuse(command.ErrUsage, "where the alert goes did not arrive: it was sealed to another worker's key, or not at all")
+		return nil, refuse(command.ErrUsage, "cannot decrypt the alert destination: it was not sealed to this worker's key")
 	}
 	var s command.AlertSecret
 	if err := json.Unmarshal(data, &s); err != nil || (s.Mail == nil) == (s.Webhook == nil) {

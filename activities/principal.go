@@ -35,7 +35,7 @@ func (a *Activities) identify(ctx context.Context, request *command.Request) (ac
 	if seen.Revoked {
 		// By name in the audit, but with no right.
 		p.Role = access.Nobody
-		return p, refuse(command.ErrNotAllowed, "an administrator has shut you out: ask one to let you in again")
+		return p, refuse(command.ErrNotAllowed, "your access was revoked; ask an administrator to restore it")
 	}
 	return p, nil
 }

@@ -109,7 +109,7 @@ effect), slow_answer slow_batch stopped_batch.`,
 
 func serve(c *cli.Context, getenv func(string) string) error {
 	if c.Args().Present() {
-		return &usageError{"takes no arguments"}
+		return &usageError{"unexpected argument: it takes none"}
 	}
 	output := c.String("output")
 	if output != "text" && output != "json" {

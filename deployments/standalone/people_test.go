@@ -118,7 +118,7 @@ func TestPeopleWithTokens(t *testing.T) {
 	// Shut out, or no longer let near the connection, nobody has runs go on in
 	// their name.
 	p.can(anna, "access", "revoke", carl)
-	p.cannot(carl, "shut you out", "runs", "list")
+	p.cannot(carl, "access was revoked", "runs", "list")
 	code, out, errs := p.as(anna, "run", "spring", "--yes")
 	require.Equal(t, 6, code, "%s%s", out, errs)
 	require.Equal(t, run.Skipped, p.report(anna).Status)

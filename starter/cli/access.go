@@ -11,21 +11,21 @@ import (
 func (s *session) accessCommands() *cli.Command {
 	return group("access", "who may do what, where a worker knows people by tokens",
 		s.leaf("access", leaf{
-			name: "list", usage: "everybody whom the worker has seen, with the role that their groups give now",
+			name: "list", usage: "list the users whom the worker has seen, with the role of their groups",
 			example: "starter access list",
 			do: func(c *cli.Context) error {
 				return carryOut(c, s, order{name: command.AccessList, personal: true}, peopleTable)
 			},
 		}),
 		s.leaf("access", leaf{
-			name: "revoke", args: "NAME", usage: "shut somebody out: commands are refused, runs that act as them skipped",
-			detail:  "Take the role away at the provider of identities as well. Somebody who is shut out stays so, whatever\ntheir groups are, until: starter access restore.",
+			name: "revoke", args: "NAME", usage: "revoke a user's access: their commands are refused, runs that act as them are skipped",
+			detail:  "Also remove the role at the identity provider. A revoked user has no access, whatever\ntheir groups are, until: starter access restore.",
 			example: "starter access revoke anna",
-			do:      s.accessChange(command.AccessRevoke, "is shut out"),
+			do:      s.accessChange(command.AccessRevoke, "has no access any more"),
 		}),
 		s.leaf("access", leaf{
-			name: "restore", args: "NAME", usage: "let somebody in again", example: "starter access restore anna",
-			do: s.accessChange(command.AccessRestore, "is let in again, with the role that their groups give"),
+			name: "restore", args: "NAME", usage: "restore a user's access", example: "starter access restore anna",
+			do: s.accessChange(command.AccessRestore, "has access again, with the role of their groups"),
 		}),
 	)
 }
@@ -36,7 +36,7 @@ func (s *session) accessChange(name, done string) func(*cli.Context) error {
 		return carryOut(c, s, do, func(p *page, a command.PersonAnswer) {
 			p.line("%s %s", a.Name, done)
 			if a.Revoked && len(a.RunsAs) > 0 {
-				p.line("These exports run as %s and are skipped until somebody else edits them: %s", a.Name, strings.Join(a.RunsAs, ", "))
+				p.line("These exports run as %s and are skipped until another user edits them: %s", a.Name, strings.Join(a.RunsAs, ", "))
 			}
 		})
 	}
@@ -44,14 +44,14 @@ func (s *session) accessChange(name, done string) func(*cli.Context) error {
 
 func peopleTable(p *page, all []command.PersonAnswer) {
 	if len(all) == 0 {
-		p.line("Nobody was seen yet: this worker knows people by its identity file, or nobody has come with a token")
+		p.line("No users yet: this worker identifies users by its identity file, or no user has come with a token")
 		return
 	}
 	var rows [][]any
 	for _, a := range all {
 		role := a.Role
 		if a.Revoked {
-			role = "shut out"
+			role = "revoked"
 		}
 		rows = append(rows, []any{a.Name, role, strings.Join(a.Groups, ", "), p.minute(a.SeenAt), strings.Join(a.RunsAs, ", ")})
 	}

@@ -40,7 +40,7 @@ func TestAudit(t *testing.T) {
     connection shop changed, with a new secret
       share: 0.75 -> 0.5
       run_as: none -> "ann"
-2026-11-23 08:00:00 UTC  somebody unknown  run spring: not allowed
+2026-11-23 08:00:00 UTC  unknown user  run spring: not allowed
 `, b.out.String())
 	raw, err := json.Marshal(b.server.requests)
 	require.NoError(t, err)
@@ -71,12 +71,12 @@ func TestAccess(t *testing.T) {
 	people := []command.PersonAnswer{{Name: "ann", Role: "admin", Groups: []string{"ops"}, SeenAt: entered, RunsAs: []string{"spring"}}, {Name: "bob", Role: "nobody", Revoked: true}}
 	b.answers(sealedAnswer{people})
 	require.Equal(t, 0, b.run("access", "list"), b.err.String())
-	require.Contains(t, b.out.String(), "shut out")
+	require.Contains(t, b.out.String(), "revoked")
 	require.Contains(t, b.out.String(), "spring")
 	b.answers(sealedAnswer{command.PersonAnswer{Name: "ann", Revoked: true, RunsAs: []string{"spring"}}})
 	require.Equal(t, 0, b.run("access", "revoke", "ann"), b.err.String())
 	require.Equal(t, command.PersonArgs{Name: "ann"}, sealedArgs[command.PersonArgs](b, 1))
-	require.Contains(t, b.out.String(), "skipped until somebody else edits them: spring")
+	require.Contains(t, b.out.String(), "skipped until another user edits them: spring")
 	b.answers(sealedAnswer{command.PersonAnswer{Name: "ann"}})
 	require.Equal(t, 0, b.run("access", "restore", "ann"), b.err.String())
 }

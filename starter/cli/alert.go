@@ -20,7 +20,7 @@ It goes by mail (--mail-server, --mail-from, --mail-to) or to a webhook (--webho
 Microsoft Teams. Passwords, keys and the webhook's URL come from files (- for standard input) and travel sealed.`
 
 func (s *session) alertCommands() *cli.Command {
-	return group("alert", "tell people when an export needs them",
+	return group("alert", "notify people when an export needs attention",
 		s.leaf("alert", leaf{
 			name: "add", args: "NAME", usage: "define an alert",
 			detail: alertDetail,
@@ -45,11 +45,11 @@ func (s *session) alertCommands() *cli.Command {
 			do: s.alertAdd,
 		}),
 		s.leaf("alert", leaf{
-			name: "list", usage: "all alerts", example: "starter alert list",
+			name: "list", usage: "list alerts", example: "starter alert list",
 			do: func(c *cli.Context) error { return show(c, s, command.AlertList, nil, alertTable) },
 		}),
 		s.leaf("alert", leaf{
-			name: "show", args: "NAME", usage: "an alert", example: "starter alert show ops",
+			name: "show", args: "NAME", usage: "show an alert", example: "starter alert show ops",
 			do: func(c *cli.Context) error {
 				return show(c, s, command.AlertShow, command.Named{Name: c.Args().First()}, alertPage)
 			},

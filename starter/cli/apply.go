@@ -195,7 +195,7 @@ func (s *session) consent(c *cli.Context, plan *planned) (bool, error) {
 			continue
 		}
 		if !s.o.InTerminal {
-			return false, usage("%s is new and transfers personal data to Omnisend, and somebody has to agree to it: read the statement and give --agree.\n\n%s",
+			return false, usage("%s is new and transfers personal data to Omnisend. Read the statement, then agree with --agree.\n\n%s",
 				st.doc, catalogue.TransferStatement)
 		}
 		return true, s.askConsent(c.Context, "nothing was changed")

@@ -80,7 +80,7 @@ func since(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago).UTC(), nil
 	}
-	return time.Time{}, usage("--since %q is no time; 2026-11-01, 2026-11-01T09:00:00Z, 12h and 7d are", text)
+	return time.Time{}, usage("invalid --since %q: give a day (2026-11-01), a time (2026-11-01T09:00:00Z), or how long ago (12h, 7d)", text)
 }
 
 func auditText(p *page, all []command.AuditAnswer) {
@@ -91,7 +91,7 @@ func auditText(p *page, all []command.AuditAnswer) {
 	for _, e := range all {
 		who := e.Actor
 		if who == "" {
-			who = "somebody unknown"
+			who = "unknown user"
 		}
 		p.line("%s  %s  %s: %s", p.time(e.At), who, strings.TrimSpace(e.Command+" "+e.Object), e.Outcome)
 		for _, c := range e.Changes {

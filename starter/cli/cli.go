@@ -83,9 +83,9 @@ func (s *session) report(f *failure) {
 func (s *session) app() *cli.App {
 	app := &cli.App{
 		Name:      "starter",
-		Usage:     "carries customer segments into Omnisend",
+		Usage:     "export customer segments to Omnisend",
 		UsageText: "starter COMMAND [ARGUMENTS] [OPTIONS]",
-		Description: `Plans, starts, watches and repairs exports. It asks a worker through Temporal and keeps nothing itself.
+		Description: `Plans, starts, watches and repairs exports. It asks a worker through Temporal and stores nothing.
 
 The server is found by the usual settings of Temporal clients: TEMPORAL_ADDRESS (127.0.0.1:7233 when
 nothing is set), TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.
@@ -237,7 +237,7 @@ func required(c *cli.Context, names ...string) error {
 
 func (s *session) whoAmICommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "whoami", usage: "whom the worker takes you for",
+		name: "whoami", usage: "show who the worker thinks you are",
 		example: "starter whoami",
 		do: func(c *cli.Context) error {
 			return show(c, s, command.WhoAmI, nil, func(p *page, a command.WhoAmIAnswer) {

@@ -140,7 +140,7 @@ func TestUsage(t *testing.T) {
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email", "not ATTRIBUTE=FIELD"},
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--map|email=B", "mapped twice"},
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email=A|--marker|m", "not SEGMENT=PROPERTY"},
-		{"runs|list|--since|lately", "is no time"},
+		{"runs|list|--since|lately", "invalid --since \"lately\""},
 		{"run|spring|--limit|0", "not at least 1"},
 		{"run|spring|--only-email|me", "not one e-mail address"},
 		{"export|edit|spring", "nothing is to be changed"},
@@ -163,7 +163,7 @@ func TestUsage(t *testing.T) {
 		{"runs|approve|--guard|shrunk", "RUN|EXPORT is missing"},
 		{"runs|approve|x|--guard|shrink", "none of first-run"},
 		{"runs|list|--limit|0", "--limit 0"},
-		{"connection|add|x|--api-key-file|k", "give --agree"},
+		{"connection|add|x|--api-key-file|k", "agree with --agree"},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			b := newBench(t)

@@ -34,7 +34,7 @@ func (s *session) connectionCommands() *cli.Command {
 	return group("connection", "Omnisend accounts",
 		s.leaf("connection", leaf{
 			name: "add", args: "NAME", usage: "define a connection to an Omnisend account",
-			detail:  keyDetail + " Somebody has to agree to the transfer of\npersonal data: --agree, or a question on the terminal, which shows the statement.",
+			detail:  keyDetail + " The transfer of personal data\nneeds an agreement: --agree, or a question on the terminal, which shows the statement.",
 			example: "starter connection add \"Spring shop\" --api-key-file key.txt --agree",
 			flags: append([]cli.Flag{
 				keyFlag(),
@@ -45,11 +45,11 @@ func (s *session) connectionCommands() *cli.Command {
 			do: s.connectionAdd,
 		}),
 		s.leaf("connection", leaf{
-			name: "list", usage: "all connections", example: "starter connection list",
+			name: "list", usage: "list connections", example: "starter connection list",
 			do: func(c *cli.Context) error { return show(c, s, command.ConnectionList, nil, connectionTable) },
 		}),
 		s.leaf("connection", leaf{
-			name: "show", args: "NAME", usage: "a connection", example: "starter connection show \"Spring shop\"",
+			name: "show", args: "NAME", usage: "show a connection", example: "starter connection show \"Spring shop\"",
 			do: func(c *cli.Context) error {
 				return showObject(c, s, catalogue.KindConnection, connectionPage)
 			},
@@ -57,7 +57,7 @@ func (s *session) connectionCommands() *cli.Command {
 		s.leaf("connection", leaf{
 			name: "edit", args: "NAME", usage: "change a connection's name, settings or consent",
 			detail: "Renaming takes along the exports that use it. --agree puts an agreement to the transfer of personal data\n" +
-				"on record, --withdraw-consent takes it back: no run begins any more, and those that are going on are\n" +
+				"on record, --withdraw-consent takes it back: no run starts any more, and open runs are\n" +
 				"canceled or may finish (--running).",
 			example: "starter connection edit \"Spring shop\" --share 0.5\nstarter connection edit \"Spring shop\" --withdraw-consent --running cancel",
 			flags: append([]cli.Flag{
@@ -71,28 +71,28 @@ func (s *session) connectionCommands() *cli.Command {
 			do: s.connectionEdit,
 		}),
 		s.leaf("connection", leaf{
-			name: "test", args: "NAME", usage: "ask Omnisend whether the key works and what it may",
+			name: "test", args: "NAME", usage: "check with Omnisend that the key works and what it may do",
 			example: "starter connection test \"Spring shop\"",
 			do: func(c *cli.Context) error {
 				return show(c, s, command.ConnectionTest, command.Named{Name: c.Args().First()}, testedPage)
 			},
 		}),
 		s.leaf("connection", leaf{
-			name: "share", args: "NAME", usage: "say who may make exports on a connection",
+			name: "share", args: "NAME", usage: "set who may make exports on a connection",
 			detail:  "Contributors see of a connection only its name and kind.",
 			example: "starter connection share \"Spring shop\" --with admins-and-contributors",
 			flags:   []cli.Flag{&cli.StringFlag{Name: "with", Usage: "`WHO`: admins, or admins-and-contributors"}},
 			do:      s.connectionShare,
 		}),
 		s.leaf("connection", leaf{
-			name: "stop", args: "NAME", usage: "cancel what is going on over a connection, and bar it",
+			name: "stop", args: "NAME", usage: "cancel the runs of a connection and block new ones",
 			detail:  "Calls in flight are finished and their verdicts collected. Everything is kept; start lifts it.",
 			example: "starter connection stop \"Spring shop\"",
 			flags:   []cli.Flag{yesFlag("do not ask")},
 			do:      s.connectionStop,
 		}),
 		s.leaf("connection", leaf{
-			name: "start", args: "NAME", usage: "let a connection that was stopped be used again",
+			name: "start", args: "NAME", usage: "allow runs on a stopped connection again",
 			example: "starter connection start \"Spring shop\"",
 			do: func(c *cli.Context) error {
 				return show(c, s, command.ConnectionStart, command.Named{Name: c.Args().First()}, connectionPage)
@@ -107,7 +107,7 @@ func (s *session) connectionCommands() *cli.Command {
 			},
 		}),
 		s.leaf("connection", leaf{
-			name: "rotate-key", args: "NAME", usage: "replace the API key by another one of the same brand",
+			name: "rotate-key", args: "NAME", usage: "replace the API key with another one of the same brand",
 			detail:  keyDetail,
 			example: "starter connection rotate-key \"Spring shop\" --api-key-file new-key.txt",
 			flags:   []cli.Flag{keyFlag(), keyRefFlag()},
@@ -156,7 +156,7 @@ func settings(c *cli.Context) command.ConnectionSettings {
 func (s *session) connectionAdd(c *cli.Context) error {
 	args := command.ConnectionAddArgs{Name: c.Args().First(), Brand: c.String("brand"), ConnectionSettings: settings(c)}
 	if !c.Bool("agree") && !s.o.InTerminal {
-		return usage("a connection transfers personal data to Omnisend, and somebody has to agree to it: read the statement and give --agree.\n\n%s", catalogue.TransferStatement)
+		return usage("a connection transfers personal data to Omnisend. Read the statement, then agree with --agree.\n\n%s", catalogue.TransferStatement)
 	}
 	if err := s.ready(c.Context); err != nil {
 		return err
@@ -221,7 +221,7 @@ func (s *session) askRunning(ctx context.Context, name string) (string, error) {
 	if err != nil || len(a.Running) == 0 {
 		return "", err
 	}
-	cancel, err := s.ask(ctx, plural(len(a.Running), "run is", "runs are")+" going on. Cancel? (No lets them finish.)")
+	cancel, err := s.ask(ctx, plural(len(a.Running), "run is", "runs are")+" open. Cancel? (No lets them finish.)")
 	if err != nil {
 		return "", err
 	}
@@ -287,7 +287,7 @@ func (s *session) connectionRotate(c *cli.Context) error {
 		return err
 	}
 	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
-		p.line("The connection %s uses the new key from now on; parked runs go on with: starter runs resume", a.Name)
+		p.line("The connection %s uses the new key from now on; resume parked runs with: starter runs resume", a.Name)
 	})
 }
 

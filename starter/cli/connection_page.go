@@ -55,7 +55,7 @@ func connectionPage(p *page, a command.ConnectionAnswer) {
 	p.fields("name", a.Name, "kind", a.Type, "brand", brand(a.Connection), "endpoint", a.Endpoint, "API key", or(a.APIKey, catalogue.CredentialStored), "who can use", a.Shared.String(), "budget", limit(a.Connection),
 		"max contacts", count(a.MaxContacts), "agreed", consent, "consent withdrawn", withdrawn, "stopped", stopped,
 		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", fmt.Sprint(a.Version),
-		"exports", strings.Join(a.Exports, ", "), "going on", strings.Join(a.Running, ", "), "canceled", strings.Join(a.Canceled, ", "))
+		"exports", strings.Join(a.Exports, ", "), "open runs", strings.Join(a.Running, ", "), "canceled", strings.Join(a.Canceled, ", "))
 	notes(p, a.Notes)
 }
 
@@ -66,12 +66,12 @@ func testedPage(p *page, a command.ConnectionTested) {
 	}
 	p.line("The key of the connection %s works: brand %s", a.Name, name)
 	if !a.ReadBrand {
-		p.line("- the key may not read which brand it belongs to; that was stated")
+		p.line("- the key may not read its brand; the brand was given with --brand")
 	}
 	if !a.Segments {
 		p.line("- the key may not read segments: --create-segment needs that permission")
 	}
-	p.line("- that the key may write contacts only a run shows")
+	p.line("- only a run shows whether the key may write contacts")
 }
 
 func resumedPage(p *page, a command.ConnectionResumed) {

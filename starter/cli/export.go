@@ -40,8 +40,8 @@ func (s *session) exportCommands() *cli.Command {
 		s.leaf("export", leaf{
 			name: "edit", args: "NAME", usage: "change an export",
 			detail: "What is given is changed, the rest stays: --map changes or adds an attribute, --segment adds a segment,\n" +
-				"--consent-value and --opt-out-value replace the values that were there. When somebody else has changed the\n" +
-				"export since it was read, nothing is changed. A run that is going on goes on as it began.\n" +
+				"--consent-value and --opt-out-value replace the values that were there. When another user has changed the\n" +
+				"export since it was read, nothing is changed. An open run continues with the settings it started with.\n" +
 				"With --reset-ledger what Omnisend has confirmed is forgotten: the next run is like the first one. Do that when the\n" +
 				"account was emptied, or before an audience that carries the markers already is taken over: starter run NAME --adopt.",
 			example: "starter export edit spring --map city=Town --unmap state --marker spring_buyers=spring_2027",

@@ -23,7 +23,7 @@ func exportFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "consent-value", Usage: "`VALUE` of the consent field that is consent, in place of true, 1, yes, subscribed; may be given several times"},
 		&cli.StringSliceFlag{Name: "opt-out-value", Usage: "`VALUE` of the consent field that is an opt-out, in place of unsubscribed, opted-out; may be given several times"},
 		&cli.StringFlag{Name: "leavers", Usage: "what happens to contacts that left: unmark or keep (`POLICY`)", DefaultText: "unmark"},
-		&cli.IntFlag{Name: "full-every", Usage: "send all contacts, changed or not, every `DAYS`, 0 for never by itself: the account changes on its own side too", DefaultText: "never"},
+		&cli.IntFlag{Name: "full-every", Usage: "send all contacts, changed or not, every `DAYS`, 0 for never: the account also changes on its own side", DefaultText: "never"},
 		&cli.StringSliceFlag{Name: "guard", Usage: "`GUARD=PART`: the part, from 0 to 1, above which a guard asks (shrunk, invalid, leavers); may be given several times"},
 		&cli.StringFlag{Name: "run-as", Usage: "`USER` whose rights runs have", DefaultText: "who changed it last"},
 	}

@@ -123,7 +123,7 @@ func exportPage(p *page, a command.ExportAnswer) {
 	p.fields("name", a.Name, "connection", or(a.Connection, "No connection"), "source", a.Source, "id", a.ID,
 		"leavers", string(a.Leavers), "full run", fullEvery(a.FullEvery), "consent values", strings.Join(a.Consent.Consent, ", "), "opt-out values", strings.Join(a.Consent.OptOut, ", "),
 		"runs as", a.RunAs, "created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", fmt.Sprint(a.Version),
-		"runs by itself", a.Starts, "last run", lastRun(p, a.LastRun), "you may", a.Permissions)
+		"schedule", a.Starts, "last run", lastRun(p, a.LastRun), "you may", a.Permissions)
 	p.line("")
 	var rows [][]any
 	for _, seg := range a.Segments {

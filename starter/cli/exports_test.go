@@ -137,7 +137,7 @@ func TestConnectionQuestions(t *testing.T) {
 		b.terminal(said)
 		b.answers(shop, shop)
 		require.Equal(t, 0, b.run("connection", "edit", "shop", "--withdraw-consent"))
-		require.Contains(t, b.err.String(), "1 run is going on")
+		require.Contains(t, b.err.String(), "1 run is open")
 		require.Equal(t, want, args[command.ConnectionEditArgs](b, 1).Running)
 	}
 

@@ -49,7 +49,7 @@ func (s *session) follow(ctx context.Context, started command.RunStarted) (json.
 	err := f.wait(ctx)
 	f.display.stop()
 	if ctx.Err() != nil {
-		return nil, nil, fail(classInterrupted, "detached: run %s goes on without this program. Watch it again with: starter runs watch %s; stop it with: starter runs cancel %s",
+		return nil, nil, fail(classInterrupted, "detached; run %s continues. Watch it: starter runs watch %s; stop it: starter runs cancel %s",
 			started.RunID, started.RunID, started.RunID)
 	}
 	if err != nil {
@@ -161,7 +161,7 @@ func (f *follower) checkSilence() {
 		return
 	}
 	f.silent = true
-	f.display.say("no worker is answering for the run; it goes on as soon as one does (waiting; starter status says more)")
+	f.display.say("no worker is answering for the run; waiting for one (see: starter status)")
 }
 
 // finalReport fetches the report of a run that has ended or is parked. The

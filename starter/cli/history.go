@@ -17,17 +17,17 @@ import (
 func (s *session) listRunsCommand() *cli.Command {
 	const times = "a day (2026-11-01), a time (2026-11-01T06:00), or how long ago (90m, 12h, 7d)"
 	return s.leaf("runs", leaf{
-		name: "list", usage: "runs, the newest first",
-		detail:  "TIME is " + times + ".\nWhere there are more runs than the limit, the answer ends with the token of the next page.",
+		name: "list", usage: "list runs, newest first",
+		detail:  "TIME is " + times + ".\nIf there are more runs than the limit, the last line has the token of the next page.",
 		example: "starter runs list --export spring --since 7d\nstarter runs list --status failed --limit 100",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "export", Usage: "only runs of this export (`NAME`)"},
 			&cli.StringFlag{Name: "status", Usage: "only runs with this `STATUS`, such as failed or \"completed with rejects\""},
 			&cli.BoolFlag{Name: "plans", Usage: "plans too", DisableDefaultText: true},
-			&cli.StringFlag{Name: "since", Usage: "only runs begun at this `TIME` or later"},
-			&cli.StringFlag{Name: "before", Usage: "only runs begun before this `TIME`"},
+			&cli.StringFlag{Name: "since", Usage: "only runs started at this `TIME` or later"},
+			&cli.StringFlag{Name: "before", Usage: "only runs started before this `TIME`"},
 			&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most `N` runs"},
-			&cli.StringFlag{Name: "page", Usage: "go on with the page of this `TOKEN`"},
+			&cli.StringFlag{Name: "page", Usage: "continue with the page of this `TOKEN`"},
 		},
 		do: s.runsList,
 	})
@@ -85,7 +85,7 @@ func runsTable(p *page, all *command.RunsPage) {
 	}
 	p.table([]string{"run", "export", "status", "started", "took", "delivered", "rejects"}, rows)
 	if all.Next != "" {
-		p.line("There may be more: --page %s", all.Next)
+		p.line("There may be more; continue with: --page %s", all.Next)
 	}
 }
 
@@ -128,7 +128,7 @@ func (s *session) timeOption(c *cli.Context, name string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, usage("--%s %q is no time: give a day (2026-11-01), a time (2026-11-01T06:00), or how long ago (90m, 12h, 7d)", name, text)
+	return time.Time{}, usage("invalid --%s %q: give a day (2026-11-01), a time (2026-11-01T06:00), or how long ago (90m, 12h, 7d)", name, text)
 }
 
 // changes writes what has changed since the run before.

@@ -64,7 +64,7 @@ func explained(p *page, a command.ExplainAnswer) {
 		p.line("Export %s", e.Export)
 		p.fields("  verdict", verdict, "  sent", at, "  markers", strings.Join(e.Markers, ", "),
 			"  last complete run", strings.TrimSuffix(fmt.Sprintf("%s, %s", e.LastRun, p.time(e.LastAt)), ", "), "  next", e.Next,
-			"  runs by itself", e.Starts, "  next start", p.time(e.NextStart))
+			"  schedule", e.Starts, "  next start", p.time(e.NextStart))
 		for _, r := range e.Rejects {
 			p.line("  not carried over by run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
 		}
@@ -128,7 +128,7 @@ func (s *session) forget(c *cli.Context) error {
 	if err != nil || len(a.OpenRuns) == 0 {
 		return err
 	}
-	s.say("not everything is erased yet: a run that goes on may have read the address before; give the command again when it has ended: %s",
+	s.say("not everything is erased yet: an open run may have read the address already; repeat the command when it has ended: %s",
 		strings.Join(a.OpenRuns, ", "))
 	return exitWith(exitFailed)
 }

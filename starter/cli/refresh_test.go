@@ -143,7 +143,7 @@ func TestHistory(t *testing.T) {
 	require.Equal(t, 0, b.run("runs", "list", "--limit", "101"), b.err.String())
 	require.Equal(t, command.RunsListArgs{Limit: 1, Page: "second"}, args[command.RunsListArgs](b, 1))
 	require.Contains(t, b.out.String(), "completed with rejects (canary)")
-	require.Contains(t, b.out.String(), "There may be more: --page third")
+	require.Contains(t, b.out.String(), "There may be more; continue with: --page third")
 
 	one.Difference = &command.RunDifference{Run: "run-0", StartedAt: one.StartedAt, Numbers: map[string]int{"contacts": 10, "refused": -1200}}
 	b.answers(one)

@@ -9,11 +9,11 @@ import (
 func (s *session) removeExportCommand() *cli.Command {
 	return s.leaf("export", leaf{
 		name: "remove", args: "NAME", usage: "remove an export and what is remembered about its contacts",
-		detail: "Where contacts carry markers of the export at Omnisend it asks what becomes of them: keep leaves them there,\n" +
+		detail: "Where contacts carry markers of the export at Omnisend it asks what to do with them: keep leaves them there,\n" +
 			"clear has a run clear them first, which takes calls, and removes the export then.",
 		example: "starter export remove spring --markers clear",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "markers", Usage: "what becomes of the markers at Omnisend: keep or clear (`WHAT`)"},
+			&cli.StringFlag{Name: "markers", Usage: "what to do with the markers at Omnisend: keep or clear (`WHAT`)"},
 			&cli.BoolFlag{Name: "detach", Usage: "do not wait for the run that clears them", DisableDefaultText: true},
 		},
 		do: s.removeExport,
@@ -48,7 +48,7 @@ func (s *session) removeExport(c *cli.Context) error {
 			if a.Run == nil {
 				p.line("Removed the export %s", a.Name)
 			} else {
-				p.line("Run %s has begun (workflow %s); watch it with: starter runs watch %s", a.Run.RunID, a.Run.WorkflowID, a.Run.RunID)
+				p.line("Run %s has started (workflow %s); watch it: starter runs watch %s", a.Run.RunID, a.Run.WorkflowID, a.Run.RunID)
 			}
 			notes(p, a.Notes)
 		})

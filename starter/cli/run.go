@@ -12,17 +12,17 @@ import (
 
 func (s *session) runCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "run", args: "[EXPORT]", usage: "carry an export out and wait for its end",
+		name: "run", args: "[EXPORT]", usage: "run an export and wait for it",
 		detail: `Reads, checks and compares everything first, then sends what changed. Before its first call a run parks
-when a guard asks; on a terminal the question of a first run is asked here. Ctrl-C leaves the run going on.
-With --all it runs every export that also runs by itself: with a schedule that is on, or with the system refresh
+when a guard asks; on a terminal the question of a first run is asked here. Ctrl-C detaches; the run continues.
+With --all it runs every export that runs automatically: with a schedule that is on, or with the system refresh
 while that is on.
 
 ` + exitHelp,
 		example: "starter run spring\nstarter run spring --only-email me@shop.example\nstarter run spring --limit 10 --yes\nstarter run spring --yes --output json\nstarter run --all",
 		flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer the guard first-run with yes; no other guard", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "full", Usage: "send contacts that have not changed too", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "full", Usage: "also send unchanged contacts", DisableDefaultText: true},
 			&cli.IntFlag{Name: "limit", Usage: "a first real test: send at most `N` contacts; leavers keep their markers", DefaultText: "no limit"},
 			&cli.StringFlag{Name: "only-email", Usage: "a first real test: send nobody but this `ADDRESS`, which travels sealed; - reads it from standard input"},
 			&cli.BoolFlag{Name: "adopt", Usage: "send nothing: take over an audience that carries the markers at Omnisend already, after comparing 200 contacts", DisableDefaultText: true},
@@ -35,11 +35,11 @@ while that is on.
 
 func (s *session) planCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "plan", args: "EXPORT", usage: "what a run would do, without sending anything",
+		name: "plan", args: "EXPORT", usage: "show what a run would do, without sending anything",
 		detail:  "Shows counts, the guards that would ask, calls and minutes, what changed contacts differ in, samples as\nthey would be sent, and why rows are invalid. The samples hold personal data.",
 		example: "starter plan spring",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "full", Usage: "as for a run that sends contacts that have not changed too", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "full", Usage: "plan a run that also sends unchanged contacts", DisableDefaultText: true},
 		},
 		do: s.planExport,
 	})
@@ -81,7 +81,7 @@ func (s *session) beginRun(c *cli.Context, do order) error {
 	}
 	if c.Bool("detach") {
 		return s.print(raw, func(p *page) {
-			p.line("Run %s has begun (workflow %s); watch it with: starter runs watch %s", started.RunID, started.WorkflowID, started.RunID)
+			p.line("Run %s has started (workflow %s); watch it: starter runs watch %s", started.RunID, started.WorkflowID, started.RunID)
 		})
 	}
 	s.sayBegun("run", started)
@@ -90,7 +90,7 @@ func (s *session) beginRun(c *cli.Context, do order) error {
 
 func (s *session) sayBegun(what string, started command.RunStarted) {
 	if !s.quiet {
-		s.say("%s %s has begun (workflow %s)", what, started.RunID, started.WorkflowID)
+		s.say("%s %s has started (workflow %s)", what, started.RunID, started.WorkflowID)
 	}
 }
 
@@ -115,7 +115,7 @@ func (s *session) printRun(raw json.RawMessage, a *command.RunAnswer, more func(
 		return err
 	}
 	if !a.Status.Ended() && a.Status != run.Parked {
-		s.say("the workflow of run %s has ended, but its report has not: it was terminated in Temporal, or is being finished; see: starter runs show %s", a.RunID, a.RunID)
+		s.say("the workflow of run %s has ended without a final report: it was terminated in Temporal, or is just finishing; see: starter runs show %s", a.RunID, a.RunID)
 	}
 	return exitWith(statusCode(a.Status))
 }

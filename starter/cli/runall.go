@@ -16,7 +16,7 @@ type oneOfAll struct {
 	Export string             `json:"export"`
 	Run    *command.RunAnswer `json:"run,omitempty"`
 	Class  string             `json:"class,omitempty"`
-	Reason string             `json:"reason,omitempty"` // why it did not begin
+	Reason string             `json:"reason,omitempty"` // why it did not start
 }
 
 // runAll begins all runs at once, waits for one after the other, and reports

@@ -18,29 +18,29 @@ const (
 )
 
 func (s *session) runsCommands() *cli.Command {
-	return group("runs", "look at runs and steer them",
+	return group("runs", "list, show and control runs",
 		s.listRunsCommand(),
 		s.leaf("runs", leaf{
-			name: "show", args: whichRun, usage: "the report of a run, and what has changed since the one before", detail: whichRunDetail, example: "starter runs show spring",
+			name: "show", args: whichRun, usage: "show the report of a run and what changed since the one before", detail: whichRunDetail, example: "starter runs show spring",
 			do: s.runsShow,
 		}),
 		s.leaf("runs", leaf{
-			name: "watch", args: whichRun, usage: "wait for a run that is going on",
+			name: "watch", args: whichRun, usage: "wait for an open run",
 			detail: whichRunDetail + "\n\n" + exitHelp, example: "starter runs watch spring",
 			do: s.runsWatch,
 		}),
 		s.leaf("runs", leaf{
 			name: "pause", args: whichRun, usage: "send nothing more until resume",
 			detail: whichRunDetail, example: "starter runs pause spring",
-			do: s.steer(command.RunsPause, "pauses as soon as what is on its way has arrived; go on with: starter runs resume"),
+			do: s.steer(command.RunsPause, "pauses once the calls in flight have ended; resume it: starter runs resume"),
 		}),
 		s.leaf("runs", leaf{
-			name: "resume", args: whichRun, usage: "go on with a run that is paused or parked",
+			name: "resume", args: whichRun, usage: "resume a run that is paused or parked",
 			detail: whichRunDetail, example: "starter runs resume spring",
-			do: s.steer(command.RunsResume, "goes on; watch it with: starter runs watch"),
+			do: s.steer(command.RunsResume, "is resumed; watch it: starter runs watch"),
 		}),
 		s.leaf("runs", leaf{
-			name: "approve", args: "RUN|EXPORT", usage: "answer a guard with yes",
+			name: "approve", args: "RUN|EXPORT", usage: "approve what a guard asks",
 			detail:  "The guards: first-run, empty, shrunk, invalid, leavers. Look at what they found before: starter runs show.",
 			example: "starter runs approve spring --guard shrunk",
 			flags: []cli.Flag{
@@ -50,9 +50,9 @@ func (s *session) runsCommands() *cli.Command {
 			do: s.runsApprove,
 		}),
 		s.leaf("runs", leaf{
-			name: "cancel", args: whichRun, usage: "end a run: what is on its way arrives, nothing more is sent",
+			name: "cancel", args: whichRun, usage: "cancel a run: calls in flight end, nothing more is sent",
 			detail: whichRunDetail, example: "starter runs cancel spring",
-			do: s.steer(command.RunsCancel, "is being canceled; see how it ended with: starter runs show"),
+			do: s.steer(command.RunsCancel, "is being canceled; see how it ends: starter runs show"),
 		}),
 		s.leaf("runs", leaf{
 			name: "abandon", args: whichRun, usage: "give up a run that cancel does not end, or that the next run cannot reconcile",
@@ -150,5 +150,5 @@ func (s *session) runsApprove(c *cli.Context) error {
 	default:
 		return usage("--guard %q is none of first-run, empty, shrunk, invalid, leavers", args.Guard)
 	}
-	return show(c, s, command.RunsApprove, args, steered("is approved and goes on if no other guard asks; watch it with: starter runs watch"))
+	return show(c, s, command.RunsApprove, args, steered("is approved and continues unless another guard asks; watch it: starter runs watch"))
 }

@@ -19,7 +19,7 @@ exist that day comes as much later; where it is put back, a time that comes twic
 
 func (s *session) scheduleCommands() *cli.Command {
 	const export = "EXPORT"
-	return group("schedule", "when exports run by themselves",
+	return group("schedule", "set when exports run automatically",
 		s.leaf("schedule", leaf{
 			name: "set", args: export, usage: "give an export a schedule of its own, and turn it on",
 			detail: zoneDetail,
@@ -43,7 +43,7 @@ func (s *session) scheduleCommands() *cli.Command {
 			example: "starter schedule follow-refresh spring", do: s.scheduleCommand(command.ScheduleFollow),
 		}),
 		s.leaf("schedule", leaf{
-			name: "show", args: "[EXPORT]", usage: "when an export runs by itself, or all do",
+			name: "show", args: "[EXPORT]", usage: "show when an export runs automatically, or all exports",
 			example: "starter schedule show\nstarter schedule show spring", do: s.scheduleShow,
 		}),
 	)
@@ -129,7 +129,7 @@ func (s *session) scheduleShow(c *cli.Context) error {
 			}
 			rows = append(rows, []any{a.Export, a.Starts, next})
 		}
-		p.table([]string{"export", "runs by itself", "next"}, rows)
+		p.table([]string{"export", "schedule", "next"}, rows)
 	})
 }
 
@@ -154,7 +154,7 @@ func (s *session) scheduleDocument(c *cli.Context, args command.ScheduleShowArgs
 }
 
 func schedulePage(p *page, a command.ScheduleAnswer) {
-	p.line("%s runs by itself: %s", a.Export, a.Starts)
+	p.line("Schedule of %s: %s", a.Export, a.Starts)
 	nextTimes(p, a.Next, a.Zone)
 }
 

@@ -34,11 +34,11 @@ func (s *session) sourceCommands() *cli.Command {
 			do: s.sourceAdd,
 		}),
 		s.leaf("source", leaf{
-			name: "list", usage: "all sources", example: "starter source list",
+			name: "list", usage: "list sources", example: "starter source list",
 			do: func(c *cli.Context) error { return show(c, s, command.SourceList, nil, sourceTable) },
 		}),
 		s.leaf("source", leaf{
-			name: "show", args: "NAME", usage: "a source with its segments and their fields",
+			name: "show", args: "NAME", usage: "show a source with its segments and their fields",
 			example: "starter source show crm\nstarter source show crm --segment spring_buyers",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "segment", Usage: "only the segment `NAME`"},
@@ -72,7 +72,7 @@ func (s *session) sourceCommands() *cli.Command {
 			do:      s.sourceTest,
 		}),
 		s.leaf("source", leaf{
-			name: "share", args: "NAME", usage: "say who may make exports from a source",
+			name: "share", args: "NAME", usage: "set who may make exports from a source",
 			example: "starter source share crm --with admins-and-contributors",
 			flags:   []cli.Flag{&cli.StringFlag{Name: "with", Usage: "`WHO`: admins, or admins-and-contributors"}},
 			do: func(c *cli.Context) error {
@@ -86,7 +86,7 @@ func (s *session) sourceCommands() *cli.Command {
 			},
 		}),
 		s.leaf("source", leaf{
-			name: "owner", args: "NAME", usage: "say who answers for a source",
+			name: "owner", args: "NAME", usage: "set the owner of a source",
 			detail:  "The owner may make exports from it whether it is shared or not.",
 			example: "starter source owner crm --to ann@example.com",
 			flags:   []cli.Flag{&cli.StringFlag{Name: "to", Usage: "`USER` as whoami shows it"}},

@@ -111,12 +111,12 @@ func setSource(c *cli.Context, s *catalogue.Source) error {
 		case isNumber:
 			*number = c.Int(name)
 		default:
-			return usage("--%s is nothing that a source of the kind %s has", name, s.Type)
+			return usage("--%s does not apply to %s sources", name, s.Type)
 		}
 	}
 	for name, kind := range map[string]string{"ca-file": catalogue.TypePostgres, "query": catalogue.TypePostgres, "query-id": catalogue.TypePostgres, "columns": catalogue.TypeFiles} {
 		if s.Type != kind && c.IsSet(name) {
-			return usage("--%s is nothing that a source of the kind %s has", name, s.Type)
+			return usage("--%s does not apply to %s sources", name, s.Type)
 		}
 	}
 	return nil

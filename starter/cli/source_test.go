@@ -53,18 +53,18 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 	require.Empty(t, b.server.requests[2].Sealed, "the worker's own identity")
 
 	for says, line := range map[string]string{
-		"--host is nothing that a source of the kind files has":  "source add x --path p --host h",
-		"--query is nothing that a source of the kind files has": "source add x --path p --query a=b",
-		"--columns is nothing that a source":                     "source add x --kind postgres --host h --columns a",
-		"--columns is not a list like A,B,C":                     "source add x --path p --columns a,\"b",
-		"there are: files, dataverse, postgres":                  "source add x --kind sftp",
-		"there is no credential: give --credential-file":         "source add x --kind dataverse --url u --auth secret",
-		"a certificate comes from a file":                        "source add x --kind dataverse --url u --auth certificate",
-		"is not NAME=SQL":                                        "source add x --kind postgres --query a",
-		"nothing to change":                                      "source edit x --version 3",
-		"--no-credential and a credential cannot both be meant":  "source edit x --no-credential --credential-ref env:SOURCE_X",
-		"the option --with is missing":                           "source share x",
-		"the option --to is missing":                             "source owner x",
+		"--host does not apply to files sources":                "source add x --path p --host h",
+		"--query does not apply to files sources":               "source add x --path p --query a=b",
+		"--columns does not apply to postgres sources":          "source add x --kind postgres --host h --columns a",
+		"--columns is not a list like A,B,C":                    "source add x --path p --columns a,\"b",
+		"there are: files, dataverse, postgres":                 "source add x --kind sftp",
+		"there is no credential: give --credential-file":        "source add x --kind dataverse --url u --auth secret",
+		"a certificate comes from a file":                       "source add x --kind dataverse --url u --auth certificate",
+		"is not NAME=SQL":                                       "source add x --kind postgres --query a",
+		"nothing to change":                                     "source edit x --version 3",
+		"--no-credential and a credential cannot both be meant": "source edit x --no-credential --credential-ref env:SOURCE_X",
+		"the option --with is missing":                          "source share x",
+		"the option --to is missing":                            "source owner x",
 	} {
 		require.Equal(t, 2, b.run(strings.Fields(line)...), line)
 		require.Contains(t, b.err.String(), says, line)

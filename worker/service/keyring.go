@@ -40,7 +40,7 @@ func KeyringCommand(program string, flags ...cli.Flag) *cli.Command {
 
 func keyringAt(c *cli.Context) (*seal.Keyring, string, error) {
 	if c.Args().Present() {
-		return nil, "", fmt.Errorf("takes no arguments, %q is one", c.Args().First())
+		return nil, "", fmt.Errorf("unexpected argument %q", c.Args().First())
 	}
 	dir := c.String("data-dir")
 	if dir == "" {

@@ -151,7 +151,7 @@ func (r *parquetRows) checkFooter(size int64) error {
 	}
 	length := int64(binary.LittleEndian.Uint32(end))
 	if size < frames || length > min(size-frames, maxFooter) {
-		return damage("its end does not say what it holds")
+		return damage("missing or corrupt footer")
 	}
 	description := make([]byte, length+tail)
 	at := size - int64(len(description))

@@ -256,7 +256,7 @@ func (o *object) readRange(p []byte, off int64) (int, error) {
 	}
 	defer r.Close()
 	if !conditional {
-		return 0, fmt.Errorf("%s: the request has no place for its condition", o.bucket.Place(o.file.Name))
+		return 0, fmt.Errorf("%s: conditional reads unsupported", o.bucket.Place(o.file.Name))
 	}
 	n, err := io.ReadFull(r, p)
 	if err != nil {
