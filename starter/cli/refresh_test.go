@@ -93,13 +93,13 @@ func TestRejectsFileHoldsNoFormula(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rejects.csv")
 	b.answers(finished(run.Completed), sealedAnswer{command.RejectsPage{Kept: 2, Total: 2, Rejects: []command.Reject{
 		{Segment: "buyers", Row: 7, ID: "=cmd|'/c calc'!A1", Email: "+a@example.com", Reason: "email_invalid"},
-		{Segment: "buyers", Row: 8, ID: "-1", Email: "@SUM(1)", Reason: "email_invalid"},
+		{Segment: "buyers", Row: 8, ID: "-1", Email: "@SUM(1)", Reason: "email_invalid", Said: "＝now"},
 	}}})
 	require.Equal(t, 0, b.run("runs", "rejects", "spring", "--csv", file), b.err.String())
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, "segment,row,id,email,reason,refused\nbuyers,7,'=cmd|'/c calc'!A1,'+a@example.com,email_invalid,false\n"+
-		"buyers,8,'-1,'@SUM(1),email_invalid,false\n", string(content))
+	require.Equal(t, "segment,row,id,email,reason,refused,said\nbuyers,7,'=cmd|'/c calc'!A1,'+a@example.com,email_invalid,false,\n"+
+		"buyers,8,'-1,'@SUM(1),email_invalid,false,'＝now\n", string(content))
 }
 
 func TestExplainAndForget(t *testing.T) {

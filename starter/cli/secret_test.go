@@ -153,7 +153,7 @@ func TestRejects(t *testing.T) {
 	require.Equal(t, 0, b.run("runs", "rejects", "spring", "--csv", file), b.err.String())
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, "segment,row,id,email,reason,refused\nbuyers,7,C7,\"a \"\"b\"\",c@x\",email_invalid,false\n,,C9,d@example.com,refused,true\n", string(content))
+	require.Equal(t, "segment,row,id,email,reason,refused,said\nbuyers,7,C7,\"a \"\"b\"\",c@x\",email_invalid,false,\n,,C9,d@example.com,refused,true,\n", string(content))
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
