@@ -82,7 +82,7 @@ func TestSourcesAreChanged(t *testing.T) {
 	require.False(t, access.May(access.Principal{Name: "dora", Role: access.Contributor}, access.OfSource(src)))
 
 	_, err = s.sourceRemove(ctx, by(""), command.Named{Name: "crm"})
-	require.ErrorContains(t, err, `is read by 1 exports: spring`)
+	require.ErrorContains(t, err, `is read by 1 export: spring`)
 	wrong := command.SourceAddArgs{Name: "x", Kind: "files", SourceSettings: database("a")}
 	_, err = s.sourceAdd(ctx, by(""), wrong)
 	require.ErrorContains(t, err, "has no settings of that kind")
