@@ -24,42 +24,79 @@ func (a *Activities) authorise(ctx context.Context, c caller, about []command.Su
 		return nil
 	}
 	for _, s := range about {
-		o, err := a.resolve(ctx, s)
+		reached, err := a.resolve(ctx, s)
 		if errors.Is(err, store.ErrNotFound) {
 			return refuse(command.ErrNotFound, "there is no %s %q", s.Kind, s.Name)
 		}
 		if err != nil {
 			return err
 		}
-		if err := access.Check(c.Principal, c.request.Name, o); err != nil {
+		if err := access.Check(c.Principal, c.request.Name, reached...); err != nil {
 			return refuse(command.ErrNotAllowed, "%v", err)
 		}
 	}
 	return nil
 }
 
-// resolve finds the connection or source that counts for a subject.
-func (a *Activities) resolve(ctx context.Context, s command.Subject) (access.Object, error) {
+// resolve finds the connection and the source that a command about a subject
+// reaches.
+func (a *Activities) resolve(ctx context.Context, s command.Subject) ([]access.Object, error) {
 	if s.Kind == command.KindRun {
 		r, err := a.findRun(ctx, s.Name)
 		if err != nil {
-			return access.Object{}, err
+			return nil, err
 		}
-		// As it was begun: what it read belongs to that connection.
-		return a.ofConnection(ctx, r.Connection)
+		// As it was started: what it read belongs to that connection.
+		connection, err := a.ofConnection(ctx, r.Connection)
+		if err != nil {
+			return nil, err
+		}
+		e, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, r.Export)
+		if errors.Is(err, store.ErrNotFound) {
+			return []access.Object{connection}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		source, err := a.ofSource(ctx, e.Source)
+		return []access.Object{connection, source}, err
 	}
 	v, err := catalogue.New(s.Kind)
 	if err != nil {
-		return access.Object{}, err
+		return nil, err
 	}
 	o, err := a.Store.Object(ctx, string(s.Kind), s.Name)
 	if err != nil {
-		return access.Object{}, err
+		return nil, err
 	}
 	if err := decodeInto(o.Body, v); err != nil {
-		return access.Object{}, err
+		return nil, err
 	}
-	return a.counting(ctx, v)
+	return a.reached(ctx, v)
+}
+
+// reached returns the connection or source that counts for an object, and the
+// source that an export reads: whoever runs it sees what that holds.
+func (a *Activities) reached(ctx context.Context, v catalogue.Object) ([]access.Object, error) {
+	counts, err := a.counting(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	e, isExport := v.(*catalogue.Export)
+	if !isExport {
+		return []access.Object{counts}, nil
+	}
+	source, err := a.ofSource(ctx, e.Source)
+	return []access.Object{counts, source}, err
+}
+
+// ofSource returns a source that counts; one that is gone is for administrators.
+func (a *Activities) ofSource(ctx context.Context, name string) (access.Object, error) {
+	s, _, err := object[catalogue.Source](ctx, a, catalogue.KindSource, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return access.Object{Kind: catalogue.KindSource, Name: name}, nil
+	}
+	return access.OfSource(s), err
 }
 
 // counting returns the connection or source that counts for an object.
@@ -73,11 +110,7 @@ func (a *Activities) counting(ctx context.Context, v catalogue.Object) (access.O
 		if v.Connection != "" {
 			return a.ofConnection(ctx, v.Connection)
 		}
-		s, _, err := object[catalogue.Source](ctx, a, catalogue.KindSource, v.Source)
-		if errors.Is(err, store.ErrNotFound) {
-			return access.Object{Kind: catalogue.KindSource, Name: v.Source}, nil
-		}
-		return access.OfSource(s), err
+		return a.ofSource(ctx, v.Source)
 	case *catalogue.Schedule:
 		e, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, v.Name)
 		if errors.Is(err, store.ErrNotFound) {
@@ -109,11 +142,11 @@ func (a *Activities) mayHave(ctx context.Context, c caller, v catalogue.Object) 
 	if c.Role >= access.Admin {
 		return nil
 	}
-	o, err := a.counting(ctx, v)
+	reached, err := a.reached(ctx, v)
 	if err != nil {
 		return err
 	}
-	if err := access.Check(c.Principal, c.request.Name, o); err != nil {
+	if err := access.Check(c.Principal, c.request.Name, reached...); err != nil {
 		return refuse(command.ErrNotAllowed, "%v", err)
 	}
 	return nil
