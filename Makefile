@@ -56,6 +56,8 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/workflowcheck ## golangci-lint, the workfl
 	$(TOOLS)/workflowcheck ./workflows/...
 	@if go list -deps ./worker ./starter | grep -E '^go\.temporal\.io/server|temporalio/ui-server'; then \
 		echo "worker or starter links the Temporal server"; exit 1; fi
+	@if go list -deps ./starter | grep -E 'segment-export/(activities|workflows|internal/(store|notify|metrics))|prometheus'; then \
+		echo "the starter links what only a worker needs"; exit 1; fi
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)

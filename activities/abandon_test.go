@@ -16,8 +16,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -95,9 +95,9 @@ func TestAbandonARunWithAnUnreadableBlob(t *testing.T) {
 	require.Contains(t, blocked.reason, "stored data of run "+r.RunID)
 	require.Contains(t, blocked.action, "starter runs abandon "+r.RunID)
 
-	abandoned, err := s.runsAbandon(t.Context(), caller{}, command.RunRef{Run: r.RunID})
+	abandoned, err := s.runsAbandon(t.Context(), caller{}, protocol.RunRef{Run: r.RunID})
 	require.NoError(t, err)
-	require.Equal(t, run.Canceled, abandoned.(*command.RunAnswer).Status)
+	require.Equal(t, run.Canceled, abandoned.(*protocol.RunAnswer).Status)
 	s.reconcile(next.RunID)
 	next = s.decide(s.read(next))
 	require.Equal(t, 2, next.ToSend)
@@ -106,7 +106,7 @@ func TestAbandonARunWithAnUnreadableBlob(t *testing.T) {
 	require.Equal(t, 2, s.finish(next, "").Changed)
 	require.Equal(t, "Ann", s.at("ann@example.com").Fields["firstName"])
 	require.Equal(t, 2, s.run().Unchanged)
-	_, err = s.runsAbandon(t.Context(), caller{}, command.RunRef{Run: r.RunID})
+	_, err = s.runsAbandon(t.Context(), caller{}, protocol.RunRef{Run: r.RunID})
 	require.ErrorContains(t, err, "nothing of it is left")
 }
 
@@ -118,7 +118,7 @@ func TestAbandonWaitsForCallsThatMayBeProcessed(t *testing.T) {
 	r := s.begin(run.Request{Yes: true})
 	s.upload(r)
 	require.Equal(t, 1, s.finish(r, run.Canceled).Pending)
-	ref := command.RunRef{Run: r.RunID}
+	ref := protocol.RunRef{Run: r.RunID}
 	_, err := s.runsAbandon(t.Context(), caller{}, ref)
 	require.ErrorContains(t, err, "abandon it after")
 	s.later(processingTime)
@@ -139,7 +139,7 @@ func TestAbandonAnOpenRun(t *testing.T) {
 	temporal.On("DescribeWorkflowExecution", mock.Anything, "export/spring", "").Return(described(r.RunID), nil)
 	temporal.On("TerminateWorkflow", mock.Anything, "export/spring", "", mock.Anything).Return(nil)
 	s.Temporal = temporal
-	ref := command.RunRef{Run: r.RunID}
+	ref := protocol.RunRef{Run: r.RunID}
 	_, err := s.runsAbandon(t.Context(), caller{}, ref)
 	require.ErrorContains(t, err, "starter runs cancel "+r.RunID)
 
@@ -185,8 +185,8 @@ func TestAResetWorkflowMakesRoom(t *testing.T) {
 	running := serviceerror.NewWorkflowExecutionAlreadyStarted("", "", "")
 	temporal.On("DescribeWorkflowExecution", mock.Anything, "export/spring", "").Return(described(r.RunID), nil)
 	temporal.On("TerminateWorkflow", mock.Anything, "export/spring", "execution of "+r.RunID, mock.Anything).Return(nil)
-	temporal.On("ExecuteWorkflow", mock.Anything, mock.Anything, ExportWorkflowType, mock.Anything).Return(nil, running).Twice()
-	temporal.On("ExecuteWorkflow", mock.Anything, mock.Anything, ExportWorkflowType, mock.Anything).Return(nil, nil)
+	temporal.On("ExecuteWorkflow", mock.Anything, mock.Anything, protocol.ExportWorkflowType, mock.Anything).Return(nil, running).Twice()
+	temporal.On("ExecuteWorkflow", mock.Anything, mock.Anything, protocol.ExportWorkflowType, mock.Anything).Return(nil, nil)
 	s.Temporal = temporal
 	start := func() error {
 		return s.startExport(t.Context(), client.StartWorkflowOptions{ID: "export/spring"}, exportInput{RunID: "next"})

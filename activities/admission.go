@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -137,7 +138,7 @@ func (g *admission) admit(ctx context.Context, name string, args []any) error {
 	if err != nil {
 		return err
 	}
-	if e := executionOf(ctx); r.StartedBy == "" || r.StartedBy != e.first || e.workflow != WorkflowID(r.Export, r.Plan) {
+	if e := executionOf(ctx); r.StartedBy == "" || r.StartedBy != e.first || e.workflow != protocol.WorkflowID(r.Export, r.Plan) {
 		return errNotBegun()
 	}
 	if !r.EndedAt.IsZero() && !closing[name] {

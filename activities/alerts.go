@@ -15,14 +15,11 @@ import (
 
 	"github.com/segment-export/segment-export/internal/alert"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/notify"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
-
-// AlertWorkflowType is the name of the workflow that delivers a notice.
-const AlertWorkflowType = "Alert"
 
 // alertsKept is how long the delivery of a notice is tried: after that it is
 // news no more.
@@ -151,12 +148,12 @@ type AlertInput struct {
 
 func (a *Activities) beginDelivery(ctx context.Context, in AlertInput, summary string) error {
 	_, err := a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: fmt.Sprintf("alert/%s/%d", in.State, in.Seq), TaskQueue: command.TaskQueue,
+		ID: fmt.Sprintf("alert/%s/%d", in.State, in.Seq), TaskQueue: protocol.TaskQueue,
 		WorkflowExecutionTimeout:                 alertsKept,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		StaticSummary:                            summary,
-	}, AlertWorkflowType, in)
+	}, protocol.AlertWorkflowType, in)
 	if _, begun := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); begun {
 		return nil
 	}

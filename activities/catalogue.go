@@ -8,7 +8,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -19,20 +19,20 @@ import (
 // authorise sees to it that the caller may use everything that a command is
 // about. Administrators may, and what a viewer may see needs no more than a
 // role: for both nothing is read.
-func (a *Activities) authorise(ctx context.Context, c caller, about []command.Subject) error {
+func (a *Activities) authorise(ctx context.Context, c caller, about []protocol.Subject) error {
 	if needs, _ := access.Required(c.request.Name); c.Role >= access.Admin || needs <= access.Viewer {
 		return nil
 	}
 	for _, s := range about {
 		reached, err := a.resolve(ctx, s)
 		if errors.Is(err, store.ErrNotFound) {
-			return refuse(command.ErrNotFound, "there is no %s %q", s.Kind, s.Name)
+			return refuse(protocol.ErrNotFound, "there is no %s %q", s.Kind, s.Name)
 		}
 		if err != nil {
 			return err
 		}
 		if err := access.Check(c.Principal, c.request.Name, reached...); err != nil {
-			return refuse(command.ErrNotAllowed, "%v", err)
+			return refuse(protocol.ErrNotAllowed, "%v", err)
 		}
 	}
 	return nil
@@ -40,8 +40,8 @@ func (a *Activities) authorise(ctx context.Context, c caller, about []command.Su
 
 // resolve finds the connection and the source that a command about a subject
 // reaches.
-func (a *Activities) resolve(ctx context.Context, s command.Subject) ([]access.Object, error) {
-	if s.Kind == command.KindRun {
+func (a *Activities) resolve(ctx context.Context, s protocol.Subject) ([]access.Object, error) {
+	if s.Kind == protocol.KindRun {
 		r, err := a.findRun(ctx, s.Name)
 		if err != nil {
 			return nil, err
@@ -147,7 +147,7 @@ func (a *Activities) mayHave(ctx context.Context, c caller, v catalogue.Object) 
 		return err
 	}
 	if err := access.Check(c.Principal, c.request.Name, reached...); err != nil {
-		return refuse(command.ErrNotAllowed, "%v", err)
+		return refuse(protocol.ErrNotAllowed, "%v", err)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (a *Activities) create(ctx context.Context, c caller, v catalogue.Object, s
 	if there, err := a.Store.Object(ctx, o.Kind, name); err == nil && bytes.Equal(there.Body, o.Body) {
 		return nil
 	}
-	return refuse(command.ErrExists, "there is a %s %q already; see: starter %s show %q", kind, name, kind, name)
+	return refuse(protocol.ErrExists, "there is a %s %q already; see: starter %s show %q", kind, name, kind, name)
 }
 
 // replace stores an object's new content, and its new secret unless that is
@@ -205,7 +205,7 @@ func (a *Activities) replace(ctx context.Context, c caller, o store.Object, v ca
 	o.Body, o.Sealed, o.Command = encode(v), sealed, c.request.ID
 	err = a.Store.UpdateObject(ctx, o)
 	if errors.Is(err, store.ErrConflict) {
-		return refuse(command.ErrConflict, "the %s %q was changed by somebody else meanwhile; look at it and try again", v.Kind(), head.Name)
+		return refuse(protocol.ErrConflict, "the %s %q was changed by somebody else meanwhile; look at it and try again", v.Kind(), head.Name)
 	}
 	return err
 }

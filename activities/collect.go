@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment"
@@ -143,7 +143,7 @@ type collector struct {
 	state  collectState
 
 	shards  [contact.Shards][]byte
-	rejects []command.Reject
+	rejects []protocol.Reject
 	rows    int // in the part
 	bytes   int // of the contacts in the part
 }
@@ -327,7 +327,7 @@ func (c *collector) reject(row segment.Row, why string) {
 		return
 	}
 	c.state.Kept++
-	reject := command.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: why}
+	reject := protocol.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: why}
 	// Whose row it is must not be kept again of somebody who is forgotten.
 	if n := len(row.Values); n > 0 && row.Problem == "" && why != string(reasonForgotten) {
 		reject.Email = startOf(row.Values[c.email])

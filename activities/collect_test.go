@@ -12,6 +12,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/store"
@@ -59,7 +60,7 @@ func TestASourceThatMakesItsReadersWaitIsReadInTheEnd(t *testing.T) {
 		Status: string(run.Queued), Request: encode(run.Request{})}))
 	ticket, err := s.ticket(runTicket(id, "spring", false)...)
 	require.NoError(t, err)
-	taken := context.WithValue(ctx, executionKey{}, execution{workflow: WorkflowID("spring", false), first: "workflow of " + id})
+	taken := context.WithValue(ctx, executionKey{}, execution{workflow: protocol.WorkflowID("spring", false), first: "workflow of " + id})
 	_, err = s.Preflight(taken, PreflightInput{RunID: id, Ticket: ticket})
 	require.NoError(t, err)
 	s.reconcile(id)

@@ -16,8 +16,8 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/spelling"
 	"github.com/segment-export/segment-export/internal/store"
@@ -26,7 +26,7 @@ import (
 // caller is who gives a command, and the command as it came.
 type caller struct {
 	access.Principal
-	request *command.Request
+	request *protocol.Request
 	object  *string // name of what the command is about, for the audit
 }
 
@@ -55,14 +55,14 @@ type handler struct {
 // with reads the arguments of a command strictly: a field that this worker
 // does not know may mean something. Then it sees to it that the caller may use
 // everything that the arguments are about.
-func with[T command.Args](do func(a *Activities, ctx context.Context, c caller, args T) (any, error)) handler {
+func with[T protocol.Args](do func(a *Activities, ctx context.Context, c caller, args T) (any, error)) handler {
 	return handler{func(a *Activities, ctx context.Context, c caller) (any, error) {
 		var args T
 		if len(c.request.Args) > 0 {
 			d := json.NewDecoder(bytes.NewReader(c.request.Args))
 			d.DisallowUnknownFields()
 			if err := d.Decode(&args); err != nil {
-				return nil, refuse(command.ErrUsage, "this worker does not understand the command's arguments (is the starter newer than the worker?): %v", err)
+				return nil, refuse(protocol.ErrUsage, "this worker does not understand the command's arguments (is the starter newer than the worker?): %v", err)
 			}
 		}
 		if err := a.authorise(ctx, c, args.About(c.request.Name)); err != nil {
@@ -74,7 +74,7 @@ func with[T command.Args](do func(a *Activities, ctx context.Context, c caller, 
 
 // without is with for a command that takes no arguments.
 func without(do func(a *Activities, ctx context.Context, c caller) (any, error)) handler {
-	return with(func(a *Activities, ctx context.Context, c caller, _ command.None) (any, error) { return do(a, ctx, c) })
+	return with(func(a *Activities, ctx context.Context, c caller, _ protocol.None) (any, error) { return do(a, ctx, c) })
 }
 
 // handlers are all commands; each group stands in the file that carries it out.
@@ -91,14 +91,14 @@ func merged(groups ...map[string]handler) map[string]handler {
 
 // identityHandlers are the commands of introduction.
 var identityHandlers = map[string]handler{
-	command.Hello:  without((*Activities).hello),
-	command.WhoAmI: without((*Activities).whoAmI),
+	protocol.Hello:  without((*Activities).hello),
+	protocol.WhoAmI: without((*Activities).whoAmI),
 }
 
 // Command carries out one command of the command line, after seeing to it that
 // the caller may give it, and enters it in the audit. An attempt that is
 // repeated carries the same command out again, which the handlers bear.
-func (a *Activities) Command(ctx context.Context, request command.Request) (*command.Response, error) {
+func (a *Activities) Command(ctx context.Context, request protocol.Request) (*protocol.Response, error) {
 	if err := a.reachStore(ctx, request.Name); err != nil {
 		return nil, applicationError(err)
 	}
@@ -117,17 +117,17 @@ func (a *Activities) Command(ctx context.Context, request command.Request) (*com
 	}
 	sealed, personal := answer.(sealedAnswer)
 	if !personal && request.ReplyTo == "" {
-		return &command.Response{Body: encode(answer)}, nil
+		return &protocol.Response{Body: encode(answer)}, nil
 	}
 	if !personal { // whoever asks wants it between themselves and the worker
 		sealed.content = answer
 	}
 	key, err := seal.ParsePublicKey(request.ReplyTo)
 	if err != nil {
-		return nil, applicationError(refuse(command.ErrUsage, "the command brought no key to seal its answer to"))
+		return nil, applicationError(refuse(protocol.ErrUsage, "the command brought no key to seal its answer to"))
 	}
-	data, err := key.Seal(encode(sealed.content), command.Context(request.ID))
-	return &command.Response{Sealed: data}, err
+	data, err := key.Seal(encode(sealed.content), protocol.Context(request.ID))
+	return &protocol.Response{Sealed: data}, err
 }
 
 const (
@@ -153,8 +153,8 @@ func (a *Activities) reachStore(ctx context.Context, name string) error {
 	}
 	a.Log.WarnContext(ctx, "the store does not answer", "command", name, "error", err)
 	message := fmt.Sprintf("the worker %s does not reach its store: its log says why, as does /readyz of each worker", a.Worker)
-	if name == command.Status {
-		if seen := (&command.StatusAnswer{}); a.queueStatus(ctx, seen) == nil {
+	if name == protocol.Status {
+		if seen := (&protocol.StatusAnswer{}); a.queueStatus(ctx, seen) == nil {
 			message += fmt.Sprintf("; Temporal sees workers at work: %d, tasks that wait for one: %d", len(seen.Workers), seen.Backlog.Tasks)
 		}
 	}
@@ -163,7 +163,7 @@ func (a *Activities) reachStore(ctx context.Context, name string) error {
 		// An attempt before this one may have found the store.
 		return errors.New(message + "; look whether it was done before giving the command again")
 	case ask.Err() != nil || activity.GetInfo(ctx).Attempt >= lookAttempts:
-		return refuse(command.ErrFailed, "%s", message)
+		return refuse(protocol.ErrFailed, "%s", message)
 	}
 	return errors.New(message)
 }
@@ -172,23 +172,23 @@ func (a *Activities) reachStore(ctx context.Context, name string) error {
 func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 	h, ok := handlers[c.request.Name]
 	if !ok {
-		return nil, refuse(command.ErrUsage, "this worker has no command %q: is the starter newer than the worker?", c.request.Name)
+		return nil, refuse(protocol.ErrUsage, "this worker has no command %q: is the starter newer than the worker?", c.request.Name)
 	}
-	if c.request.Name != command.Hello {
+	if c.request.Name != protocol.Hello {
 		var err error
 		if c.Principal, err = a.identify(ctx, c.request); err != nil {
 			return nil, err
 		}
 		err = a.Store.BeginCommand(ctx, c.request.ID, activity.GetInfo(ctx).WorkflowExecution.RunID)
 		if errors.Is(err, store.ErrExists) {
-			return nil, refuse(command.ErrNotAllowed, "duplicate command ID: the command was given before and is not carried out twice")
+			return nil, refuse(protocol.ErrNotAllowed, "duplicate command ID: the command was given before and is not carried out twice")
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	if err := access.Check(c.Principal, c.request.Name); err != nil {
-		return nil, refuse(command.ErrNotAllowed, "%v", err)
+		return nil, refuse(protocol.ErrNotAllowed, "%v", err)
 	}
 	return h.do(a, ctx, *c)
 }
@@ -212,11 +212,11 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 		entry.Command, entry.Object = cut(entry.Command), cut(entry.Object)
 	}
 	if outcome != nil {
-		entry.Outcome = command.ErrFailed
+		entry.Outcome = protocol.ErrFailed
 		if r, ok := errors.AsType[*refusal](outcome); ok {
 			entry.Outcome = r.class
 		}
-		if entry.Outcome == command.ErrNotAllowed {
+		if entry.Outcome == protocol.ErrNotAllowed {
 			// Not in place of the entry of a command whose id somebody uses again.
 			entry.ID += "/" + activity.GetInfo(ctx).WorkflowExecution.RunID
 		}
@@ -237,7 +237,7 @@ func applicationError(err error) error {
 		return refused(r.message, r.class)
 	}
 	if e, ok := errors.AsType[*catalogue.Error](err); ok {
-		return refused(e.Message, command.ErrUsage)
+		return refused(e.Message, protocol.ErrUsage)
 	}
 	return err
 }
@@ -251,11 +251,11 @@ func refused(message, class string) error {
 
 func (a *Activities) hello(context.Context, caller) (any, error) {
 	key := a.Keyring.PublicKey()
-	return command.HelloAnswer{PublicKey: key.String(), Fingerprint: key.Fingerprint()}, nil
+	return protocol.HelloAnswer{PublicKey: key.String(), Fingerprint: key.Fingerprint()}, nil
 }
 
 func (a *Activities) whoAmI(_ context.Context, c caller) (any, error) {
-	return command.WhoAmIAnswer{Name: c.Name, Role: c.Role.String()}, nil
+	return protocol.WhoAmIAnswer{Name: c.Name, Role: c.Role.String()}, nil
 }
 
 // get reads an object by name for a command, with a hint when it is not there.
@@ -276,7 +276,7 @@ func get[T any](ctx context.Context, a *Activities, kind catalogue.Kind, name st
 	if near := spelling.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return v, o, refuse(command.ErrNotFound, "there is no %s %q; %s", kind, name, hint)
+	return v, o, refuse(protocol.ErrNotFound, "there is no %s %q; %s", kind, name, hint)
 }
 
 // list reads all objects of a kind.

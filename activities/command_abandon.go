@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -16,7 +16,7 @@ import (
 // runsAbandon gives a run up that cannot be ended, or reconciled, in any other
 // way. An open one ends as failed, and its calls are left to the next run. Of one
 // that has ended the calls are given up too.
-func (a *Activities) runsAbandon(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+func (a *Activities) runsAbandon(ctx context.Context, _ caller, args protocol.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (a *Activities) abandonOpen(ctx context.Context, r store.Run) error {
 		return err
 	}
 	if open {
-		err := a.Temporal.TerminateWorkflow(ctx, WorkflowID(r.Export, r.Plan), "", "run "+r.ID+" was abandoned")
+		err := a.Temporal.TerminateWorkflow(ctx, protocol.WorkflowID(r.Export, r.Plan), "", "run "+r.ID+" was abandoned")
 		if _, closed := errors.AsType[*serviceerror.NotFound](err); err != nil && !closed {
 			return err
 		}
@@ -63,7 +63,7 @@ func (a *Activities) mayAbandon(ctx context.Context, r store.Run) error {
 	if err != nil || control.Canceled {
 		return err
 	}
-	s := &command.StatusAnswer{}
+	s := &protocol.StatusAnswer{}
 	if activity.IsActivity(ctx) {
 		if err := a.queueStatus(ctx, s); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (a *Activities) mayAbandon(ctx context.Context, r store.Run) error {
 	}
 	w, err := a.stuck(ctx, r, now, s.Workers)
 	if err == nil && w.Reason == "" {
-		err = refuse(command.ErrConflict, "run %s of %q is at work (%s); end it with: starter runs cancel %s. Abandon it if that does not end it", r.ID, r.Export, r.Status, r.ID)
+		err = refuse(protocol.ErrConflict, "run %s of %q is at work (%s); end it with: starter runs cancel %s. Abandon it if that does not end it", r.ID, r.Export, r.Status, r.ID)
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func (a *Activities) abandonEnded(ctx context.Context, r store.Run) error {
 	settled := make([]store.Settlement, 0, len(open))
 	for _, c := range open {
 		if done := c.IntendedAt.Add(processingTime); now.Before(done) {
-			return refuse(command.ErrConflict, "Omnisend may still be processing calls of run %s, and nothing can be sent beside them; abandon it after %s",
+			return refuse(protocol.ErrConflict, "Omnisend may still be processing calls of run %s, and nothing can be sent beside them; abandon it after %s",
 				r.ID, done.UTC().Format(time.DateTime+" MST"))
 		}
 		settled = append(settled, store.Settlement{Origin: c.Origin, State: store.CallSettled, Verdict: noVerdict(c)})
@@ -107,7 +107,7 @@ func (a *Activities) abandonEnded(ctx context.Context, r store.Run) error {
 		return err
 	}
 	if len(calls) == 0 {
-		return refuse(command.ErrConflict, "run %s of %q has ended (%s), and nothing of it is left to give up", r.ID, r.Export, r.Status)
+		return refuse(protocol.ErrConflict, "run %s of %q has ended (%s), and nothing of it is left to give up", r.ID, r.Export, r.Status)
 	}
 	a.Log.WarnContext(ctx, "the calls of a run are given up", "run", r.ID, "export", r.Export, "calls", len(calls))
 	return a.giveUp(ctx, r, calls)

@@ -10,30 +10,30 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // accessHandlers are the commands about people and what they did. What they ask
 // about and what they answer travels sealed.
 var accessHandlers = map[string]handler{
-	command.AccessList:    without((*Activities).accessList),
-	command.AccessRevoke:  without((*Activities).accessRevoke),
-	command.AccessRestore: without((*Activities).accessRestore),
-	command.Audit:         without((*Activities).audit),
+	protocol.AccessList:    without((*Activities).accessList),
+	protocol.AccessRevoke:  without((*Activities).accessRevoke),
+	protocol.AccessRestore: without((*Activities).accessRestore),
+	protocol.Audit:         without((*Activities).audit),
 }
 
 // sealedArgs opens arguments that came sealed.
 func sealedArgs[T any](a *Activities, c caller) (T, error) {
 	var args T
-	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, protocol.Context(c.request.ID))
 	if err != nil {
-		return args, refuse(command.ErrUsage, "the sealed arguments did not arrive: they were sealed to another worker's key, or not at all")
+		return args, refuse(protocol.ErrUsage, "the sealed arguments did not arrive: they were sealed to another worker's key, or not at all")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&args); err != nil {
-		return args, refuse(command.ErrUsage, "this worker does not understand the command's sealed arguments: is the starter newer than the worker?")
+		return args, refuse(protocol.ErrUsage, "this worker does not understand the command's sealed arguments: is the starter newer than the worker?")
 	}
 	return args, nil
 }
@@ -47,7 +47,7 @@ func (a *Activities) accessList(ctx context.Context, _ caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	people := make([]command.PersonAnswer, 0, len(seen))
+	people := make([]protocol.PersonAnswer, 0, len(seen))
 	for _, p := range seen {
 		people = append(people, a.person(p, exports))
 	}
@@ -55,7 +55,7 @@ func (a *Activities) accessList(ctx context.Context, _ caller) (any, error) {
 }
 
 // person shows somebody, with the role that their groups give now.
-func (a *Activities) person(p store.Principal, exports []catalogue.Export) command.PersonAnswer {
+func (a *Activities) person(p store.Principal, exports []catalogue.Export) protocol.PersonAnswer {
 	role, known := a.Identity.RoleOf(p.Groups)
 	if !known {
 		role = access.Nobody // this worker takes nobody's token
@@ -63,7 +63,7 @@ func (a *Activities) person(p store.Principal, exports []catalogue.Export) comma
 	if p.Revoked {
 		role = access.Nobody
 	}
-	answer := command.PersonAnswer{Name: p.Name, Role: role.String(), Groups: p.Groups, SeenAt: p.SeenAt, Revoked: p.Revoked}
+	answer := protocol.PersonAnswer{Name: p.Name, Role: role.String(), Groups: p.Groups, SeenAt: p.SeenAt, Revoked: p.Revoked}
 	for _, e := range exports {
 		if e.Owner() == p.Name {
 			answer.RunsAs = append(answer.RunsAs, e.Name)
@@ -83,17 +83,17 @@ func (a *Activities) accessRestore(ctx context.Context, c caller) (any, error) {
 }
 
 func (a *Activities) revoke(ctx context.Context, c caller, revoked bool) (any, error) {
-	args, err := sealedArgs[command.PersonArgs](a, c)
+	args, err := sealedArgs[protocol.PersonArgs](a, c)
 	if err != nil {
 		return nil, err
 	}
 	*c.object = args.Name
 	if revoked && args.Name == c.Name {
-		return nil, refuse(command.ErrConflict, "that is you: have another administrator do it")
+		return nil, refuse(protocol.ErrConflict, "that is you: have another administrator do it")
 	}
 	err = a.Store.RevokePrincipal(ctx, args.Name, revoked)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, refuse(command.ErrNotFound, "nobody of this name was seen; see: starter access list")
+		return nil, refuse(protocol.ErrNotFound, "nobody of this name was seen; see: starter access list")
 	}
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (a *Activities) revoke(ctx context.Context, c caller, revoked bool) (any, e
 const auditPerPage = 200
 
 func (a *Activities) audit(ctx context.Context, c caller) (any, error) {
-	args, err := sealedArgs[command.AuditArgs](a, c)
+	args, err := sealedArgs[protocol.AuditArgs](a, c)
 	if err != nil {
 		return nil, err
 	}
@@ -124,14 +124,14 @@ func (a *Activities) audit(ctx context.Context, c caller) (any, error) {
 	entries, err := a.Store.AuditEntries(ctx, store.AuditFilter{Actor: args.Actor, Object: args.Object, Command: args.Command,
 		Since: args.Since, Past: args.Past, Limit: limit + 1})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, refuse(command.ErrNotFound, "there is no entry %q in the audit", args.Past)
+		return nil, refuse(protocol.ErrNotFound, "there is no entry %q in the audit", args.Past)
 	}
 	if err != nil {
 		return nil, err
 	}
-	page := command.AuditPage{Entries: []command.AuditAnswer{}, More: len(entries) > limit}
+	page := protocol.AuditPage{Entries: []protocol.AuditAnswer{}, More: len(entries) > limit}
 	for _, e := range entries[:min(limit, len(entries))] {
-		answer := command.AuditAnswer{ID: e.ID, At: e.At, Actor: e.Actor, Command: e.Command, Object: e.Object, Outcome: e.Outcome, Args: e.Detail}
+		answer := protocol.AuditAnswer{ID: e.ID, At: e.At, Actor: e.Actor, Command: e.Command, Object: e.Object, Outcome: e.Outcome, Args: e.Detail}
 		for _, change := range e.Changes {
 			answer.Changes = append(answer.Changes, auditChange(change))
 		}
@@ -144,8 +144,8 @@ func (a *Activities) audit(ctx context.Context, c caller) (any, error) {
 var bookkeeping = []string{"version", "updated_by", "updated_at", "created_by", "created_at"}
 
 // auditChange compares an object before and after, field by field.
-func auditChange(c store.AuditChange) command.AuditChange {
-	answer := command.AuditChange{Kind: c.Kind, Name: c.Name, What: "changed", Secret: c.Secret}
+func auditChange(c store.AuditChange) protocol.AuditChange {
+	answer := protocol.AuditChange{Kind: c.Kind, Name: c.Name, What: "changed", Secret: c.Secret}
 	switch {
 	case c.Before == nil:
 		answer.What = "added"
@@ -165,7 +165,7 @@ func auditChange(c store.AuditChange) command.AuditChange {
 		if slices.Contains(bookkeeping, field) || bytes.Equal(before[field], after[field]) {
 			continue
 		}
-		answer.Fields = append(answer.Fields, command.AuditField{Field: field, Before: before[field], After: after[field]})
+		answer.Fields = append(answer.Fields, protocol.AuditField{Field: field, Before: before[field], After: after[field]})
 	}
 	return answer
 }

@@ -8,24 +8,24 @@ import (
 
 	"github.com/segment-export/segment-export/internal/alert"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/notify"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 )
 
 // alertHandlers are the commands about alerts.
 var alertHandlers = map[string]handler{
-	command.AlertAdd:    with((*Activities).alertAdd),
-	command.AlertList:   without((*Activities).alertList),
-	command.AlertShow:   with((*Activities).alertShow),
-	command.AlertRemove: with((*Activities).alertRemove),
-	command.AlertTest:   with((*Activities).alertTest),
+	protocol.AlertAdd:    with((*Activities).alertAdd),
+	protocol.AlertList:   without((*Activities).alertList),
+	protocol.AlertShow:   with((*Activities).alertShow),
+	protocol.AlertRemove: with((*Activities).alertRemove),
+	protocol.AlertTest:   with((*Activities).alertTest),
 }
 
 // targetContext is the context that an alert's target is sealed with.
 func targetContext(name string) string { return "alert/" + name + "/target" }
 
-func (a *Activities) alertAdd(ctx context.Context, c caller, args command.AlertAddArgs) (any, error) {
+func (a *Activities) alertAdd(ctx context.Context, c caller, args protocol.AlertAddArgs) (any, error) {
 	m, err := meta(catalogue.KindAlert, args.Name, c)
 	if err != nil {
 		return nil, err
@@ -45,12 +45,12 @@ func (a *Activities) alertAdd(ctx context.Context, c caller, args command.AlertA
 	}
 	v.Channel, v.Target = target.Type, target.describe()
 	if err := target.check(); err != nil {
-		return nil, refuse(command.ErrUsage, "%v", err)
+		return nil, refuse(protocol.ErrUsage, "%v", err)
 	}
 	if target.Mail != nil {
 		target.Mail.Roots = a.AlertRoots
 		if err := target.Mail.Try(ctx); err != nil {
-			return nil, refuse(command.ErrFailed, "%v; the alert was not stored", err)
+			return nil, refuse(protocol.ErrFailed, "%v; the alert was not stored", err)
 		}
 	}
 	sealed, err := a.Keyring.Seal(encode(target), targetContext(v.Name))
@@ -68,13 +68,13 @@ type alertTarget struct {
 }
 
 func (a *Activities) alertSecret(c caller) (*alertTarget, error) {
-	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, protocol.Context(c.request.ID))
 	if err != nil {
-		return nil, refuse(command.ErrUsage, "cannot decrypt the alert destination: it was not sealed to this worker's key")
+		return nil, refuse(protocol.ErrUsage, "cannot decrypt the alert destination: it was not sealed to this worker's key")
 	}
-	var s command.AlertSecret
+	var s protocol.AlertSecret
 	if err := json.Unmarshal(data, &s); err != nil || (s.Mail == nil) == (s.Webhook == nil) {
-		return nil, refuse(command.ErrUsage, "an alert goes by mail or to a webhook, one of the two")
+		return nil, refuse(protocol.ErrUsage, "an alert goes by mail or to a webhook, one of the two")
 	}
 	if m := s.Mail; m != nil {
 		return &alertTarget{Type: catalogue.ChannelMail, Mail: &notify.Mail{Server: m.Server, From: m.From, To: m.To,
@@ -124,12 +124,12 @@ func (a *Activities) alertList(ctx context.Context, _ caller) (any, error) {
 	return list[catalogue.Alert](ctx, a, catalogue.KindAlert)
 }
 
-func (a *Activities) alertShow(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) alertShow(ctx context.Context, _ caller, args protocol.Named) (any, error) {
 	v, _, err := get[catalogue.Alert](ctx, a, catalogue.KindAlert, args.Name)
 	return v, err
 }
 
-func (a *Activities) alertRemove(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) alertRemove(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	v, _, err := get[catalogue.Alert](ctx, a, catalogue.KindAlert, args.Name)
 	if err != nil {
 		return nil, err
@@ -138,20 +138,20 @@ func (a *Activities) alertRemove(ctx context.Context, c caller, args command.Nam
 }
 
 // alertTest delivers a message now, once, and says what came of it.
-func (a *Activities) alertTest(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) alertTest(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	v, o, err := get[catalogue.Alert](ctx, a, catalogue.KindAlert, args.Name)
 	if err != nil {
 		return nil, err
 	}
 	channel, err := a.channel(v.Name, o.Sealed)
 	if err != nil {
-		return nil, refuse(command.ErrFailed, "%v", err)
+		return nil, refuse(protocol.ErrFailed, "%v", err)
 	}
 	n := &alert.Notice{Alert: v.Name, Export: strings.Join(v.Exports, ", "), At: c.request.IssuedAt, Test: true}
 	err = channel.Deliver(ctx, noticeMessage(n, "test-"+c.request.ID))
 	a.Work.Alert(v.Name, err)
 	if err != nil {
-		return nil, refuse(command.ErrFailed, "%v", err)
+		return nil, refuse(protocol.ErrFailed, "%v", err)
 	}
-	return command.AlertTested{Name: v.Name, Target: v.Target}, nil
+	return protocol.AlertTested{Name: v.Name, Target: v.Target}, nil
 }

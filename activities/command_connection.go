@@ -5,24 +5,24 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // connectionHandlers are the commands about connections.
 var connectionHandlers = map[string]handler{
-	command.ConnectionAdd:    with((*Activities).connectionAdd),
-	command.ConnectionList:   without((*Activities).connectionList),
-	command.ConnectionShow:   with((*Activities).connectionShow),
-	command.ConnectionEdit:   with((*Activities).connectionEdit),
-	command.ConnectionTest:   with((*Activities).connectionTest),
-	command.ConnectionShare:  with((*Activities).connectionShare),
-	command.ConnectionStop:   with((*Activities).connectionStop),
-	command.ConnectionStart:  with((*Activities).connectionStart),
-	command.ConnectionResume: with((*Activities).connectionResume),
-	command.ConnectionRotate: with((*Activities).connectionRotate),
-	command.ConnectionRemove: with((*Activities).connectionRemove),
+	protocol.ConnectionAdd:    with((*Activities).connectionAdd),
+	protocol.ConnectionList:   without((*Activities).connectionList),
+	protocol.ConnectionShow:   with((*Activities).connectionShow),
+	protocol.ConnectionEdit:   with((*Activities).connectionEdit),
+	protocol.ConnectionTest:   with((*Activities).connectionTest),
+	protocol.ConnectionShare:  with((*Activities).connectionShare),
+	protocol.ConnectionStop:   with((*Activities).connectionStop),
+	protocol.ConnectionStart:  with((*Activities).connectionStart),
+	protocol.ConnectionResume: with((*Activities).connectionResume),
+	protocol.ConnectionRotate: with((*Activities).connectionRotate),
+	protocol.ConnectionRemove: with((*Activities).connectionRemove),
 }
 
 const (
@@ -30,9 +30,9 @@ const (
 	defaultMaxContacts = 1_000_000
 )
 
-func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.ConnectionAddArgs) (any, error) {
+func (a *Activities) connectionAdd(ctx context.Context, c caller, args protocol.ConnectionAddArgs) (any, error) {
 	if !args.Agree {
-		return nil, refuse(command.ErrUsage, "a connection needs somebody's agreement to the transfer of personal data: --agree")
+		return nil, refuse(protocol.ErrUsage, "a connection needs somebody's agreement to the transfer of personal data: --agree")
 	}
 	m, err := meta(catalogue.KindConnection, args.Name, c)
 	if err != nil {
@@ -48,11 +48,11 @@ func (a *Activities) connectionAdd(ctx context.Context, c caller, args command.C
 	if err != nil {
 		return nil, err
 	}
-	return &command.ConnectionAnswer{Connection: conn}, a.create(ctx, c, &conn, sealed)
+	return &protocol.ConnectionAnswer{Connection: conn}, a.create(ctx, c, &conn, sealed)
 }
 
 // settle changes what is said of a connection.
-func settle(conn *catalogue.Connection, s command.ConnectionSettings) error {
+func settle(conn *catalogue.Connection, s protocol.ConnectionSettings) error {
 	if s.Shared != nil {
 		shared, err := catalogue.ParseSharing(string(*s.Shared))
 		if err != nil {
@@ -88,20 +88,20 @@ func (a *Activities) connectionList(ctx context.Context, c caller) (any, error) 
 	return shared, nil
 }
 
-func (a *Activities) connectionShow(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) connectionShow(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
 	}
 	if c.Role < access.Admin {
-		return command.ConnectionAnswer{Connection: conn.Outline()}, nil
+		return protocol.ConnectionAnswer{Connection: conn.Outline()}, nil
 	}
 	return a.connectionAnswer(ctx, conn)
 }
 
 // connectionAnswer shows a connection with who uses it.
-func (a *Activities) connectionAnswer(ctx context.Context, conn catalogue.Connection) (*command.ConnectionAnswer, error) {
-	answer := &command.ConnectionAnswer{Connection: conn}
+func (a *Activities) connectionAnswer(ctx context.Context, conn catalogue.Connection) (*protocol.ConnectionAnswer, error) {
+	answer := &protocol.ConnectionAnswer{Connection: conn}
 	var err error
 	if answer.Exports, err = a.usersOf(ctx, conn.Name); err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (a *Activities) openRunsOf(ctx context.Context, exports []string) ([]store.
 	return open, nil
 }
 
-func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.ConnectionEditArgs) (any, error) {
+func (a *Activities) connectionEdit(ctx context.Context, c caller, args protocol.ConnectionEditArgs) (any, error) {
 	conn, o, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.
 	}
 	switch {
 	case args.Agree && args.Withdraw:
-		return nil, refuse(command.ErrUsage, "agree or withdraw, not both")
+		return nil, refuse(protocol.ErrUsage, "agree or withdraw, not both")
 	case args.Withdraw:
 		return a.withdraw(ctx, c, conn, o, args.Running)
 	case args.Agree:
@@ -166,7 +166,7 @@ func (a *Activities) connectionEdit(ctx context.Context, c caller, args command.
 	}
 	if args.Rename != "" && args.Rename != conn.Name {
 		if args.APIKey != "" {
-			return nil, refuse(command.ErrUsage, "a new name and a new key are two changes: give them one after the other")
+			return nil, refuse(protocol.ErrUsage, "a new name and a new key are two changes: give them one after the other")
 		}
 		return a.renameConnection(ctx, c, conn, o, args.Rename)
 	}
@@ -189,17 +189,17 @@ func ofVersion(made int64, m catalogue.Meta, kind catalogue.Kind) error {
 		return nil
 	}
 	// By whom is not told here: the text passes through Temporal.
-	return refuse(command.ErrConflict, "the %s %q has version %d now, and the change was made from version %d: it was changed meanwhile, at %s; look at it (starter %s show %q) and make the change again",
+	return refuse(protocol.ErrConflict, "the %s %q has version %d now, and the change was made from version %d: it was changed meanwhile, at %s; look at it (starter %s show %q) and make the change again",
 		kind, m.Name, m.Version, made, m.UpdatedAt.Format("2006-01-02 15:04:05 MST"), kind, m.Name)
 }
 
-func (a *Activities) connectionShare(ctx context.Context, c caller, args command.ConnectionShareArgs) (any, error) {
-	return a.connectionEdit(ctx, c, command.ConnectionEditArgs{Name: args.Name, ConnectionSettings: command.ConnectionSettings{Shared: &args.With}})
+func (a *Activities) connectionShare(ctx context.Context, c caller, args protocol.ConnectionShareArgs) (any, error) {
+	return a.connectionEdit(ctx, c, protocol.ConnectionEditArgs{Name: args.Name, ConnectionSettings: protocol.ConnectionSettings{Shared: &args.With}})
 }
 
 // connectionTest asks Omnisend whether the key works, as a run's first step
 // does, and what it may. That it may write contacts only a write can show.
-func (a *Activities) connectionTest(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) connectionTest(ctx context.Context, _ caller, args protocol.Named) (any, error) {
 	if _, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name); err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (a *Activities) connectionTest(ctx context.Context, _ caller, args command.
 		return nil, err
 	}
 	if halt != nil {
-		return nil, refuse(command.ErrFailed, "%s; %s", halt.Reason, halt.Action)
+		return nil, refuse(protocol.ErrFailed, "%s; %s", halt.Reason, halt.Action)
 	}
 	if halt, err = a.checkBrand(ctx, api, conn); halt == nil && err == nil {
 		_, err = api.ListBatches(ctx, omnisend.ListQuery{Limit: 1})
@@ -217,9 +217,9 @@ func (a *Activities) connectionTest(ctx context.Context, _ caller, args command.
 	case err != nil:
 		return nil, notAnswered(err, conn.Endpoint)
 	case halt != nil:
-		return nil, refuse(command.ErrFailed, "%s; %s", halt.Reason, halt.Action)
+		return nil, refuse(protocol.ErrFailed, "%s; %s", halt.Reason, halt.Action)
 	}
 	_, err = api.ListSegments(ctx, "")
-	return command.ConnectionTested{Name: conn.Name, BrandID: conn.BrandID, BrandName: conn.BrandName,
+	return protocol.ConnectionTested{Name: conn.Name, BrandID: conn.BrandID, BrandName: conn.BrandName,
 		ReadBrand: !conn.BrandStated, Segments: err == nil}, nil
 }

@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/secretref"
 )
 
 // connectionRotate replaces the API key by another one of the same brand.
-func (a *Activities) connectionRotate(ctx context.Context, c caller, args command.ConnectionRotateArgs) (any, error) {
+func (a *Activities) connectionRotate(ctx context.Context, c caller, args protocol.ConnectionRotateArgs) (any, error) {
 	conn, o, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func (a *Activities) connectionRotate(ctx context.Context, c caller, args comman
 	if err != nil {
 		return nil, err
 	}
-	return &command.ConnectionAnswer{Connection: conn}, a.replace(ctx, c, o, &conn, sealed)
+	return &protocol.ConnectionAnswer{Connection: conn}, a.replace(ctx, c, o, &conn, sealed)
 }
 
 // newKey says where an API key comes from: a reference, or sealed with the
@@ -37,7 +37,7 @@ func (a *Activities) newKey(ctx context.Context, c caller, conn *catalogue.Conne
 	var err error
 	switch {
 	case k.ref != "" && len(c.request.Sealed) > 0:
-		return nil, refuse(command.ErrUsage, "the connection %q gets an API key or a reference to one, not both", conn.Name)
+		return nil, refuse(protocol.ErrUsage, "the connection %q gets an API key or a reference to one, not both", conn.Name)
 	case k.ref != "":
 		key, err = a.referredKey(k.ref)
 	default:
@@ -54,7 +54,7 @@ func (a *Activities) newKey(ctx context.Context, c caller, conn *catalogue.Conne
 		return nil, err
 	}
 	if bound != "" && conn.BrandID != bound {
-		return nil, refuse(command.ErrUsage, "this key belongs to brand %s, the connection is bound to brand %s; make a connection of its own for another brand", conn.BrandID, bound)
+		return nil, refuse(protocol.ErrUsage, "this key belongs to brand %s, the connection is bound to brand %s; make a connection of its own for another brand", conn.BrandID, bound)
 	}
 	conn.APIKey = catalogue.CredentialStored
 	if k.ref != "" {
@@ -67,7 +67,7 @@ func (a *Activities) newKey(ctx context.Context, c caller, conn *catalogue.Conne
 func (a *Activities) referredKey(ref string) (string, error) {
 	secret, err := a.Secrets.Resolve(ref)
 	if e, ok := errors.AsType[*secretref.Error](err); ok {
-		return "", refuse(command.ErrUsage, "%v", e)
+		return "", refuse(protocol.ErrUsage, "%v", e)
 	}
 	return strings.TrimSpace(string(secret)), err
 }
@@ -92,17 +92,17 @@ func (a *Activities) keyOf(c catalogue.Connection, sealed []byte) (string, *Halt
 
 // secretKey opens the API key that came with a command.
 func (a *Activities) secretKey(c caller) (string, error) {
-	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, protocol.Context(c.request.ID))
 	if err != nil {
-		return "", refuse(command.ErrUsage, "the API key did not arrive: it was sealed to another worker's key, or not at all")
+		return "", refuse(protocol.ErrUsage, "the API key did not arrive: it was sealed to another worker's key, or not at all")
 	}
-	var secret command.ConnectionSecret
+	var secret protocol.ConnectionSecret
 	if err := json.Unmarshal(data, &secret); err != nil {
-		return "", refuse(command.ErrUsage, "the API key did not arrive whole")
+		return "", refuse(protocol.ErrUsage, "the API key did not arrive whole")
 	}
 	key := strings.TrimSpace(secret.Key)
 	if key == "" {
-		return "", refuse(command.ErrUsage, "the API key is empty")
+		return "", refuse(protocol.ErrUsage, "the API key is empty")
 	}
 	return key, nil
 }
@@ -114,7 +114,7 @@ func (a *Activities) secretKey(c caller) (string, error) {
 func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, key, stated string) error {
 	api, err := a.OpenAPI(conn.Endpoint, key)
 	if err != nil {
-		return refuse(command.ErrUsage, "%v", err)
+		return refuse(protocol.ErrUsage, "%v", err)
 	}
 	known := *conn
 	if known.BrandID == "" {
@@ -135,12 +135,12 @@ func (a *Activities) bindBrand(ctx context.Context, conn *catalogue.Connection, 
 	switch {
 	case err == nil:
 		if stated != "" && stated != brand.ID {
-			return refuse(command.ErrUsage, "--brand %s: the key belongs to brand %s (%s)", stated, brand.ID, brand.Name)
+			return refuse(protocol.ErrUsage, "--brand %s: the key belongs to brand %s (%s)", stated, brand.ID, brand.Name)
 		}
 		conn.BrandID, conn.BrandName, conn.BrandStated = brand.ID, brand.Name, false
 		return nil
 	case isAPI && e.Status == 403 && stated == "":
-		return refuse(command.ErrUsage, "the key may not read which brand it belongs to; give it the permission in Omnisend, or say the brand's id with --brand")
+		return refuse(protocol.ErrUsage, "the key may not read which brand it belongs to; give it the permission in Omnisend, or say the brand's id with --brand")
 	case isAPI && e.Status == 403:
 		if _, err := api.ListBatches(ctx, omnisend.ListQuery{Limit: 1}); err != nil {
 			return notAnswered(err, conn.Endpoint)
@@ -160,15 +160,15 @@ func notAnswered(err error, endpoint string) error {
 	case !ok:
 		return err
 	case e.Class == omnisend.Wait:
-		return refuse(command.ErrConflict, "the calls that the brand may take are used up for now; try again in %d seconds", int(max(e.RetryAfter.Seconds(), 1)))
+		return refuse(protocol.ErrConflict, "the calls that the brand may take are used up for now; try again in %d seconds", int(max(e.RetryAfter.Seconds(), 1)))
 	case e.Status == 401:
-		return refuse(command.ErrFailed, "Omnisend does not accept this API key at %s", endpoint)
+		return refuse(protocol.ErrFailed, "Omnisend does not accept this API key at %s", endpoint)
 	case e.Status == 403:
-		return refuse(command.ErrFailed, "the key may not read contacts, or Omnisend has blocked it for a while after many errors: %v; give it the Contacts permission in Omnisend (Store settings > API keys), or try again in an hour", err)
+		return refuse(protocol.ErrFailed, "the key may not read contacts, or Omnisend has blocked it for a while after many errors: %v; give it the Contacts permission in Omnisend (Store settings > API keys), or try again in an hour", err)
 	case e.Status == 402:
-		return refuse(command.ErrFailed, "Omnisend asks for a payment: %v; look at the plan and the bills of the account", err)
+		return refuse(protocol.ErrFailed, "Omnisend asks for a payment: %v; look at the plan and the bills of the account", err)
 	}
-	return refuse(command.ErrFailed, "Omnisend could not be asked about the key at %s: %v", endpoint, err)
+	return refuse(protocol.ErrFailed, "Omnisend could not be asked about the key at %s: %v", endpoint, err)
 }
 
 // bookCall counts a call that was made before it was known whose budget it

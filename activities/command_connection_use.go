@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -31,18 +31,18 @@ func (a *Activities) withdraw(ctx context.Context, c caller, conn catalogue.Conn
 		ids = append(ids, r.ID)
 	}
 	switch running {
-	case command.RunningCancel, command.RunningFinish:
+	case protocol.RunningCancel, protocol.RunningFinish:
 	case "":
 		if len(open) > 0 {
-			return nil, refuse(command.ErrConflict, "%d runs are going on over the connection %q (%s); say what to do with them: --running %s or --running %s",
-				len(open), conn.Name, strings.Join(ids, ", "), command.RunningCancel, command.RunningFinish)
+			return nil, refuse(protocol.ErrConflict, "%d runs are going on over the connection %q (%s); say what to do with them: --running %s or --running %s",
+				len(open), conn.Name, strings.Join(ids, ", "), protocol.RunningCancel, protocol.RunningFinish)
 		}
 	default:
-		return nil, refuse(command.ErrUsage, "--running %q is neither %s nor %s", running, command.RunningCancel, command.RunningFinish)
+		return nil, refuse(protocol.ErrUsage, "--running %q is neither %s nor %s", running, protocol.RunningCancel, protocol.RunningFinish)
 	}
 	if conn.Consent != nil { // else an earlier attempt, or somebody, took it back already
 		var finish []string
-		if running == command.RunningFinish {
+		if running == protocol.RunningFinish {
 			finish = ids
 		}
 		conn.Withdraw(c.Name, c.request.IssuedAt.UTC(), finish)
@@ -50,7 +50,7 @@ func (a *Activities) withdraw(ctx context.Context, c caller, conn catalogue.Conn
 			return nil, err
 		}
 	}
-	if running == command.RunningFinish {
+	if running == protocol.RunningFinish {
 		return a.connectionAnswer(ctx, conn)
 	}
 	return a.endRuns(ctx, conn, open)
@@ -58,7 +58,7 @@ func (a *Activities) withdraw(ctx context.Context, c caller, conn catalogue.Conn
 
 // connectionStop bars a connection and cancels what is going on over it;
 // everything else stays as it is.
-func (a *Activities) connectionStop(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) connectionStop(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	conn, o, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (a *Activities) connectionStop(ctx context.Context, c caller, args command.
 	return a.endRuns(ctx, conn, open)
 }
 
-func (a *Activities) connectionStart(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) connectionStart(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	conn, o, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
@@ -96,12 +96,12 @@ func (a *Activities) connectionStart(ctx context.Context, c caller, args command
 
 // connectionResume ends the pause that a 429 of Omnisend put on the budget of
 // the connection's brand, for every connection to that brand.
-func (a *Activities) connectionResume(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) connectionResume(ctx context.Context, _ caller, args protocol.Named) (any, error) {
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	answer := command.ConnectionResumed{Name: conn.Name}
+	answer := protocol.ConnectionResumed{Name: conn.Name}
 	if conn.CallsPerMinute == 0 {
 		return answer, nil // it has no budget
 	}
@@ -114,7 +114,7 @@ func (a *Activities) connectionResume(ctx context.Context, _ caller, args comman
 // each ends after the calls in flight and collects their verdicts.
 func (a *Activities) endRuns(ctx context.Context, conn catalogue.Connection, open []store.Run) (any, error) {
 	reason, _ := conn.Barred("")
-	answer := &command.ConnectionAnswer{Connection: conn}
+	answer := &protocol.ConnectionAnswer{Connection: conn}
 	for _, r := range open {
 		err := a.controlRun(ctx, r.ID, func(control *run.Control) error {
 			control.Canceled, control.Stopped = true, reason
@@ -123,7 +123,7 @@ func (a *Activities) endRuns(ctx context.Context, conn catalogue.Connection, ope
 		if err != nil {
 			return nil, err
 		}
-		err = a.Temporal.CancelWorkflow(ctx, WorkflowID(r.Export, r.Plan), "")
+		err = a.Temporal.CancelWorkflow(ctx, protocol.WorkflowID(r.Export, r.Plan), "")
 		if _, ended := errors.AsType[*serviceerror.NotFound](err); err != nil && !ended {
 			return nil, err
 		}
@@ -147,11 +147,11 @@ func (a *Activities) renameConnection(ctx context.Context, c caller, conn catalo
 	if open, err := a.openRunsOf(ctx, users); err != nil {
 		return nil, err
 	} else if len(open) > 0 {
-		return nil, refuse(command.ErrConflict, "the connection %q cannot be renamed while run %s is going on over it: wait for its end, or cancel it", conn.Name, open[0].ID)
+		return nil, refuse(protocol.ErrConflict, "the connection %q cannot be renamed while run %s is going on over it: wait for its end, or cancel it", conn.Name, open[0].ID)
 	}
 	key, err := a.Keyring.Open(o.Sealed, keyContext(conn))
 	if err != nil {
-		return nil, refuse(command.ErrFailed, "the API key of the connection %q cannot be decrypted with this keyring, so it cannot be sealed for another name: store it again first (starter connection rotate-key %q)", conn.Name, conn.Name)
+		return nil, refuse(protocol.ErrFailed, "the API key of the connection %q cannot be decrypted with this keyring, so it cannot be sealed for another name: store it again first (starter connection rotate-key %q)", conn.Name, conn.Name)
 	}
 	from := conn.Name
 	conn.Name = name
@@ -177,9 +177,9 @@ func (a *Activities) renameConnection(ctx context.Context, c caller, conn catalo
 	}
 	switch err := a.Store.RenameObject(ctx, from, to, others...); {
 	case errors.Is(err, store.ErrExists):
-		return nil, refuse(command.ErrExists, "there is a connection %q already", name)
+		return nil, refuse(protocol.ErrExists, "there is a connection %q already", name)
 	case errors.Is(err, store.ErrConflict):
-		return nil, refuse(command.ErrConflict, "the connection %q or an export on it was changed by somebody else meanwhile; look at it and try again", from)
+		return nil, refuse(protocol.ErrConflict, "the connection %q or an export on it was changed by somebody else meanwhile; look at it and try again", from)
 	case err != nil:
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (a *Activities) renameConnection(ctx context.Context, c caller, conn catalo
 
 // connectionRemove removes a connection that no export uses, or does first with
 // those that do what was said.
-func (a *Activities) connectionRemove(ctx context.Context, c caller, args command.ConnectionRemoveArgs) (any, error) {
+func (a *Activities) connectionRemove(ctx context.Context, c caller, args protocol.ConnectionRemoveArgs) (any, error) {
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, args.Name)
 	if err != nil {
 		return nil, err
@@ -200,18 +200,18 @@ func (a *Activities) connectionRemove(ctx context.Context, c caller, args comman
 	switch args.Exports {
 	case "":
 		if len(users) > 0 {
-			return nil, refuse(command.ErrConflict, "the connection %q is in use; exports: %s; detach them (--detach) or remove them too (--remove-exports)",
+			return nil, refuse(protocol.ErrConflict, "the connection %q is in use; exports: %s; detach them (--detach) or remove them too (--remove-exports)",
 				conn.Name, strings.Join(users, ", "))
 		}
-	case command.ExportsDetach, command.ExportsRemove:
+	case protocol.ExportsDetach, protocol.ExportsRemove:
 	default:
-		return nil, refuse(command.ErrUsage, "%q is neither %s nor %s", args.Exports, command.ExportsDetach, command.ExportsRemove)
+		return nil, refuse(protocol.ErrUsage, "%q is neither %s nor %s", args.Exports, protocol.ExportsDetach, protocol.ExportsRemove)
 	}
 	if open, err := a.openRunsOf(ctx, users); err != nil {
 		return nil, err
 	} else if len(open) > 0 {
 		// Without the key nobody would learn what became of their calls.
-		return nil, refuse(command.ErrConflict, "%d runs are going on over the connection %q; stop it first (starter connection stop %q), and remove it when they have ended", len(open), conn.Name, conn.Name)
+		return nil, refuse(protocol.ErrConflict, "%d runs are going on over the connection %q; stop it first (starter connection stop %q), and remove it when they have ended", len(open), conn.Name, conn.Name)
 	}
 	for _, user := range users {
 		e, o, err := object[catalogue.Export](ctx, a, catalogue.KindExport, user)
@@ -220,7 +220,7 @@ func (a *Activities) connectionRemove(ctx context.Context, c caller, args comman
 			continue // somebody was quicker
 		case err != nil:
 			return nil, err
-		case args.Exports == command.ExportsRemove:
+		case args.Exports == protocol.ExportsRemove:
 			err = a.removeExport(ctx, e, c.request.ID)
 		default:
 			e.Connection = ""
@@ -230,7 +230,7 @@ func (a *Activities) connectionRemove(ctx context.Context, c caller, args comman
 			return nil, fmt.Errorf("export %q: %w", user, err)
 		}
 	}
-	answer := &command.ConnectionAnswer{Connection: conn, Exports: users}
+	answer := &protocol.ConnectionAnswer{Connection: conn, Exports: users}
 	unsettled, err := a.Store.Unsettled(ctx, conn.BrandID, "", 0)
 	if err != nil {
 		return nil, err

@@ -8,25 +8,25 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // exportHandlers are the commands about exports.
 var exportHandlers = map[string]handler{
-	command.ExportAdd:       with((*Activities).exportAdd),
-	command.ExportList:      without((*Activities).exportList),
-	command.ExportShow:      with((*Activities).exportShow),
-	command.ExportEdit:      with((*Activities).exportEdit),
-	command.ExportDuplicate: with((*Activities).exportDuplicate),
-	command.ExportAttach:    with((*Activities).exportAttach),
-	command.ExportDetach:    with((*Activities).exportDetach),
-	command.ExportRemove:    with((*Activities).exportRemove),
-	command.ExportReset:     with((*Activities).exportReset),
+	protocol.ExportAdd:       with((*Activities).exportAdd),
+	protocol.ExportList:      without((*Activities).exportList),
+	protocol.ExportShow:      with((*Activities).exportShow),
+	protocol.ExportEdit:      with((*Activities).exportEdit),
+	protocol.ExportDuplicate: with((*Activities).exportDuplicate),
+	protocol.ExportAttach:    with((*Activities).exportAttach),
+	protocol.ExportDetach:    with((*Activities).exportDetach),
+	protocol.ExportRemove:    with((*Activities).exportRemove),
+	protocol.ExportReset:     with((*Activities).exportReset),
 }
 
-func (a *Activities) exportAdd(ctx context.Context, c caller, args command.ExportAddArgs) (any, error) {
+func (a *Activities) exportAdd(ctx context.Context, c caller, args protocol.ExportAddArgs) (any, error) {
 	m, err := meta(catalogue.KindExport, args.Name, c)
 	if err != nil {
 		return nil, err
@@ -36,12 +36,12 @@ func (a *Activities) exportAdd(ctx context.Context, c caller, args command.Expor
 }
 
 // addExport checks and stores a new export.
-func (a *Activities) addExport(ctx context.Context, c caller, e catalogue.Export, createSegment bool) (*command.ExportAnswer, error) {
+func (a *Activities) addExport(ctx context.Context, c caller, e catalogue.Export, createSegment bool) (*protocol.ExportAnswer, error) {
 	// Before anything is claimed in its name: there may be another one of it.
 	there, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, e.Name)
 	switch {
 	case err == nil && !there.CreatedAt.Equal(e.CreatedAt):
-		return nil, refuse(command.ErrExists, "there is an export %q already; see: starter export show %q", e.Name, e.Name)
+		return nil, refuse(protocol.ErrExists, "there is an export %q already; see: starter export show %q", e.Name, e.Name)
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (a *Activities) addExport(ctx context.Context, c caller, e catalogue.Export
 		return nil, err
 	}
 	notes := append(segments, exportNotes(e, made)...)
-	answer := &command.ExportAnswer{Export: e, Permissions: command.MayEdit, Notes: notes}
+	answer := &protocol.ExportAnswer{Export: e, Permissions: protocol.MayEdit, Notes: notes}
 	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *Activities) exportList(ctx context.Context, c caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]*command.ExportAnswer, 0, len(exports))
+	answers := make([]*protocol.ExportAnswer, 0, len(exports))
 	for _, e := range exports {
 		answer, err := a.exportAnswer(ctx, c, e)
 		if err != nil {
@@ -106,7 +106,7 @@ func (a *Activities) exportList(ctx context.Context, c caller) (any, error) {
 	return answers, nil
 }
 
-func (a *Activities) exportShow(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) exportShow(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
@@ -116,14 +116,14 @@ func (a *Activities) exportShow(ctx context.Context, c caller, args command.Name
 
 // exportAnswer shows an export with its last run, and what the caller may do
 // with it.
-func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Export) (*command.ExportAnswer, error) {
+func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Export) (*protocol.ExportAnswer, error) {
 	counts, err := a.counting(ctx, &e)
 	if err != nil {
 		return nil, err
 	}
-	answer := &command.ExportAnswer{Export: e, Permissions: command.MayView}
+	answer := &protocol.ExportAnswer{Export: e, Permissions: protocol.MayView}
 	if access.May(c.Principal, counts) {
-		answer.Permissions = command.MayEdit
+		answer.Permissions = protocol.MayEdit
 	}
 	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Exp
 }
 
 // lastRun returns an export's newest run; nil when it has none.
-func (a *Activities) lastRun(ctx context.Context, export string) (*command.RunAnswer, error) {
+func (a *Activities) lastRun(ctx context.Context, export string) (*protocol.RunAnswer, error) {
 	if open, err := a.openRun(ctx, export, false); err != nil || open != nil {
 		if err != nil {
 			return nil, err

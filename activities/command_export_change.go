@@ -7,15 +7,15 @@ import (
 	"fmt"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // exportEdit makes an export what the arguments say. A run that is going on
 // goes on as it began.
-func (a *Activities) exportEdit(ctx context.Context, c caller, args command.ExportEditArgs) (any, error) {
+func (a *Activities) exportEdit(ctx context.Context, c caller, args protocol.ExportEditArgs) (any, error) {
 	e, o, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func (a *Activities) exportEdit(ctx context.Context, c caller, args command.Expo
 	return a.changeExport(ctx, c, e, o, args)
 }
 
-func (a *Activities) changeExport(ctx context.Context, c caller, e catalogue.Export, o store.Object, args command.ExportEditArgs) (any, error) {
+func (a *Activities) changeExport(ctx context.Context, c caller, e catalogue.Export, o store.Object, args protocol.ExportEditArgs) (any, error) {
 	before := encode(e.ExportSpec)
 	connection := e.Connection
 	e.ExportSpec = args.ExportSpec
@@ -58,19 +58,19 @@ func (a *Activities) changeExport(ctx context.Context, c caller, e catalogue.Exp
 
 // exportAttach gives an export a connection: an inactive one, or another one to
 // the same brand.
-func (a *Activities) exportAttach(ctx context.Context, c caller, args command.ExportAttachArgs) (any, error) {
+func (a *Activities) exportAttach(ctx context.Context, c caller, args protocol.ExportAttachArgs) (any, error) {
 	e, o, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
 	}
 	spec := e.ExportSpec
 	spec.Connection = args.Connection
-	return a.changeExport(ctx, c, e, o, command.ExportEditArgs{ExportSpec: spec})
+	return a.changeExport(ctx, c, e, o, protocol.ExportEditArgs{ExportSpec: spec})
 }
 
 // exportDetach makes an export inactive. What it has sent, and what is
 // remembered of that, stays.
-func (a *Activities) exportDetach(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) exportDetach(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	e, o, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (a *Activities) exportDetach(ctx context.Context, c caller, args command.Na
 
 // exportDuplicate makes an export like another one, with markers of its own: a
 // custom property has one owner.
-func (a *Activities) exportDuplicate(ctx context.Context, c caller, args command.ExportDuplicateArgs) (any, error) {
+func (a *Activities) exportDuplicate(ctx context.Context, c caller, args protocol.ExportDuplicateArgs) (any, error) {
 	from, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/spelling"
@@ -62,7 +62,7 @@ func (a *Activities) markersOf(ctx context.Context, e catalogue.Export, conn cat
 		return markers, err
 	}
 	if n.Endpoint != conn.Endpoint || n.Brand != conn.BrandID {
-		return nil, refuse(command.ErrConflict, "the export %q has sent to brand %s, and the connection %q is brand %s; make another export for it: starter export duplicate %q --as NAME",
+		return nil, refuse(protocol.ErrConflict, "the export %q has sent to brand %s, and the connection %q is brand %s; make another export for it: starter export duplicate %q --as NAME",
 			e.Name, n.Brand, conn.Name, conn.BrandID, e.Name)
 	}
 	for _, m := range n.Markers {
@@ -79,7 +79,7 @@ func (a *Activities) checkProperties(ctx context.Context, e catalogue.Export, co
 	mine := e.Mapping.Properties()
 	for _, p := range mine {
 		if slices.Contains(markers, p) {
-			return refuse(command.ErrConflict, "the custom property %s is mapped, and is or was a marker of this export; map the field to another name", p)
+			return refuse(protocol.ErrConflict, "the custom property %s is mapped, and is or was a marker of this export; map the field to another name", p)
 		}
 	}
 	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
@@ -92,12 +92,12 @@ func (a *Activities) checkProperties(ctx context.Context, e catalogue.Export, co
 		}
 		for _, p := range mine {
 			if slices.Contains(other.Markers(), p) {
-				return refuse(command.ErrExists, "the custom property %s is mapped, and is a marker of the export %q on this brand; map the field to another name", p, other.Name)
+				return refuse(protocol.ErrExists, "the custom property %s is mapped, and is a marker of the export %q on this brand; map the field to another name", p, other.Name)
 			}
 		}
 		for _, s := range e.Segments {
 			if slices.Contains(other.Mapping.Properties(), s.Marker) {
-				return refuse(command.ErrExists, "the marker %s is a custom property that the export %q fills with a field; choose another: --marker %q=NAME", s.Marker, other.Name, s.Segment)
+				return refuse(protocol.ErrExists, "the marker %s is a custom property that the export %q fills with a field; choose another: --marker %q=NAME", s.Marker, other.Name, s.Segment)
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func (a *Activities) checkProperties(ctx context.Context, e catalogue.Export, co
 func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s catalogue.Source) error {
 	mapper, err := contact.NewMapper(e.Mapping, e.Consent, time.Now())
 	if err != nil {
-		return refuse(command.ErrUsage, "%v", err)
+		return refuse(protocol.ErrUsage, "%v", err)
 	}
 	src, _, err := a.sourceOf(ctx, s.Name)
 	if err != nil {
@@ -152,7 +152,7 @@ func lacks(wanted, fields []string, segmentName, source string) error {
 	if near := spelling.Nearest(missing[0], fields); near != "" && len(missing) < len(wanted) {
 		hint = "; did you mean " + reason.Names(near) + "?"
 	}
-	return refuse(command.ErrUsage, "segment %s of source %q has no field %s%s See which it has: starter source show %q --segment %s",
+	return refuse(protocol.ErrUsage, "segment %s of source %q has no field %s%s See which it has: starter source show %q --segment %s",
 		reason.Names(segmentName), source, reason.Names(missing...), hint, source, reason.Names(segmentName))
 }
 
@@ -165,7 +165,7 @@ func (a *Activities) claimMarkers(ctx context.Context, e catalogue.Export, marke
 	}
 	for _, s := range e.Segments {
 		if s.Marker == taken.Property {
-			return refuse(command.ErrExists, "the marker %s belongs to the export %q on this brand; choose another: --marker %q=%s",
+			return refuse(protocol.ErrExists, "the marker %s belongs to the export %q on this brand; choose another: --marker %q=%s",
 				taken.Property, taken.Export, s.Segment, contact.MarkerProperty(s.Segment+" "+e.Name))
 		}
 	}

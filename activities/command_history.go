@@ -7,16 +7,16 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsListArgs) (any, error) {
+func (a *Activities) runsList(ctx context.Context, _ caller, args protocol.RunsListArgs) (any, error) {
 	f := store.RunFilter{Export: args.Export, Status: args.Status, Plans: args.Plans, Since: args.Since, Before: args.Before,
-		Limit: min(args.Limit, command.RunsPerPage)}
+		Limit: min(args.Limit, protocol.RunsPerPage)}
 	if f.Limit <= 0 {
-		f.Limit = command.RunsPerPage
+		f.Limit = protocol.RunsPerPage
 	}
 	if args.Page != "" {
 		var err error
@@ -26,7 +26,7 @@ func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsLi
 	}
 	if f.Status != "" {
 		if _, err := run.ParseStatus(f.Status); err != nil {
-			return nil, refuse(command.ErrUsage, "%v", err)
+			return nil, refuse(protocol.ErrUsage, "%v", err)
 		}
 	}
 	runs, err := a.Store.ListRuns(ctx, f)
@@ -39,7 +39,7 @@ func (a *Activities) runsList(ctx context.Context, _ caller, args command.RunsLi
 			return nil, err
 		}
 	}
-	page := command.RunsPage{Runs: make([]*command.RunAnswer, 0, len(runs))}
+	page := protocol.RunsPage{Runs: make([]*protocol.RunAnswer, 0, len(runs))}
 	for _, r := range runs {
 		answer, err := runAnswer(r)
 		if err != nil {
@@ -67,14 +67,14 @@ func placeOf(token string) (store.RunPlace, error) {
 		_, err = fmt.Sscanf(string(text), "%d %s", &micros, &p.ID)
 	}
 	if err != nil {
-		return p, refuse(command.ErrUsage, "--page %q is no page of a list of runs", token)
+		return p, refuse(protocol.ErrUsage, "--page %q is no page of a list of runs", token)
 	}
 	p.CreatedAt = time.UnixMicro(micros).UTC()
 	return p, nil
 }
 
 // runsShow tells of a run, and what has changed since the one before it.
-func (a *Activities) runsShow(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+func (a *Activities) runsShow(ctx context.Context, _ caller, args protocol.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
 		return nil, err
@@ -107,8 +107,8 @@ func whole(r *run.Report) bool {
 	return r.Status.Complete() && !r.Plan && r.Canary == nil && !r.Removes
 }
 
-func difference(now, before *run.Report) *command.RunDifference {
-	d := &command.RunDifference{Run: before.RunID, StartedAt: before.StartedAt, Members: map[string]int{}, Numbers: map[string]int{
+func difference(now, before *run.Report) *protocol.RunDifference {
+	d := &protocol.RunDifference{Run: before.RunID, StartedAt: before.StartedAt, Members: map[string]int{}, Numbers: map[string]int{
 		"read": now.Read - before.Read, "invalid": now.Invalid - before.Invalid, "contacts": now.Contacts - before.Contacts,
 		"delivered": now.Delivered - before.Delivered, "unchanged": now.Unchanged - before.Unchanged,
 		"refused": now.Refused - before.Refused, "leavers": now.Leavers - before.Leavers, "calls": now.Calls - before.Calls,

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/spool"
@@ -15,8 +15,8 @@ import (
 )
 
 // ledgerCounts goes through an export's ledger; zero when there is none.
-func (a *Activities) ledgerCounts(ctx context.Context, export string) (command.LedgerCounts, error) {
-	counts := command.LedgerCounts{Markers: map[string]int{}}
+func (a *Activities) ledgerCounts(ctx context.Context, export string) (protocol.LedgerCounts, error) {
+	counts := protocol.LedgerCounts{Markers: map[string]int{}}
 	n, _, err := a.note(ctx, export)
 	if n == nil || err != nil {
 		return counts, err
@@ -65,7 +65,7 @@ func (a *Activities) idle(ctx context.Context, export string) error {
 			return err
 		}
 		if open != nil {
-			return refuse(command.ErrConflict, "the export %q has a run going on; cancel it first: starter runs cancel %s", export, open.ID)
+			return refuse(protocol.ErrConflict, "the export %q has a run going on; cancel it first: starter runs cancel %s", export, open.ID)
 		}
 	}
 	return nil
@@ -73,7 +73,7 @@ func (a *Activities) idle(ctx context.Context, export string) error {
 
 // exportReset forgets what Omnisend has confirmed for an export: its next run is
 // like a first one, and sends all.
-func (a *Activities) exportReset(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) exportReset(ctx context.Context, _ caller, args protocol.Named) (any, error) {
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (a *Activities) exportReset(ctx context.Context, _ caller, args command.Nam
 	if err := a.idle(ctx, e.Name); err != nil {
 		return nil, err
 	}
-	answer := command.ExportResetAnswer{Name: e.Name}
+	answer := protocol.ExportResetAnswer{Name: e.Name}
 	if answer.Held, err = a.ledgerCounts(ctx, e.Name); err != nil {
 		return nil, err
 	}
@@ -100,22 +100,22 @@ func (a *Activities) dropLedger(ctx context.Context, export string) error {
 
 // exportRemove removes an export and its ledger, at once or after a run that
 // clears its markers.
-func (a *Activities) exportRemove(ctx context.Context, c caller, args command.ExportRemoveArgs) (any, error) {
+func (a *Activities) exportRemove(ctx context.Context, c caller, args protocol.ExportRemoveArgs) (any, error) {
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	if args.Markers == command.MarkersClear {
+	if args.Markers == protocol.MarkersClear {
 		started, err := a.begin(ctx, c, e.Name, run.Request{Actor: c.Name, Remove: c.request.ID}, false)
 		if err != nil {
 			return nil, err
 		}
-		begun, _ := started.(command.RunStarted)
-		return command.ExportRemoved{ExportAnswer: command.ExportAnswer{Export: e,
+		begun, _ := started.(protocol.RunStarted)
+		return protocol.ExportRemoved{ExportAnswer: protocol.ExportAnswer{Export: e,
 			Notes: []string{"the export is removed when the markers of all its contacts are cleared"}}, Run: &begun}, nil
 	}
-	if args.Markers != "" && args.Markers != command.MarkersKeep {
-		return nil, refuse(command.ErrUsage, "--markers %q is neither %s nor %s", args.Markers, command.MarkersKeep, command.MarkersClear)
+	if args.Markers != "" && args.Markers != protocol.MarkersKeep {
+		return nil, refuse(protocol.ErrUsage, "--markers %q is neither %s nor %s", args.Markers, protocol.MarkersKeep, protocol.MarkersClear)
 	}
 	if err := a.idle(ctx, e.Name); err != nil {
 		return nil, err
@@ -125,10 +125,10 @@ func (a *Activities) exportRemove(ctx context.Context, c caller, args command.Ex
 		return nil, err
 	}
 	if counts.Marked > 0 && args.Markers == "" {
-		return nil, refuse(command.ErrMarkers, "%d contacts carry markers of the export %q at Omnisend; say what to do with them: --markers %s leaves them there, --markers %s takes about %d calls",
-			counts.Marked, e.Name, command.MarkersKeep, command.MarkersClear, calls(counts.Marked))
+		return nil, refuse(protocol.ErrMarkers, "%d contacts carry markers of the export %q at Omnisend; say what to do with them: --markers %s leaves them there, --markers %s takes about %d calls",
+			counts.Marked, e.Name, protocol.MarkersKeep, protocol.MarkersClear, calls(counts.Marked))
 	}
-	answer := command.ExportRemoved{ExportAnswer: command.ExportAnswer{Export: e}}
+	answer := protocol.ExportRemoved{ExportAnswer: protocol.ExportAnswer{Export: e}}
 	if counts.Marked > 0 {
 		answer.Notes = []string{fmt.Sprintf("the markers of %s stay at Omnisend", reason.Count(counts.Marked, "contact", "contacts"))}
 	}

@@ -9,32 +9,32 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // personHandlers are the commands about one person.
 var personHandlers = map[string]handler{
-	command.Explain: without((*Activities).explain),
-	command.Forget:  with((*Activities).forget),
+	protocol.Explain: without((*Activities).explain),
+	protocol.Forget:  with((*Activities).forget),
 }
 
 // sealedAddress opens the address that came with a command, in the form in which
 // it is sent.
 func (a *Activities) sealedAddress(c caller) (string, error) {
-	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, protocol.Context(c.request.ID))
 	if err != nil {
-		return "", refuse(command.ErrUsage, "the address did not arrive: it was sealed to another worker's key, or not at all")
+		return "", refuse(protocol.ErrUsage, "the address did not arrive: it was sealed to another worker's key, or not at all")
 	}
-	var sent command.Address
+	var sent protocol.Address
 	if err := json.Unmarshal(data, &sent); err != nil {
-		return "", refuse(command.ErrUsage, "the address did not arrive whole")
+		return "", refuse(protocol.ErrUsage, "the address did not arrive whole")
 	}
 	email, ok := contact.NormaliseEmail(sent.Email)
 	if !ok {
-		return "", refuse(command.ErrUsage, "this is no e-mail address that would ever be sent: a row with it is invalid (email_invalid)")
+		return "", refuse(protocol.ErrUsage, "this is no e-mail address that would ever be sent: a row with it is invalid (email_invalid)")
 	}
 	return email, nil
 }
@@ -55,7 +55,7 @@ func (a *Activities) exports(ctx context.Context) ([]string, error) {
 
 // forget erases an address from everything that is kept, and keeps later runs
 // from carrying it. What Omnisend has stays there.
-func (a *Activities) forget(ctx context.Context, c caller, args command.ForgetArgs) (any, error) {
+func (a *Activities) forget(ctx context.Context, c caller, args protocol.ForgetArgs) (any, error) {
 	email, err := a.sealedAddress(c)
 	if err != nil {
 		return nil, err
@@ -69,9 +69,9 @@ func (a *Activities) forget(ctx context.Context, c caller, args command.ForgetAr
 	if args.AllowAgain {
 		was, err := a.Store.AllowAgain(ctx, digest[:])
 		if err == nil && !was {
-			err = refuse(command.ErrNotFound, "this address is not forgotten: nothing keeps it out of runs")
+			err = refuse(protocol.ErrNotFound, "this address is not forgotten: nothing keeps it out of runs")
 		}
-		return sealedAnswer{command.ForgetAnswer{Allowed: true}}, err
+		return sealedAnswer{protocol.ForgetAnswer{Allowed: true}}, err
 	}
 	// First, so that nothing learns it again while it is erased.
 	if err := a.Store.Forget(ctx, digest[:]); err != nil {
@@ -104,14 +104,14 @@ func (a *Activities) explain(ctx context.Context, c caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := command.ExplainAnswer{Forgotten: gone.has(email), Exports: []command.ExplainedExport{}}
+	answer := protocol.ExplainAnswer{Forgotten: gone.has(email), Exports: []protocol.ExplainedExport{}}
 	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range exports {
 		err := a.mayHave(ctx, c, &e)
-		if r, refused := errors.AsType[*refusal](err); refused && r.class == command.ErrNotAllowed {
+		if r, refused := errors.AsType[*refusal](err); refused && r.class == protocol.ErrNotAllowed {
 			answer.Hidden++
 			continue
 		}
@@ -131,8 +131,8 @@ func (a *Activities) explain(ctx context.Context, c caller) (any, error) {
 }
 
 // explainIn tells what one export knows of an address.
-func (a *Activities) explainIn(ctx context.Context, e catalogue.Export, email string) (*command.ExplainedExport, error) {
-	x := &command.ExplainedExport{Export: e.Name, Verdict: command.VerdictUnknown}
+func (a *Activities) explainIn(ctx context.Context, e catalogue.Export, email string) (*protocol.ExplainedExport, error) {
+	x := &protocol.ExplainedExport{Export: e.Name, Verdict: protocol.VerdictUnknown}
 	n, key, err := a.note(ctx, e.Name)
 	if err != nil {
 		return nil, err
@@ -178,11 +178,11 @@ func (a *Activities) entry(ctx context.Context, export string, address contact.D
 }
 
 // next says what a next run does with an address.
-func next(e catalogue.Export, x *command.ExplainedExport) string {
+func next(e catalogue.Export, x *protocol.ExplainedExport) string {
 	switch {
-	case x.Verdict == command.VerdictRefused:
+	case x.Verdict == protocol.VerdictRefused:
 		return "it is sent again when its data changes, or with: starter runs retry-rejects " + e.Name
-	case x.Verdict != command.VerdictUnknown:
+	case x.Verdict != protocol.VerdictUnknown:
 		full := ""
 		if e.FullEvery > 0 {
 			full = fmt.Sprintf(", and with all others every %d days", e.FullEvery)
@@ -198,16 +198,16 @@ func next(e catalogue.Export, x *command.ExplainedExport) string {
 
 // rejectsOf searches the newest runs of an export for rows of an address that
 // were not carried over.
-func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]command.ExplainedReject, error) {
+func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]protocol.ExplainedReject, error) {
 	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Limit: explainRuns})
 	if err != nil {
 		return nil, err
 	}
-	var found []command.ExplainedReject
+	var found []protocol.ExplainedReject
 	for _, r := range runs {
-		err := a.eachReject(ctx, r.ID, func(reject command.Reject) {
+		err := a.eachReject(ctx, r.ID, func(reject protocol.Reject) {
 			if sameAddress(reject.Email, email) {
-				found = append(found, command.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
+				found = append(found, protocol.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
 			}
 		}, rejectsRead, rejectsRefused)
 		if err != nil {
@@ -218,15 +218,15 @@ func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]com
 }
 
 // describe puts a ledger's entry into words.
-func describe(x *command.ExplainedExport, entry *spool.Entry, n *ledgerNote) {
+func describe(x *protocol.ExplainedExport, entry *spool.Entry, n *ledgerNote) {
 	if entry == nil {
 		return
 	}
-	x.At, x.Markers, x.Verdict = time.Unix(entry.SentAt, 0).UTC(), n.names(entry.Segments), command.VerdictConfirmed
+	x.At, x.Markers, x.Verdict = time.Unix(entry.SentAt, 0).UTC(), n.names(entry.Segments), protocol.VerdictConfirmed
 	switch {
 	case entry.State == spool.Refused:
-		x.Verdict, x.Reason = command.VerdictRefused, entry.Reason
+		x.Verdict, x.Reason = protocol.VerdictRefused, entry.Reason
 	case entry.Reason == adopted:
-		x.Verdict = command.VerdictAdopted
+		x.Verdict = protocol.VerdictAdopted
 	}
 }

@@ -10,32 +10,32 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
 // refreshHandlers are the commands about the system refresh.
 var refreshHandlers = map[string]handler{
-	command.RefreshSet:  with((*Activities).refreshSet),
-	command.RefreshOn:   without((*Activities).refreshOn),
-	command.RefreshOff:  without((*Activities).refreshOff),
-	command.RefreshShow: without((*Activities).refreshShow),
-	command.RefreshNow:  with((*Activities).refreshNow),
+	protocol.RefreshSet:  with((*Activities).refreshSet),
+	protocol.RefreshOn:   without((*Activities).refreshOn),
+	protocol.RefreshOff:  without((*Activities).refreshOff),
+	protocol.RefreshShow: without((*Activities).refreshShow),
+	protocol.RefreshNow:  with((*Activities).refreshNow),
 }
 
 // refreshSet says when the system refresh is, and turns it on.
-func (a *Activities) refreshSet(ctx context.Context, c caller, args command.RefreshSetArgs) (any, error) {
+func (a *Activities) refreshSet(ctx context.Context, c caller, args protocol.RefreshSetArgs) (any, error) {
 	if args.Follow != "" {
 		if _, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Follow); err != nil {
 			return nil, err
 		}
 		s, err := a.sourceStanding(ctx, args.Follow)
 		if err != nil {
-			return nil, refuse(command.ErrFailed, "%v", err)
+			return nil, refuse(protocol.ErrFailed, "%v", err)
 		}
 		if s.refreshed.IsZero() && s.busy == "" {
-			return nil, refuse(command.ErrConflict, "the source %q does not say when it was refreshed; give times instead: --every, --at, --tz, or call starter refresh now when its refresh has ended", args.Follow)
+			return nil, refuse(protocol.ErrConflict, "the source %q does not say when it was refreshed; give times instead: --every, --at, --tz, or call starter refresh now when its refresh has ended", args.Follow)
 		}
 	}
 	return a.changeRefresh(ctx, c, func(r *catalogue.Refresh) error {
@@ -55,7 +55,7 @@ func (a *Activities) refreshOff(ctx context.Context, c caller) (any, error) {
 func (a *Activities) switchRefresh(ctx context.Context, c caller, on bool) (any, error) {
 	return a.changeRefresh(ctx, c, func(r *catalogue.Refresh) error {
 		if r.Version == 0 {
-			return refuse(command.ErrConflict, "the system refresh is off and has no times yet; set them: starter refresh set --every day --at 06:00 --tz Europe/Warsaw")
+			return refuse(protocol.ErrConflict, "the system refresh is off and has no times yet; set them: starter refresh set --every day --at 06:00 --tz Europe/Warsaw")
 		}
 		r.On = on
 		return nil
@@ -110,7 +110,7 @@ func (a *Activities) refreshShow(ctx context.Context, _ caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := command.RefreshAnswer{On: r.On, Calendar: r.Calendar, Follow: r.Follow, Starts: "no times are set",
+	answer := protocol.RefreshAnswer{On: r.On, Calendar: r.Calendar, Follow: r.Follow, Starts: "no times are set",
 		Next: []time.Time{}, Exports: exports.refreshed}
 	if r.Version > 0 {
 		answer.Starts = r.String()
@@ -134,22 +134,22 @@ const (
 
 // refreshNow lets all exports run that run with the system refresh, be it on or
 // off, at once or when their sources are ready.
-func (a *Activities) refreshNow(ctx context.Context, c caller, args command.RefreshNowArgs) (any, error) {
+func (a *Activities) refreshNow(ctx context.Context, c caller, args protocol.RefreshNowArgs) (any, error) {
 	limit := args.Limit
 	if limit == 0 {
 		limit = sourceLimit
 	}
 	if limit < 0 || limit > longestLimit {
-		return nil, refuse(command.ErrUsage, "--limit %s is not above 0 and at most %s", args.Limit, longestLimit)
+		return nil, refuse(protocol.ErrUsage, "--limit %s is not above 0 and at most %s", args.Limit, longestLimit)
 	}
 	exports, err := a.scheduledExports(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if len(exports.refreshed) == 0 {
-		return nil, refuse(command.ErrConflict, "no export runs with the system refresh; see: starter schedule show")
+		return nil, refuse(protocol.ErrConflict, "no export runs with the system refresh; see: starter schedule show")
 	}
-	answer := command.RefreshNowAnswer{WorkflowID: "tick/" + refreshNow + "/" + c.request.ID, Exports: exports.refreshed}
+	answer := protocol.RefreshNowAnswer{WorkflowID: "tick/" + refreshNow + "/" + c.request.ID, Exports: exports.refreshed}
 	err = a.underLease(ctx, "tick/"+refreshNow, func(ctx context.Context, _ hold) error {
 		t, err := a.tickState(ctx, refreshNow)
 		if err != nil {
@@ -166,7 +166,7 @@ func (a *Activities) refreshNow(ctx context.Context, c caller, args command.Refr
 			answer.Until = p.AfterSource
 		}
 		if t.Pending != nil && t.Pending.ID != p.ID && now.Before(t.Pending.Until) {
-			return refuse(command.ErrConflict, "a refresh that was asked for at %s has not begun all its runs yet; see: starter runs list", t.Pending.At.UTC().Format(time.RFC3339))
+			return refuse(protocol.ErrConflict, "a refresh that was asked for at %s has not begun all its runs yet; see: starter runs list", t.Pending.At.UTC().Format(time.RFC3339))
 		}
 		t.Pending = &p
 		return a.saveTick(ctx, t)
@@ -174,9 +174,9 @@ func (a *Activities) refreshNow(ctx context.Context, c caller, args command.Refr
 	if err != nil {
 		return nil, err
 	}
-	_, err = a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: answer.WorkflowID, TaskQueue: command.TaskQueue,
+	_, err = a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: answer.WorkflowID, TaskQueue: protocol.TaskQueue,
 		WorkflowExecutionErrorWhenAlreadyStarted: true, StaticSummary: "The system refresh, asked for by a command"},
-		TickWorkflowType, TickInput{Schedule: refreshNow})
+		protocol.TickWorkflowType, TickInput{Schedule: refreshNow})
 	if _, again := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); again {
 		err = nil
 	}

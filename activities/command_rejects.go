@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -16,7 +16,7 @@ const rejectsPerPage = 1000
 
 // runsRejects returns a page of what a run did not carry over, and why: rows
 // that were invalid first, then contacts that Omnisend turned down.
-func (a *Activities) runsRejects(ctx context.Context, _ caller, args command.RejectsArgs) (any, error) {
+func (a *Activities) runsRejects(ctx context.Context, _ caller, args protocol.RejectsArgs) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
 		return nil, err
@@ -25,9 +25,9 @@ func (a *Activities) runsRejects(ctx context.Context, _ caller, args command.Rej
 	if err != nil {
 		return nil, err
 	}
-	page := command.RejectsPage{Rejects: []command.Reject{}, Total: report.Invalid + report.Refused}
+	page := protocol.RejectsPage{Rejects: []protocol.Reject{}, Total: report.Invalid + report.Refused}
 	first := args.Page * rejectsPerPage
-	err = a.eachReject(ctx, r.ID, func(reject command.Reject) {
+	err = a.eachReject(ctx, r.ID, func(reject protocol.Reject) {
 		if page.Kept >= first && page.Kept < first+rejectsPerPage {
 			page.Rejects = append(page.Rejects, reject)
 		}
@@ -41,7 +41,7 @@ func (a *Activities) runsRejects(ctx context.Context, _ caller, args command.Rej
 }
 
 // eachReject goes through the rejects that are kept of a run, group by group.
-func (a *Activities) eachReject(ctx context.Context, runID string, do func(command.Reject), groups ...int) error {
+func (a *Activities) eachReject(ctx context.Context, runID string, do func(protocol.Reject), groups ...int) error {
 	for _, group := range groups {
 		blobs, err := a.Store.Blobs(ctx, runID, store.BlobReject, group)
 		if err != nil {
@@ -62,14 +62,14 @@ func (a *Activities) eachReject(ctx context.Context, runID string, do func(comma
 
 // planSamples returns a few contacts as a run would send them, and a few rows
 // of each reason for which some would not be sent.
-func (a *Activities) planSamples(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+func (a *Activities) planSamples(ctx context.Context, _ caller, args protocol.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
 		return nil, err
 	}
 	blob, err := a.Store.Blob(ctx, r.ID, store.BlobSamples, 0, 0)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, refuse(command.ErrNotFound, "run %s has no samples: it is no plan, it has not ended, or they have expired", r.ID)
+		return nil, refuse(protocol.ErrNotFound, "run %s has no samples: it is no plan, it has not ended, or they have expired", r.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -82,15 +82,15 @@ func (a *Activities) planSamples(ctx context.Context, _ caller, args command.Run
 	if err != nil {
 		return nil, err
 	}
-	answer := command.SamplesAnswer{New: found.New, Changed: found.Changed, Leavers: found.Leavers}
+	answer := protocol.SamplesAnswer{New: found.New, Changed: found.Changed, Leavers: found.Leavers}
 	answer.Invalid, err = a.invalidSamples(ctx, r.ID)
 	return sealedAnswer{answer}, err
 }
 
-func (a *Activities) invalidSamples(ctx context.Context, runID string) ([]command.Reject, error) {
-	var chosen []command.Reject
+func (a *Activities) invalidSamples(ctx context.Context, runID string) ([]protocol.Reject, error) {
+	var chosen []protocol.Reject
 	seen := map[string]int{}
-	err := a.eachReject(ctx, runID, func(r command.Reject) {
+	err := a.eachReject(ctx, runID, func(r protocol.Reject) {
 		if seen[r.Reason]++; seen[r.Reason] <= maxSamples {
 			chosen = append(chosen, r)
 		}
@@ -98,6 +98,6 @@ func (a *Activities) invalidSamples(ctx context.Context, runID string) ([]comman
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(chosen, func(x, y command.Reject) int { return strings.Compare(x.Reason, y.Reason) })
+	slices.SortStableFunc(chosen, func(x, y protocol.Reject) int { return strings.Compare(x.Reason, y.Reason) })
 	return chosen, nil
 }

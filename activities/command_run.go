@@ -13,39 +13,32 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // runHandlers are the commands about plans and runs.
 var runHandlers = map[string]handler{
-	command.Plan:        with((*Activities).plan),
-	command.Samples:     with((*Activities).planSamples),
-	command.Run:         with((*Activities).run),
-	command.RunsList:    with((*Activities).runsList),
-	command.RunsShow:    with((*Activities).runsShow),
-	command.RunsPause:   with((*Activities).runsPause),
-	command.RunsResume:  with((*Activities).runsResume),
-	command.RunsApprove: with((*Activities).runsApprove),
-	command.RunsCancel:  with((*Activities).runsCancel),
-	command.RunsAbandon: with((*Activities).runsAbandon),
-	command.RunsRejects: with((*Activities).runsRejects),
-	command.RunsRetry:   with((*Activities).runsRetry),
+	protocol.Plan:        with((*Activities).plan),
+	protocol.Samples:     with((*Activities).planSamples),
+	protocol.Run:         with((*Activities).run),
+	protocol.RunsList:    with((*Activities).runsList),
+	protocol.RunsShow:    with((*Activities).runsShow),
+	protocol.RunsPause:   with((*Activities).runsPause),
+	protocol.RunsResume:  with((*Activities).runsResume),
+	protocol.RunsApprove: with((*Activities).runsApprove),
+	protocol.RunsCancel:  with((*Activities).runsCancel),
+	protocol.RunsAbandon: with((*Activities).runsAbandon),
+	protocol.RunsRejects: with((*Activities).runsRejects),
+	protocol.RunsRetry:   with((*Activities).runsRetry),
 }
-
-// The names of the workflow type, signal and search attributes that starting
-// and steering a run needs. Package workflows uses the same.
-const (
-	ExportWorkflowType = "SegmentExport"
-	ControlSignal      = "control"
-)
 
 // The search attributes that every namespace needs.
 var (
-	ExportNameAttribute = temporal.NewSearchAttributeKeyKeyword("ExportName")
-	ConnectionAttribute = temporal.NewSearchAttributeKeyKeyword("ExportConnection")
-	StatusAttribute     = temporal.NewSearchAttributeKeyKeyword("ExportStatus")
+	ExportNameAttribute = temporal.NewSearchAttributeKeyKeyword(protocol.ExportNameAttribute)
+	ConnectionAttribute = temporal.NewSearchAttributeKeyKeyword(protocol.ConnectionAttribute)
+	StatusAttribute     = temporal.NewSearchAttributeKeyKeyword(protocol.StatusAttribute)
 )
 
 // exportInput is how a run's workflow is begun: workflows.ExportInput has more
@@ -56,13 +49,13 @@ type exportInput struct {
 	MaxEvents int    `json:"max_events,omitempty"`
 }
 
-func (a *Activities) run(ctx context.Context, c caller, args command.RunArgs) (any, error) {
+func (a *Activities) run(ctx context.Context, c caller, args protocol.RunArgs) (any, error) {
 	request := run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full, Adopt: args.Adopt, Limit: args.Limit}
 	switch {
 	case args.Limit < 0:
-		return nil, refuse(command.ErrUsage, "--limit %d is not at least 1", args.Limit)
+		return nil, refuse(protocol.ErrUsage, "--limit %d is not at least 1", args.Limit)
 	case args.Adopt && (args.Full || args.Only || args.Limit > 0):
-		return nil, refuse(command.ErrUsage, "--adopt sends nothing, and cannot be had together with --full, --limit or --only-email")
+		return nil, refuse(protocol.ErrUsage, "--adopt sends nothing, and cannot be had together with --full, --limit or --only-email")
 	}
 	if args.Only {
 		email, err := a.sealedAddress(c)
@@ -85,19 +78,19 @@ func (a *Activities) run(ctx context.Context, c caller, args command.RunArgs) (a
 func (a *Activities) checkAdopt(ctx context.Context, export string) error {
 	counts, err := a.ledgerCounts(ctx, export)
 	if err == nil && counts.Contacts > 0 {
-		err = refuse(command.ErrConflict, "the ledger of %q holds %d contacts already; an audience is taken over by an export that has not run, or after: starter export edit %q --reset-ledger",
+		err = refuse(protocol.ErrConflict, "the ledger of %q holds %d contacts already; an audience is taken over by an export that has not run, or after: starter export edit %q --reset-ledger",
 			export, counts.Contacts, export)
 	}
 	return err
 }
 
-func (a *Activities) plan(ctx context.Context, c caller, args command.RunArgs) (any, error) {
+func (a *Activities) plan(ctx context.Context, c caller, args protocol.RunArgs) (any, error) {
 	return a.begin(ctx, c, args.Export, run.Request{Actor: c.Name, Full: args.Full}, true)
 }
 
 // runsRetry runs an export again and sends those contacts too that were turned
 // down with the data that they still have.
-func (a *Activities) runsRetry(ctx context.Context, c caller, args command.RunRef) (any, error) {
+func (a *Activities) runsRetry(ctx context.Context, c caller, args protocol.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
 		return nil, err
@@ -127,7 +120,7 @@ func (a *Activities) beginRun(ctx context.Context, id, export string, request ru
 		return nil, err
 	}
 	if e.Connection == "" {
-		return nil, refuse(command.ErrConflict, "the export %q has no connection and is inactive; give it one: starter export attach %q --connection NAME", e.Name, e.Name)
+		return nil, refuse(protocol.ErrConflict, "the export %q has no connection and is inactive; give it one: starter export attach %q --connection NAME", e.Name, e.Name)
 	}
 	conn, _, err := get[catalogue.Connection](ctx, a, catalogue.KindConnection, e.Connection)
 	if err != nil {
@@ -162,16 +155,16 @@ func refuseSecond(export string, open store.Run) error {
 	case err != nil:
 		return err
 	case answer.Status == run.Parked:
-		return refuse(command.ErrConflict, "run %s of the export %q is parked: %s\nTo do: %s", open.ID, export, answer.Reason,
+		return refuse(protocol.ErrConflict, "run %s of the export %q is parked: %s\nTo do: %s", open.ID, export, answer.Reason,
 			cmp.Or(answer.Action, "starter runs show "+open.ID))
 	case answer.Status == run.Paused:
-		return refuse(command.ErrConflict, "run %s of the export %q is paused; resume it: starter runs resume %s", open.ID, export, open.ID)
+		return refuse(protocol.ErrConflict, "run %s of the export %q is paused; resume it: starter runs resume %s", open.ID, export, open.ID)
 	}
-	return refuse(command.ErrConflict, "the export %q is already running (run %s, %s); watch it: starter runs watch %s", export, open.ID, answer.Status, open.ID)
+	return refuse(protocol.ErrConflict, "the export %q is already running (run %s, %s); watch it: starter runs watch %s", export, open.ID, answer.Status, open.ID)
 }
 
 func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id string, plan bool) (any, error) {
-	what, workflow := "Export", WorkflowID(e.Name, plan)
+	what, workflow := "Export", protocol.WorkflowID(e.Name, plan)
 	if plan {
 		what = "Plan of"
 	}
@@ -181,7 +174,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 	}
 	options := client.StartWorkflowOptions{
 		ID:                                       workflow,
-		TaskQueue:                                command.TaskQueue,
+		TaskQueue:                                protocol.TaskQueue,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		Memo:                                     map[string]any{runIDMemo: id},
@@ -201,12 +194,12 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 			if err := a.Store.SaveRun(ctx, id, string(run.Skipped), encode(report), true); err != nil {
 				return nil, err
 			}
-			return nil, refuse(command.ErrConflict, "the export %q is already running; watch it: starter runs watch %q", e.Name, e.Name)
+			return nil, refuse(protocol.ErrConflict, "the export %q is already running; watch it: starter runs watch %q", e.Name, e.Name)
 		}
 	} else if err != nil {
 		return nil, err
 	}
-	return command.RunStarted{RunID: id, WorkflowID: workflow}, nil
+	return protocol.RunStarted{RunID: id, WorkflowID: workflow}, nil
 }
 
 // openRun returns the export's run (or plan) that has not ended; nil when none.
@@ -226,7 +219,7 @@ func (a *Activities) openRun(ctx context.Context, export string, plan bool) (*st
 	return nil, nil
 }
 
-func runAnswer(r store.Run) (*command.RunAnswer, error) {
+func runAnswer(r store.Run) (*protocol.RunAnswer, error) {
 	report, err := decode[run.Report](r.Report)
 	if err != nil {
 		return nil, err
@@ -248,7 +241,7 @@ func runAnswer(r store.Run) (*command.RunAnswer, error) {
 	if !r.EndedAt.IsZero() {
 		report.EndedAt = &r.EndedAt
 	}
-	return &command.RunAnswer{Report: report, WorkflowID: WorkflowID(r.Export, r.Plan), CreatedAt: r.CreatedAt}, nil
+	return &protocol.RunAnswer{Report: report, WorkflowID: protocol.WorkflowID(r.Export, r.Plan), CreatedAt: r.CreatedAt}, nil
 }
 
 // findRun finds the run that a command means: by id, by the beginning of one,
@@ -271,10 +264,10 @@ func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error)
 		return runs[0], nil
 	}
 	if ref == "" {
-		return store.Run{}, refuse(command.ErrNotFound, "there is no run yet; start one with: starter run EXPORT")
+		return store.Run{}, refuse(protocol.ErrNotFound, "there is no run yet; start one with: starter run EXPORT")
 	}
 	if _, err := a.Store.Object(ctx, string(catalogue.KindExport), ref); err == nil {
-		return store.Run{}, refuse(command.ErrNotFound, "the export %q has not run yet; start it: starter run %q", ref, ref)
+		return store.Run{}, refuse(protocol.ErrNotFound, "the export %q has not run yet; start it: starter run %q", ref, ref)
 	}
 	const recent, shortest = 1000, 4
 	if runs, err = a.Store.ListRuns(ctx, store.RunFilter{Plans: true, Limit: recent}); err != nil {
@@ -287,7 +280,7 @@ func (a *Activities) findRun(ctx context.Context, ref string) (store.Run, error)
 		}
 	}
 	if len(found) != 1 {
-		return store.Run{}, refuse(command.ErrNotFound, "no export is called %q, and %s; see: starter runs list", ref, matching(len(found)))
+		return store.Run{}, refuse(protocol.ErrNotFound, "no export is called %q, and %s; see: starter runs list", ref, matching(len(found)))
 	}
 	return found[0], nil
 }
@@ -308,27 +301,27 @@ func deref(r *store.Run) store.Run {
 	return *r
 }
 
-func (a *Activities) runsPause(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+func (a *Activities) runsPause(ctx context.Context, _ caller, args protocol.RunRef) (any, error) {
 	return a.steer(ctx, args.Run, func(r store.Run, c *run.Control) error {
 		if run.Status(r.Status) == run.Parked {
-			return refuse(command.ErrConflict, "run %s is parked and does nothing already", r.ID)
+			return refuse(protocol.ErrConflict, "run %s is parked and does nothing already", r.ID)
 		}
 		c.Paused = true
 		return nil
 	})
 }
 
-func (a *Activities) runsResume(ctx context.Context, c caller, args command.RunRef) (any, error) {
+func (a *Activities) runsResume(ctx context.Context, c caller, args protocol.RunRef) (any, error) {
 	return a.steer(ctx, args.Run, func(r store.Run, control *run.Control) error {
 		report, err := decode[run.Report](r.Report)
 		if err != nil {
 			return err
 		}
 		if s := run.Status(r.Status); s == run.Running && !control.Paused || s == run.Queued {
-			return refuse(command.ErrConflict, "run %s is %s: there is nothing to resume", r.ID, r.Status)
+			return refuse(protocol.ErrConflict, "run %s is %s: there is nothing to resume", r.ID, r.Status)
 		}
 		if run.Status(r.Status) == run.Parked && len(report.Guards) > 0 && report.Phase == run.PhaseDecide {
-			return refuse(command.ErrConflict, "run %s waits for an answer, not for resume: %s", r.ID, report.Action)
+			return refuse(protocol.ErrConflict, "run %s waits for an answer, not for resume: %s", r.ID, report.Action)
 		}
 		control.Paused = false
 		control.Resumes++
@@ -336,7 +329,7 @@ func (a *Activities) runsResume(ctx context.Context, c caller, args command.RunR
 	})
 }
 
-func (a *Activities) runsApprove(ctx context.Context, c caller, args command.RunsApproveArgs) (any, error) {
+func (a *Activities) runsApprove(ctx context.Context, c caller, args protocol.RunsApproveArgs) (any, error) {
 	var asked *run.GuardResult
 	answer, err := a.steer(ctx, args.Run, func(r store.Run, control *run.Control) error {
 		report, err := decode[run.Report](r.Report)
@@ -351,7 +344,7 @@ func (a *Activities) runsApprove(ctx context.Context, c caller, args command.Run
 			}
 		}
 		if asked == nil || run.Status(r.Status) != run.Parked {
-			return refuse(command.ErrConflict, "run %s is %s and no guard %q asks%s", r.ID, r.Status, args.Guard, asking(names))
+			return refuse(protocol.ErrConflict, "run %s is %s and no guard %q asks%s", r.ID, r.Status, args.Guard, asking(names))
 		}
 		if control.Approved == nil {
 			control.Approved = map[catalogue.Guard]string{}
@@ -386,13 +379,13 @@ func (a *Activities) rememberGuard(ctx context.Context, c caller, export string,
 }
 
 // steer puts an operator's decision on record and tells the run to look.
-func (a *Activities) steer(ctx context.Context, ref string, change func(store.Run, *run.Control) error) (*command.RunAnswer, error) {
+func (a *Activities) steer(ctx context.Context, ref string, change func(store.Run, *run.Control) error) (*protocol.RunAnswer, error) {
 	r, err := a.findRun(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
 	if !r.EndedAt.IsZero() {
-		return nil, refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+		return nil, refuse(protocol.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
 	}
 	if err := a.controlRun(ctx, r.ID, func(control *run.Control) error { return change(r, control) }); err != nil {
 		return nil, err
@@ -401,10 +394,10 @@ func (a *Activities) steer(ctx context.Context, ref string, change func(store.Ru
 	if err != nil {
 		return nil, err
 	}
-	return answer, a.Temporal.SignalWorkflow(ctx, answer.WorkflowID, "", ControlSignal, nil)
+	return answer, a.Temporal.SignalWorkflow(ctx, answer.WorkflowID, "", protocol.ControlSignal, nil)
 }
 
-func (a *Activities) runsCancel(ctx context.Context, _ caller, args command.RunRef) (any, error) {
+func (a *Activities) runsCancel(ctx context.Context, _ caller, args protocol.RunRef) (any, error) {
 	r, err := a.findRun(ctx, args.Run)
 	if err != nil {
 		return nil, err
@@ -417,7 +410,7 @@ func (a *Activities) runsCancel(ctx context.Context, _ caller, args command.RunR
 		// Temporal may work on it all the same: its workflow can be reset there.
 		open, err := a.isOpen(ctx, r)
 		if err == nil && !open {
-			err = refuse(command.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
+			err = refuse(protocol.ErrConflict, "run %s of %q has ended (%s)", r.ID, r.Export, r.Status)
 		}
 		if err != nil {
 			return nil, err

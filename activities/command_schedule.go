@@ -10,25 +10,25 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // scheduleHandlers are the commands about the schedules of exports.
 var scheduleHandlers = map[string]handler{
-	command.ScheduleSet:    with((*Activities).scheduleSet),
-	command.ScheduleOn:     with((*Activities).scheduleOn),
-	command.ScheduleOff:    with((*Activities).scheduleOff),
-	command.ScheduleFollow: with((*Activities).scheduleFollow),
-	command.ScheduleShow:   with((*Activities).scheduleShow),
-	command.RunAll:         with((*Activities).runAll),
+	protocol.ScheduleSet:    with((*Activities).scheduleSet),
+	protocol.ScheduleOn:     with((*Activities).scheduleOn),
+	protocol.ScheduleOff:    with((*Activities).scheduleOff),
+	protocol.ScheduleFollow: with((*Activities).scheduleFollow),
+	protocol.ScheduleShow:   with((*Activities).scheduleShow),
+	protocol.RunAll:         with((*Activities).runAll),
 }
 
 // scheduleSet gives an export a schedule of its own, which is on then.
-func (a *Activities) scheduleSet(ctx context.Context, c caller, args command.ScheduleSetArgs) (any, error) {
+func (a *Activities) scheduleSet(ctx context.Context, c caller, args protocol.ScheduleSetArgs) (any, error) {
 	if args.Calendar.Interval != 0 {
-		return nil, refuse(command.ErrUsage, "an interval is not for exports; give --every with --at, or --cron")
+		return nil, refuse(protocol.ErrUsage, "an interval is not for exports; give --every with --at, or --cron")
 	}
 	return a.changeSchedule(ctx, c, args.Export, func(s *catalogue.Schedule) error {
 		s.Calendar, s.Off = args.Calendar, false
@@ -36,18 +36,18 @@ func (a *Activities) scheduleSet(ctx context.Context, c caller, args command.Sch
 	})
 }
 
-func (a *Activities) scheduleOn(ctx context.Context, c caller, args command.ScheduleRef) (any, error) {
+func (a *Activities) scheduleOn(ctx context.Context, c caller, args protocol.ScheduleRef) (any, error) {
 	return a.switchSchedule(ctx, c, args.Export, false)
 }
 
-func (a *Activities) scheduleOff(ctx context.Context, c caller, args command.ScheduleRef) (any, error) {
+func (a *Activities) scheduleOff(ctx context.Context, c caller, args protocol.ScheduleRef) (any, error) {
 	return a.switchSchedule(ctx, c, args.Export, true)
 }
 
 func (a *Activities) switchSchedule(ctx context.Context, c caller, export string, off bool) (any, error) {
 	return a.changeSchedule(ctx, c, export, func(s *catalogue.Schedule) error {
 		if s.Version == 0 {
-			return refuse(command.ErrConflict, "the export %q has no schedule of its own; give it one: starter schedule set %q --every day --at 06:00 --tz Europe/Warsaw", export, export)
+			return refuse(protocol.ErrConflict, "the export %q has no schedule of its own; give it one: starter schedule set %q --every day --at 06:00 --tz Europe/Warsaw", export, export)
 		}
 		s.Off = off
 		return nil
@@ -99,7 +99,7 @@ func (a *Activities) changeSchedule(ctx context.Context, c caller, export string
 }
 
 // scheduleFollow lets an export run with the system refresh.
-func (a *Activities) scheduleFollow(ctx context.Context, c caller, args command.ScheduleRef) (any, error) {
+func (a *Activities) scheduleFollow(ctx context.Context, c caller, args protocol.ScheduleRef) (any, error) {
 	if _, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Export); err != nil {
 		return nil, err
 	}
@@ -130,19 +130,19 @@ func (a *Activities) removeSchedule(ctx context.Context, export, forCommand stri
 	return a.dropSchedule(ctx, ofExport+export)
 }
 
-func (a *Activities) scheduleShow(ctx context.Context, _ caller, args command.ScheduleShowArgs) (any, error) {
+func (a *Activities) scheduleShow(ctx context.Context, _ caller, args protocol.ScheduleShowArgs) (any, error) {
 	if args.Export != "" {
 		if _, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, args.Export); err != nil {
 			return nil, err
 		}
 		answer, err := a.scheduleAnswer(ctx, args.Export)
-		return []*command.ScheduleAnswer{answer}, err
+		return []*protocol.ScheduleAnswer{answer}, err
 	}
 	exports, err := list[catalogue.Export](ctx, a, catalogue.KindExport)
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]*command.ScheduleAnswer, 0, len(exports))
+	answers := make([]*protocol.ScheduleAnswer, 0, len(exports))
 	for _, e := range exports {
 		answer, err := a.scheduleAnswer(ctx, e.Name)
 		if err != nil {
@@ -154,8 +154,8 @@ func (a *Activities) scheduleShow(ctx context.Context, _ caller, args command.Sc
 }
 
 // scheduleAnswer shows when an export runs by itself.
-func (a *Activities) scheduleAnswer(ctx context.Context, export string) (*command.ScheduleAnswer, error) {
-	answer := &command.ScheduleAnswer{Export: export, Mode: command.ModeRefresh}
+func (a *Activities) scheduleAnswer(ctx context.Context, export string) (*protocol.ScheduleAnswer, error) {
+	answer := &protocol.ScheduleAnswer{Export: export, Mode: protocol.ModeRefresh}
 	var err error
 	if answer.Starts, err = a.starts(ctx, export); err != nil {
 		return nil, err
@@ -165,9 +165,9 @@ func (a *Activities) scheduleAnswer(ctx context.Context, export string) (*comman
 		return nil, err
 	}
 	if s != nil {
-		answer.Mode, answer.Calendar, answer.Zone = command.ModeSchedule, &s.Calendar, s.Calendar.Zone
+		answer.Mode, answer.Calendar, answer.Zone = protocol.ModeSchedule, &s.Calendar, s.Calendar.Zone
 		if s.Off {
-			answer.Mode = command.ModeOff
+			answer.Mode = protocol.ModeOff
 			return answer, nil
 		}
 		answer.Next, err = a.nextStarts(ctx, ofExport+export, s.Calendar)
@@ -228,7 +228,7 @@ func onOrOff(name string, on bool) string {
 }
 
 // runAll begins a run of every export that also runs by itself.
-func (a *Activities) runAll(ctx context.Context, c caller, args command.RunAllArgs) (any, error) {
+func (a *Activities) runAll(ctx context.Context, c caller, args protocol.RunAllArgs) (any, error) {
 	exports, err := a.scheduledExports(ctx)
 	if err != nil {
 		return nil, err
@@ -242,13 +242,13 @@ func (a *Activities) runAll(ctx context.Context, c caller, args command.RunAllAr
 		names = append(names, exports.refreshed...)
 	}
 	if len(names) == 0 {
-		return nil, refuse(command.ErrConflict, "no export has an active schedule: the system refresh is off, and no export has a schedule of its own that is on; run one with: starter run EXPORT")
+		return nil, refuse(protocol.ErrConflict, "no export has an active schedule: the system refresh is off, and no export has a schedule of its own that is on; run one with: starter run EXPORT")
 	}
 	slices.Sort(names)
 	if err := a.ReapTerminated(ctx); err != nil {
 		return nil, err
 	}
-	answer := command.RunAllAnswer{Exports: []command.RunAllStart{}}
+	answer := protocol.RunAllAnswer{Exports: []protocol.RunAllStart{}}
 	for _, name := range names {
 		start, err := a.runOneOfAll(ctx, c, name, args)
 		if err != nil {
@@ -260,8 +260,8 @@ func (a *Activities) runAll(ctx context.Context, c caller, args command.RunAllAr
 }
 
 // runOneOfAll begins one; what stands in its way does not stand in the others'.
-func (a *Activities) runOneOfAll(ctx context.Context, c caller, name string, args command.RunAllArgs) (command.RunAllStart, error) {
-	start := command.RunAllStart{Export: name}
+func (a *Activities) runOneOfAll(ctx context.Context, c caller, name string, args protocol.RunAllArgs) (protocol.RunAllStart, error) {
+	start := protocol.RunAllStart{Export: name}
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, name)
 	if err == nil {
 		err = a.mayRun(ctx, c, &e)
@@ -270,7 +270,7 @@ func (a *Activities) runOneOfAll(ctx context.Context, c caller, name string, arg
 		id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("run/"+c.request.ID+"/"+name)).String()
 		var begun any
 		begun, err = a.beginRun(ctx, id, name, run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full}, false)
-		if started, ok := begun.(command.RunStarted); ok {
+		if started, ok := begun.(protocol.RunStarted); ok {
 			start.Run = &started
 		}
 	}
@@ -288,7 +288,7 @@ func (a *Activities) mayRun(ctx context.Context, c caller, e *catalogue.Export) 
 		return err
 	}
 	if err := access.Check(c.Principal, c.request.Name, o); err != nil {
-		return refuse(command.ErrNotAllowed, "%v", err)
+		return refuse(protocol.ErrNotAllowed, "%v", err)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/segment"
@@ -18,17 +18,17 @@ import (
 
 // sourceHandlers are the commands about sources.
 var sourceHandlers = map[string]handler{
-	command.SourceAdd:    with((*Activities).sourceAdd),
-	command.SourceList:   without((*Activities).sourceList),
-	command.SourceShow:   with((*Activities).sourceShow),
-	command.SourceEdit:   with((*Activities).sourceEdit),
-	command.SourceTest:   with((*Activities).sourceTest),
-	command.SourceShare:  with((*Activities).sourceShare),
-	command.SourceOwner:  with((*Activities).sourceOwner),
-	command.SourceRemove: with((*Activities).sourceRemove),
+	protocol.SourceAdd:    with((*Activities).sourceAdd),
+	protocol.SourceList:   without((*Activities).sourceList),
+	protocol.SourceShow:   with((*Activities).sourceShow),
+	protocol.SourceEdit:   with((*Activities).sourceEdit),
+	protocol.SourceTest:   with((*Activities).sourceTest),
+	protocol.SourceShare:  with((*Activities).sourceShare),
+	protocol.SourceOwner:  with((*Activities).sourceOwner),
+	protocol.SourceRemove: with((*Activities).sourceRemove),
 }
 
-func (a *Activities) sourceAdd(ctx context.Context, c caller, args command.SourceAddArgs) (any, error) {
+func (a *Activities) sourceAdd(ctx context.Context, c caller, args protocol.SourceAddArgs) (any, error) {
 	m, err := meta(catalogue.KindSource, args.Name, c)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (a *Activities) sourceAdd(ctx context.Context, c caller, args command.Sourc
 	return answer, a.create(ctx, c, &s, sealed)
 }
 
-func (a *Activities) sourceEdit(ctx context.Context, c caller, args command.SourceEditArgs) (any, error) {
+func (a *Activities) sourceEdit(ctx context.Context, c caller, args protocol.SourceEditArgs) (any, error) {
 	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (a *Activities) sourceEdit(ctx context.Context, c caller, args command.Sour
 }
 
 // settleSource changes what is said of a source.
-func settleSource(s *catalogue.Source, said command.SourceSettings) error {
+func settleSource(s *catalogue.Source, said protocol.SourceSettings) error {
 	if said.Files != nil {
 		s.Files = said.Files
 	}
@@ -95,7 +95,7 @@ func settleSource(s *catalogue.Source, said command.SourceSettings) error {
 	}
 	if said.Owner != nil {
 		if strings.TrimSpace(*said.Owner) == "" {
-			return refuse(command.ErrUsage, "the source %q needs an owner: somebody who answers for it", s.Name)
+			return refuse(protocol.ErrUsage, "the source %q needs an owner: somebody who answers for it", s.Name)
 		}
 		s.Owner = *said.Owner
 	}
@@ -111,10 +111,10 @@ type was struct {
 // newCredential enters in s how it logs in from now on, and returns what with
 // and what to store of it: nil to leave what is stored, something empty and
 // sealed to forget it.
-func (a *Activities) newCredential(c caller, s *catalogue.Source, said command.SourceSettings, before *was) (secret, sealed []byte, err error) {
+func (a *Activities) newCredential(c caller, s *catalogue.Source, said protocol.SourceSettings, before *was) (secret, sealed []byte, err error) {
 	switch {
 	case len(c.request.Sealed) > 0 && said.Credential != nil:
-		return nil, nil, refuse(command.ErrUsage, "the source %q gets a credential or a reference to one, not both", s.Name)
+		return nil, nil, refuse(protocol.ErrUsage, "the source %q gets a credential or a reference to one, not both", s.Name)
 	case len(c.request.Sealed) > 0:
 		if secret, err = a.sealedCredential(c); err != nil {
 			return nil, nil, err
@@ -124,7 +124,7 @@ func (a *Activities) newCredential(c caller, s *catalogue.Source, said command.S
 		s.Credential = ""
 	case said.Credential != nil:
 		if err := secretref.Check(*said.Credential); err != nil {
-			return nil, nil, refuse(command.ErrUsage, "%v", err)
+			return nil, nil, refuse(protocol.ErrUsage, "%v", err)
 		}
 		s.Credential = *said.Credential
 		if secret, err = a.credential(s, nil); err != nil {
@@ -136,7 +136,7 @@ func (a *Activities) newCredential(c caller, s *catalogue.Source, said command.S
 		return nil, nil, nil
 	default:
 		if s.Credential == catalogue.CredentialStored && s.Destination() != before.source.Destination() {
-			return nil, nil, refuse(command.ErrUsage, "the source %q would show its stored credential to another place or under another login; give the credential again with this change", s.Name)
+			return nil, nil, refuse(protocol.ErrUsage, "the source %q would show its stored credential to another place or under another login; give the credential again with this change", s.Name)
 		}
 		secret, err = a.credential(&before.source, before.sealed)
 		if err != nil && !said.Untested {
@@ -154,29 +154,29 @@ func (a *Activities) newCredential(c caller, s *catalogue.Source, said command.S
 
 // sealedCredential opens the credential that came with a command.
 func (a *Activities) sealedCredential(c caller) ([]byte, error) {
-	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, command.Context(c.request.ID))
+	data, err := a.Keyring.OpenEnvelope(c.request.Sealed, protocol.Context(c.request.ID))
 	if err != nil {
-		return nil, refuse(command.ErrUsage, "the credential did not arrive: it was sealed to another worker's key")
+		return nil, refuse(protocol.ErrUsage, "the credential did not arrive: it was sealed to another worker's key")
 	}
-	var secret command.SourceSecret
+	var secret protocol.SourceSecret
 	if err := json.Unmarshal(data, &secret); err != nil {
-		return nil, refuse(command.ErrUsage, "the credential did not arrive whole")
+		return nil, refuse(protocol.ErrUsage, "the credential did not arrive whole")
 	}
 	if credential := secretref.Trim(secret.Credential); len(credential) > 0 {
 		return credential, nil
 	}
-	return nil, refuse(command.ErrUsage, "the credential is empty")
+	return nil, refuse(protocol.ErrUsage, "the credential is empty")
 }
 
 // tried shows what a source has, which is the check of a new or changed one;
 // untested takes it as it is.
-func (a *Activities) tried(ctx context.Context, s catalogue.Source, secret []byte, untested bool) (*command.SourceAnswer, error) {
+func (a *Activities) tried(ctx context.Context, s catalogue.Source, secret []byte, untested bool) (*protocol.SourceAnswer, error) {
 	src, err := a.OpenSource(s, secret)
 	if err != nil {
 		return nil, sourceRefusal(s.Name, err)
 	}
 	if untested {
-		return &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}, Notes: []string{
+		return &protocol.SourceAnswer{Source: s, SegmentList: []protocol.SegmentAnswer{}, Notes: []string{
 			fmt.Sprintf("it was not tested; do that with: starter source test %q", s.Name)}}, closeSource(src)
 	}
 	answer, err := a.describeSource(ctx, s, src, "")
@@ -185,17 +185,17 @@ func (a *Activities) tried(ctx context.Context, s catalogue.Source, secret []byt
 
 // sourceRefusal says for a command why a source cannot be used.
 func sourceRefusal(name string, err error) error {
-	class := command.ErrFailed
+	class := protocol.ErrFailed
 	_, missing := errors.AsType[*segment.MissingFieldsError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, segment.ErrNotFound):
-		class = command.ErrNotFound
+		class = protocol.ErrNotFound
 	case missing, errors.Is(err, segment.ErrMalformed), errors.Is(err, segment.ErrEmpty):
-		class = command.ErrUsage
+		class = protocol.ErrUsage
 	case errors.Is(err, segment.ErrBusy):
-		class = command.ErrConflict
+		class = protocol.ErrConflict
 	}
 	return refuse(class, "source %q: %v", name, err)
 }
@@ -218,12 +218,12 @@ func (a *Activities) sourceList(ctx context.Context, c caller) (any, error) {
 
 // sourceShow shows a source with its segments; to those who may only use it,
 // not where it is.
-func (a *Activities) sourceShow(ctx context.Context, c caller, args command.SourceShowArgs) (any, error) {
+func (a *Activities) sourceShow(ctx context.Context, c caller, args protocol.SourceShowArgs) (any, error) {
 	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	answer := &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}}
+	answer := &protocol.SourceAnswer{Source: s, SegmentList: []protocol.SegmentAnswer{}}
 	if !args.Stored {
 		src, err := a.openStored(s, o)
 		if err != nil {
@@ -253,16 +253,16 @@ func (a *Activities) openStored(s catalogue.Source, o store.Object) (segment.Sou
 	return src, nil
 }
 
-func (a *Activities) sourceShare(ctx context.Context, c caller, args command.SourceShareArgs) (any, error) {
-	return a.sourceChange(ctx, c, args.Name, command.SourceSettings{Shared: &args.With})
+func (a *Activities) sourceShare(ctx context.Context, c caller, args protocol.SourceShareArgs) (any, error) {
+	return a.sourceChange(ctx, c, args.Name, protocol.SourceSettings{Shared: &args.With})
 }
 
-func (a *Activities) sourceOwner(ctx context.Context, c caller, args command.SourceOwnerArgs) (any, error) {
-	return a.sourceChange(ctx, c, args.Name, command.SourceSettings{Owner: &args.To})
+func (a *Activities) sourceOwner(ctx context.Context, c caller, args protocol.SourceOwnerArgs) (any, error) {
+	return a.sourceChange(ctx, c, args.Name, protocol.SourceSettings{Owner: &args.To})
 }
 
 // sourceChange changes what has nothing to do with how the source is read.
-func (a *Activities) sourceChange(ctx context.Context, c caller, name string, said command.SourceSettings) (any, error) {
+func (a *Activities) sourceChange(ctx context.Context, c caller, name string, said protocol.SourceSettings) (any, error) {
 	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, name)
 	if err != nil {
 		return nil, err
@@ -273,7 +273,7 @@ func (a *Activities) sourceChange(ctx context.Context, c caller, name string, sa
 	return &s, a.replace(ctx, c, o, &s, nil)
 }
 
-func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Named) (any, error) {
+func (a *Activities) sourceRemove(ctx context.Context, c caller, args protocol.Named) (any, error) {
 	s, _, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
@@ -289,14 +289,14 @@ func (a *Activities) sourceRemove(ctx context.Context, c caller, args command.Na
 		}
 	}
 	if len(users) > 0 {
-		return nil, refuse(command.ErrConflict, "the source %q is read by %s: %s; remove them first, or give them another source", s.Name, reason.Count(len(users), "export", "exports"), strings.Join(users, ", "))
+		return nil, refuse(protocol.ErrConflict, "the source %q is read by %s: %s; remove them first, or give them another source", s.Name, reason.Count(len(users), "export", "exports"), strings.Join(users, ", "))
 	}
 	r, _, err := a.refresh(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if r.Follow == s.Name {
-		return nil, refuse(command.ErrConflict, "the system refresh follows the source %q; give it other times first: starter refresh set", s.Name)
+		return nil, refuse(protocol.ErrConflict, "the system refresh follows the source %q; give it other times first: starter refresh set", s.Name)
 	}
 	return s, a.remove(ctx, c, &s)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/build"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -24,7 +24,7 @@ import (
 
 // statusHandlers are the commands about the whole.
 var statusHandlers = map[string]handler{
-	command.Status: without((*Activities).status),
+	protocol.Status: without((*Activities).status),
 }
 
 // lookBack is how many of an export's newest runs are looked at for the last
@@ -38,8 +38,8 @@ func (a *Activities) status(ctx context.Context, c caller) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &command.StatusAnswer{At: now, Version: build.Version(), Workers: []command.WorkerStatus{}, Budgets: []command.BudgetStatus{},
-		Exports: []command.ExportStatus{}, Next: []command.ScheduleStatus{}, Attend: []command.AttendStatus{}}
+	s := &protocol.StatusAnswer{At: now, Version: build.Version(), Workers: []protocol.WorkerStatus{}, Budgets: []protocol.BudgetStatus{},
+		Exports: []protocol.ExportStatus{}, Next: []protocol.ScheduleStatus{}, Attend: []protocol.AttendStatus{}}
 	if err := a.queueStatus(ctx, s); err != nil {
 		s.Problems = append(s.Problems, "Temporal does not tell about workers: "+err.Error())
 	}
@@ -49,16 +49,16 @@ func (a *Activities) status(ctx context.Context, c caller) (any, error) {
 	}
 	for _, x := range schedules {
 		if !x.Next.IsZero() {
-			s.Next = append(s.Next, command.ScheduleStatus{Schedule: x.Name, Next: x.Next, Lag: x.Lag})
+			s.Next = append(s.Next, protocol.ScheduleStatus{Schedule: x.Name, Next: x.Next, Lag: x.Lag})
 		}
 	}
-	slices.SortFunc(s.Next, func(a, b command.ScheduleStatus) int { return a.Next.Compare(b.Next) })
+	slices.SortFunc(s.Next, func(a, b protocol.ScheduleStatus) int { return a.Next.Compare(b.Next) })
 	return s, a.storeStatus(ctx, c, s)
 }
 
 // storeStatus adds what the store knows: budgets, exports with their last runs,
 // and what needs attention.
-func (a *Activities) storeStatus(ctx context.Context, c caller, s *command.StatusAnswer) error {
+func (a *Activities) storeStatus(ctx context.Context, c caller, s *protocol.StatusAnswer) error {
 	connections, err := list[catalogue.Connection](ctx, a, catalogue.KindConnection)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (a *Activities) storeStatus(ctx context.Context, c caller, s *command.Statu
 		if w := attendConnection(conn); w != nil {
 			s.Attend = append(s.Attend, *w)
 		}
-		b := command.BudgetStatus{Connection: conn.Name}
+		b := protocol.BudgetStatus{Connection: conn.Name}
 		if conn.CallsPerMinute > 0 {
 			state, err := a.Store.BudgetState(ctx, conn.Budget(), store.Limit{Calls: conn.Limit()})
 			if err != nil {
@@ -95,12 +95,12 @@ func (a *Activities) storeStatus(ctx context.Context, c caller, s *command.Statu
 	return nil
 }
 
-func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, name string) error {
+func (a *Activities) exportStatus(ctx context.Context, s *protocol.StatusAnswer, name string) error {
 	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: name, Limit: lookBack})
 	if err != nil {
 		return err
 	}
-	e := command.ExportStatus{Export: name}
+	e := protocol.ExportStatus{Export: name}
 	for _, r := range runs {
 		answer, err := runAnswer(r)
 		if err != nil {
@@ -129,8 +129,8 @@ func (a *Activities) exportStatus(ctx context.Context, s *command.StatusAnswer, 
 }
 
 // attendConnection says what keeps a connection from being used; nil for nothing.
-func attendConnection(conn catalogue.Connection) *command.AttendStatus {
-	w := &command.AttendStatus{Connection: conn.Name}
+func attendConnection(conn catalogue.Connection) *protocol.AttendStatus {
+	w := &protocol.AttendStatus{Connection: conn.Name}
 	switch {
 	case conn.Stopped != nil:
 		w.Reason = "stopped by " + conn.Stopped.By + "; no run of its exports starts"
@@ -151,7 +151,7 @@ func attendConnection(conn catalogue.Connection) *command.AttendStatus {
 const deliveryTime = time.Minute
 
 // undelivered finds alerts with messages that did not arrive yet.
-func (a *Activities) undelivered(ctx context.Context, s *command.StatusAnswer) error {
+func (a *Activities) undelivered(ctx context.Context, s *protocol.StatusAnswer) error {
 	states, err := a.Store.Objects(ctx, kindAlertState)
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (a *Activities) undelivered(ctx context.Context, s *command.StatusAnswer) e
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		s.Attend = append(s.Attend, command.AttendStatus{Alert: name,
+		s.Attend = append(s.Attend, protocol.AttendStatus{Alert: name,
 			Reason: reason.Count(waiting[name], "message is", "messages are") + " not delivered; delivery is retried for 3 days",
 			Action: fmt.Sprintf("find out why: starter alert test %q", name)})
 	}
@@ -177,7 +177,7 @@ func (a *Activities) undelivered(ctx context.Context, s *command.StatusAnswer) e
 }
 
 // tellStuck tells of an open run that does not get on, whatever its status.
-func (a *Activities) tellStuck(ctx context.Context, s *command.StatusAnswer, r store.Run) {
+func (a *Activities) tellStuck(ctx context.Context, s *protocol.StatusAnswer, r store.Run) {
 	w, err := a.stuck(ctx, r, s.At, s.Workers)
 	switch {
 	case err != nil:
@@ -189,8 +189,8 @@ func (a *Activities) tellStuck(ctx context.Context, s *command.StatusAnswer, r s
 }
 
 // attend says what waits for somebody, and what that one can do.
-func attend(r *command.RunAnswer) command.AttendStatus {
-	w := command.AttendStatus{Export: r.Export, RunID: r.RunID, Status: r.Status, Reason: r.Reason, Action: r.Action}
+func attend(r *protocol.RunAnswer) protocol.AttendStatus {
+	w := protocol.AttendStatus{Export: r.Export, RunID: r.RunID, Status: r.Status, Reason: r.Reason, Action: r.Action}
 	if w.Action == "" {
 		w.Action = "see: starter runs show " + r.RunID
 		if r.Status == run.Paused {
@@ -206,11 +206,11 @@ func attend(r *command.RunAnswer) command.AttendStatus {
 const asksAgain = 75 * time.Second
 
 // queueStatus asks Temporal for the workers that poll and the work that waits.
-func (a *Activities) queueStatus(ctx context.Context, s *command.StatusAnswer) error {
-	seen := map[string]command.WorkerStatus{}
+func (a *Activities) queueStatus(ctx context.Context, s *protocol.StatusAnswer) error {
+	seen := map[string]protocol.WorkerStatus{}
 	for _, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_WORKFLOW, enumspb.TASK_QUEUE_TYPE_ACTIVITY} {
 		d, err := a.Temporal.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
-			Namespace: activity.GetInfo(ctx).Namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: command.TaskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
+			Namespace: activity.GetInfo(ctx).Namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: protocol.TaskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
 			TaskQueueType: kind, ReportStats: true})
 		if err != nil {
 			return err
@@ -218,7 +218,7 @@ func (a *Activities) queueStatus(ctx context.Context, s *command.StatusAnswer) e
 		for _, p := range d.GetPollers() {
 			at := p.GetLastAccessTime().AsTime()
 			if w, ok := seen[p.GetIdentity()]; !ok || at.After(w.LastSeen) {
-				seen[p.GetIdentity()] = command.WorkerStatus{Identity: p.GetIdentity(), LastSeen: at, Build: p.GetDeploymentOptions().GetBuildId()}
+				seen[p.GetIdentity()] = protocol.WorkerStatus{Identity: p.GetIdentity(), LastSeen: at, Build: p.GetDeploymentOptions().GetBuildId()}
 			}
 		}
 		s.Backlog.Tasks += int(d.GetStats().GetApproximateBacklogCount())
@@ -235,6 +235,6 @@ func (a *Activities) queueStatus(ctx context.Context, s *command.StatusAnswer) e
 			s.Workers = append(s.Workers, w)
 		}
 	}
-	slices.SortFunc(s.Workers, func(a, b command.WorkerStatus) int { return strings.Compare(a.Identity, b.Identity) })
+	slices.SortFunc(s.Workers, func(a, b protocol.WorkerStatus) int { return strings.Compare(a.Identity, b.Identity) })
 	return nil
 }

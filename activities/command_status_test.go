@@ -9,8 +9,8 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/alert"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -19,10 +19,10 @@ import (
 func TestStatusNamesWhatNeedsAttention(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	admin := caller{Principal: access.Principal{Name: "ann", Role: access.Admin}}
-	status := func() []command.AttendStatus {
+	status := func() []protocol.AttendStatus {
 		now, err := s.Store.Now(t.Context())
 		require.NoError(t, err)
-		answer := &command.StatusAnswer{At: now}
+		answer := &protocol.StatusAnswer{At: now}
 		require.NoError(t, s.storeStatus(t.Context(), admin, answer))
 		return answer.Attend
 	}
@@ -41,7 +41,7 @@ func TestStatusNamesWhatNeedsAttention(t *testing.T) {
 	require.NoError(t, s.Store.SaveRun(t.Context(), id, string(run.Skipped), encode(run.Report{Reason: "too many contacts", Action: "make it smaller"}), true))
 	require.Len(t, status(), 3, "a message is on its way for a moment")
 	s.later(2 * time.Minute)
-	require.Equal(t, []command.AttendStatus{
+	require.Equal(t, []protocol.AttendStatus{
 		{Connection: "stopped", Reason: "stopped by ann; no run of its exports starts", Action: `start it: starter connection start "stopped"`},
 		{Connection: "withdrawn", Reason: "the agreement to the transfer of personal data was withdrawn by bob; no run of its exports starts",
 			Action: `agree again: starter connection edit "withdrawn" --agree`},
@@ -61,11 +61,11 @@ func TestRunsThatDoNotExist(t *testing.T) {
 		_, err := s.findRun(t.Context(), ref)
 		require.EqualError(t, err, want)
 	}
-	_, err := s.runsList(t.Context(), caller{}, command.RunsListArgs{Status: "faild"})
+	_, err := s.runsList(t.Context(), caller{}, protocol.RunsListArgs{Status: "faild"})
 	require.ErrorContains(t, err, `unknown status "faild" (did you mean "failed"?)`)
-	_, err = s.runsList(t.Context(), caller{}, command.RunsListArgs{Export: "summer"})
+	_, err = s.runsList(t.Context(), caller{}, protocol.RunsListArgs{Export: "summer"})
 	require.ErrorContains(t, err, "summer")
-	_, err = s.runsList(t.Context(), caller{}, command.RunsListArgs{Export: "spring"})
+	_, err = s.runsList(t.Context(), caller{}, protocol.RunsListArgs{Export: "spring"})
 	require.NoError(t, err)
 }
 
@@ -79,9 +79,9 @@ func TestASecondRunIsToldWhatTheFirstWaitsFor(t *testing.T) {
 	require.EqualError(t, err, "run "+id+` of the export "spring" is parked: guard shrunk: far fewer.`+"\nTo do: approve it or cancel it")
 
 	require.NoError(t, s.controlRun(t.Context(), id, func(c *run.Control) error { c.Canceled = true; return nil }))
-	answer, err := s.runsShow(t.Context(), caller{}, command.RunRef{Run: "spring"})
+	answer, err := s.runsShow(t.Context(), caller{}, protocol.RunRef{Run: "spring"})
 	require.NoError(t, err)
-	require.Equal(t, run.Canceling, answer.(*command.RunAnswer).Status)
+	require.Equal(t, run.Canceling, answer.(*protocol.RunAnswer).Status)
 	_, err = s.beginRun(t.Context(), "another", "spring", run.Request{}, false)
 	require.EqualError(t, err, `the export "spring" is already running (run `+id+", canceling); watch it: starter runs watch "+id)
 }

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -382,9 +382,9 @@ func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, item
 // refusedBlob holds the contacts of a call that Omnisend turned down, with its
 // words about each.
 func (a *Activities) refusedBlob(c store.Call, v store.Verdict, items []spool.BatchItem, said map[int]string) (store.Blob, error) {
-	rejects := make([]command.Reject, 0, len(v.Refused))
+	rejects := make([]protocol.Reject, 0, len(v.Refused))
 	for _, r := range v.Refused {
-		rejects = append(rejects, command.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true, Said: said[r.Item]})
+		rejects = append(rejects, protocol.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true, Said: said[r.Item]})
 	}
 	sealed, err := a.Keyring.SealBlob(encode(rejects), blobContext(c.Run, store.BlobReject))
 	return store.Blob{Kind: store.BlobReject, Group: rejectsRefused, Seq: c.Batch*refusedPerBatch + c.First, Data: sealed}, err

@@ -10,8 +10,8 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -130,7 +130,7 @@ func (a *Activities) parks(ctx context.Context, message, action string) error {
 	most, bounded := faultAttempts[info.ActivityType.Name]
 	last := bounded && info.Attempt >= most
 	if last && info.ActivityType.Name == "Command" {
-		return temporal.NewNonRetryableApplicationError(message, command.ErrFailed, nil)
+		return temporal.NewNonRetryableApplicationError(message, protocol.ErrFailed, nil)
 	}
 	return temporal.NewApplicationErrorWithOptions(message, ErrorFault, temporal.ApplicationErrorOptions{NonRetryable: last, Details: []any{action}})
 }

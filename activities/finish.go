@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
@@ -277,10 +277,10 @@ func (a *Activities) refusedReasons(ctx context.Context, runID string) (map[stri
 }
 
 // rejects opens a blob of rejects.
-func (a *Activities) rejects(runID string, b store.Blob) ([]command.Reject, error) {
+func (a *Activities) rejects(runID string, b store.Blob) ([]protocol.Reject, error) {
 	data, err := a.openBlob(runID, b)
 	if err != nil {
 		return nil, err
 	}
-	return decode[[]command.Reject](data)
+	return decode[[]protocol.Reject](data)
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -15,7 +15,7 @@ import (
 type eraser struct {
 	*Activities
 	email  string
-	answer command.ForgetAnswer
+	answer protocol.ForgetAnswer
 }
 
 // erase takes the address out of ledgers, rejects, samples, and batches that
@@ -128,8 +128,8 @@ func (e *eraser) rejects(data []byte) ([]byte, int, error) {
 	if len(data) == 0 {
 		return nil, 0, nil
 	}
-	all, err := decode[[]command.Reject](data)
-	left := slices.DeleteFunc(slices.Clone(all), func(r command.Reject) bool { return sameAddress(r.Email, e.email) })
+	all, err := decode[[]protocol.Reject](data)
+	left := slices.DeleteFunc(slices.Clone(all), func(r protocol.Reject) bool { return sameAddress(r.Email, e.email) })
 	return encode(left), len(all) - len(left), err
 }
 
@@ -144,14 +144,14 @@ func (e *eraser) samples(data []byte) ([]byte, int, error) {
 		return true
 	}
 	all.New, all.Leavers = slices.DeleteFunc(all.New, of), slices.DeleteFunc(all.Leavers, of)
-	all.Changed = slices.DeleteFunc(all.Changed, func(c command.ChangedSample) bool { return of(c.Contact) })
+	all.Changed = slices.DeleteFunc(all.Changed, func(c protocol.ChangedSample) bool { return of(c.Contact) })
 	return encode(all), n, err
 }
 
 func (e *eraser) differences(data []byte) ([]byte, int, error) {
-	found, err := decode[command.VerifyAnswer](data)
+	found, err := decode[protocol.VerifyAnswer](data)
 	before := len(found.Differences)
-	found.Differences = slices.DeleteFunc(found.Differences, func(d command.VerifyDifference) bool { return d.Email == e.email })
+	found.Differences = slices.DeleteFunc(found.Differences, func(d protocol.VerifyDifference) bool { return d.Email == e.email })
 	return encode(found), before - len(found.Differences), err
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/segment"
@@ -147,7 +148,7 @@ func (s *steps) preflight(id string) *PreflightResult {
 	require.NoError(s.t, err)
 	ticket, err := s.ticket(runTicket(id, r.Export, r.Plan)...)
 	require.NoError(s.t, err)
-	taken := context.WithValue(s.t.Context(), executionKey{}, execution{workflow: WorkflowID(r.Export, r.Plan), first: "workflow of " + id})
+	taken := context.WithValue(s.t.Context(), executionKey{}, execution{workflow: protocol.WorkflowID(r.Export, r.Plan), first: "workflow of " + id})
 	begun, err := s.Preflight(taken, PreflightInput{RunID: id, Ticket: ticket})
 	require.NoError(s.t, err)
 	return begun

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -100,7 +100,7 @@ func TestPartsAndBatchesAreCutByBytes(t *testing.T) {
 	require.Equal(t, map[string]int{"email_invalid": 1, "field_too_long": 1}, read.Reasons)
 	require.Equal(t, 2, read.Parts, "of two contacts each, at most")
 	require.Greater(t, read.Bytes, int64(2700))
-	require.NoError(t, s.eachReject(t.Context(), r.RunID, func(reject command.Reject) {
+	require.NoError(t, s.eachReject(t.Context(), r.RunID, func(reject protocol.Reject) {
 		require.LessOrEqual(t, len(reject.Email), maxRejectValue+len("…"))
 	}, rejectsRead))
 

@@ -9,6 +9,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/store"
@@ -77,7 +78,7 @@ func (a *Activities) takeUp(ctx context.Context, in PreflightInput) (store.Run, 
 		return r, err
 	}
 	e := executionOf(ctx)
-	if e.workflow != WorkflowID(r.Export, r.Plan) {
+	if e.workflow != protocol.WorkflowID(r.Export, r.Plan) {
 		return r, errNotBegun()
 	}
 	r, err = a.Store.StartRun(ctx, in.RunID, e.first)

@@ -7,19 +7,19 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // identify finds out who gives a command, and notes that they were seen.
-func (a *Activities) identify(ctx context.Context, request *command.Request) (access.Principal, error) {
+func (a *Activities) identify(ctx context.Context, request *protocol.Request) (access.Principal, error) {
 	now, err := a.Store.Now(ctx)
 	if err != nil {
 		return access.Principal{}, err
 	}
 	person, err := a.Identity.Identify(ctx, access.Evidence{Claim: request.Claim(), Proof: request.Proof, Credential: request.Credential}, now)
 	if refuted, ok := errors.AsType[*access.IdentityError](err); ok {
-		return access.Principal{}, refuse(command.ErrNotAllowed, "%v", refuted)
+		return access.Principal{}, refuse(protocol.ErrNotAllowed, "%v", refuted)
 	}
 	if err != nil {
 		return access.Principal{}, err
@@ -35,7 +35,7 @@ func (a *Activities) identify(ctx context.Context, request *command.Request) (ac
 	if seen.Revoked {
 		// By name in the audit, but with no right.
 		p.Role = access.Nobody
-		return p, refuse(command.ErrNotAllowed, "your access was revoked; ask an administrator to restore it")
+		return p, refuse(protocol.ErrNotAllowed, "your access was revoked; ask an administrator to restore it")
 	}
 	return p, nil
 }
@@ -63,7 +63,7 @@ func (a *Activities) mayActAs(ctx context.Context, name string, conn catalogue.C
 	}
 	role, _ := a.Identity.RoleOf(seen.Groups)
 	p := access.Principal{Name: name, Role: role}
-	if err := access.Check(p, command.Run); err != nil {
+	if err := access.Check(p, protocol.Run); err != nil {
 		return no("may not run exports any more"), nil
 	}
 	if !access.May(p, access.OfConnection(conn)) {

@@ -8,10 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -81,8 +81,8 @@ func TestACallThatEveryContactBreaks(t *testing.T) {
 	calls := s.target.Sandbox.Stats(omnisendtest.Brand).Calls["POST /batches"][400]
 	require.LessOrEqual(t, calls, 30)
 
-	var said []command.Reject
-	require.NoError(t, s.eachReject(t.Context(), r.RunID, func(r command.Reject) { said = append(said, r) }, rejectsRefused))
+	var said []protocol.Reject
+	require.NoError(t, s.eachReject(t.Context(), r.RunID, func(r protocol.Reject) { said = append(said, r) }, rejectsRefused))
 	require.Len(t, said, 10)
 	for _, r := range said {
 		require.Equal(t, "an item cannot be taken", r.Said)

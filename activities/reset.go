@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -28,7 +29,7 @@ func alreadyStarted(err error) bool {
 // startExport starts the workflow of a run. One of a run that has ended makes
 // room for it.
 func (a *Activities) startExport(ctx context.Context, options client.StartWorkflowOptions, in exportInput) error {
-	_, err := a.Temporal.ExecuteWorkflow(ctx, options, ExportWorkflowType, in)
+	_, err := a.Temporal.ExecuteWorkflow(ctx, options, protocol.ExportWorkflowType, in)
 	if !alreadyStarted(err) {
 		return err
 	}
@@ -44,7 +45,7 @@ func (a *Activities) startExport(ctx context.Context, options client.StartWorkfl
 		return reset
 	}
 	if ended {
-		_, err = a.Temporal.ExecuteWorkflow(ctx, options, ExportWorkflowType, in)
+		_, err = a.Temporal.ExecuteWorkflow(ctx, options, protocol.ExportWorkflowType, in)
 	}
 	return err
 }

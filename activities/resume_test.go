@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -29,16 +29,16 @@ func TestThePauseOfABrandIsEnded(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, halt.Wait, 30*time.Second, "it asks again before the pause is over")
 
-	answer, err := s.connectionResume(t.Context(), caller{}, command.Named{Name: "limited"})
+	answer, err := s.connectionResume(t.Context(), caller{}, protocol.Named{Name: "limited"})
 	require.NoError(t, err)
-	require.Equal(t, command.ConnectionResumed{Name: "limited", Paused: 240}, answer)
+	require.Equal(t, protocol.ConnectionResumed{Name: "limited", Paused: 240}, answer)
 	state, err := s.Store.BudgetState(t.Context(), conn.Budget(), limit)
 	require.NoError(t, err)
 	require.Zero(t, state.Paused)
 
-	answer, err = s.connectionResume(t.Context(), caller{}, command.Named{Name: "limited"})
+	answer, err = s.connectionResume(t.Context(), caller{}, protocol.Named{Name: "limited"})
 	require.NoError(t, err)
-	require.Equal(t, command.ConnectionResumed{Name: "limited"}, answer)
-	_, err = s.connectionResume(t.Context(), caller{}, command.Named{Name: "nosuch"})
+	require.Equal(t, protocol.ConnectionResumed{Name: "limited"}, answer)
+	_, err = s.connectionResume(t.Context(), caller{}, protocol.Named{Name: "nosuch"})
 	require.Error(t, err)
 }

@@ -16,9 +16,9 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -133,9 +133,9 @@ func (s *steps) as(role access.Role, name, args string) (refused bool, err error
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(s.Command)
-	_, err = env.ExecuteActivity(s.Command, command.Request{ID: uuid.NewString(), Name: name, Args: json.RawMessage(args), IssuedAt: time.Now()})
+	_, err = env.ExecuteActivity(s.Command, protocol.Request{ID: uuid.NewString(), Name: name, Args: json.RawMessage(args), IssuedAt: time.Now()})
 	app, _ := errors.AsType[*temporal.ApplicationError](err)
-	return app != nil && app.Type() == command.ErrNotAllowed, err
+	return app != nil && app.Type() == protocol.ErrNotAllowed, err
 }
 
 // share shares connection and source, or takes that back.
@@ -184,7 +184,7 @@ func TestEveryCommandAgainstEveryRole(t *testing.T) {
 					entries, err := s.Store.AuditEntries(t.Context(), store.AuditFilter{Limit: 1})
 					require.NoError(t, err)
 					require.Equal(t, name, entries[0].Command, "the attempt is in the audit")
-					require.Equal(t, command.ErrNotAllowed, entries[0].Outcome)
+					require.Equal(t, protocol.ErrNotAllowed, entries[0].Outcome)
 				}
 			}
 			for _, role := range []access.Role{access.Contributor, access.Admin} {
@@ -205,7 +205,7 @@ func TestWhatAContributorEditsRunsAsThem(t *testing.T) {
 	e, o, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
 	require.NoError(t, err)
 	change := func(role access.Role, name, runAs string) catalogue.Export {
-		c := caller{Principal: access.Principal{Name: name, Role: role}, request: &command.Request{ID: uuid.NewString(), Name: command.ExportEdit}, object: new(string)}
+		c := caller{Principal: access.Principal{Name: name, Role: role}, request: &protocol.Request{ID: uuid.NewString(), Name: protocol.ExportEdit}, object: new(string)}
 		v := e
 		v.RunAs = runAs
 		require.NoError(t, s.replace(t.Context(), c, o, &v, nil))
@@ -226,7 +226,7 @@ func TestTwoEditsOfOneObject(t *testing.T) {
 	e, o, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
 	require.NoError(t, err)
 	edit := func(name string, id string) error {
-		c := caller{Principal: access.Principal{Name: name, Role: access.Admin}, request: &command.Request{ID: uuid.NewString(), Name: command.ExportEdit}, object: new(string)}
+		c := caller{Principal: access.Principal{Name: name, Role: access.Admin}, request: &protocol.Request{ID: uuid.NewString(), Name: protocol.ExportEdit}, object: new(string)}
 		v := e
 		v.ID = id
 		return s.replace(t.Context(), c, o, &v, nil)
@@ -235,7 +235,7 @@ func TestTwoEditsOfOneObject(t *testing.T) {
 	err = edit("berta", "Second")
 	var refused *refusal
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, command.ErrConflict, refused.class)
+	require.Equal(t, protocol.ErrConflict, refused.class)
 	require.ErrorContains(t, err, "was changed by somebody else meanwhile")
 	now, _, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
 	require.NoError(t, err)

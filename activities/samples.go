@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/decide"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -14,9 +14,9 @@ import (
 // samples are the first few contacts of each kind, for whoever asks what a
 // plan would send.
 type samples struct {
-	New     []json.RawMessage       `json:"new,omitempty"`
-	Changed []command.ChangedSample `json:"changed,omitempty"`
-	Leavers []json.RawMessage       `json:"leavers,omitempty"`
+	New     []json.RawMessage        `json:"new,omitempty"`
+	Changed []protocol.ChangedSample `json:"changed,omitempty"`
+	Leavers []json.RawMessage        `json:"leavers,omitempty"`
 }
 
 // maxSamples is how many contacts of a kind are shown.
@@ -26,7 +26,7 @@ func (s *samples) add(d decide.Decision) {
 	item := json.RawMessage(bytes.Clone(d.Item))
 	switch {
 	case d.Kind == spool.Changed && len(s.Changed) < maxSamples:
-		s.Changed = append(s.Changed, command.ChangedSample{Differs: d.Differs.Names(), Contact: item})
+		s.Changed = append(s.Changed, protocol.ChangedSample{Differs: d.Differs.Names(), Contact: item})
 	case d.Kind == spool.Leaver && len(s.Leavers) < maxSamples:
 		s.Leavers = append(s.Leavers, item)
 	case d.Kind == spool.New && len(s.New) < maxSamples:

@@ -9,8 +9,8 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -26,19 +26,19 @@ func TestSourcesAreChanged(t *testing.T) {
 		return open(catalogue.Source{Type: catalogue.TypeFiles, Files: &catalogue.FilesSettings{Path: "."}}, nil)
 	}
 	by := func(secret string) caller {
-		request := &command.Request{ID: uuid.NewString(), Name: command.SourceEdit, IssuedAt: time.Now()}
+		request := &protocol.Request{ID: uuid.NewString(), Name: protocol.SourceEdit, IssuedAt: time.Now()}
 		if secret != "" {
 			var err error
-			request.Sealed, err = s.Keyring.PublicKey().Seal(encode(command.SourceSecret{Credential: []byte(secret)}), command.Context(request.ID))
+			request.Sealed, err = s.Keyring.PublicKey().Seal(encode(protocol.SourceSecret{Credential: []byte(secret)}), protocol.Context(request.ID))
 			require.NoError(t, err)
 		}
 		return caller{Principal: access.Principal{Name: "anna", Role: access.Admin}, request: request, object: new(string)}
 	}
 	ctx := t.Context()
-	database := func(host string) command.SourceSettings {
-		return command.SourceSettings{Postgres: &catalogue.PostgresSettings{Host: host, Database: "crm", User: "reader", ID: "id"}}
+	database := func(host string) protocol.SourceSettings {
+		return protocol.SourceSettings{Postgres: &catalogue.PostgresSettings{Host: host, Database: "crm", User: "reader", ID: "id"}}
 	}
-	add := command.SourceAddArgs{Name: "warehouse", Kind: "postgres", SourceSettings: database("a.example.com")}
+	add := protocol.SourceAddArgs{Name: "warehouse", Kind: "postgres", SourceSettings: database("a.example.com")}
 	_, err := s.sourceAdd(ctx, by("first\n"), add)
 	require.NoError(t, err)
 	require.Equal(t, "first", string(got))
@@ -48,7 +48,7 @@ func TestSourcesAreChanged(t *testing.T) {
 	require.Equal(t, "anna", src.Owner)
 	require.NotContains(t, string(o.Body)+string(o.Sealed), "first", "neither in clear")
 
-	edit := command.SourceEditArgs{Name: "warehouse", Version: 1, SourceSettings: database("b.example.com")}
+	edit := protocol.SourceEditArgs{Name: "warehouse", Version: 1, SourceSettings: database("b.example.com")}
 	_, err = s.sourceEdit(ctx, by(""), edit)
 	require.ErrorContains(t, err, "give the credential again with this change")
 	_, err = s.sourceEdit(ctx, by("second"), edit)
@@ -60,18 +60,18 @@ func TestSourcesAreChanged(t *testing.T) {
 	require.Equal(t, "second", string(got))
 
 	ref := "env:HOME"
-	_, err = s.sourceEdit(ctx, by(""), command.SourceEditArgs{Name: "warehouse", SourceSettings: command.SourceSettings{Credential: &ref}})
+	_, err = s.sourceEdit(ctx, by(""), protocol.SourceEditArgs{Name: "warehouse", SourceSettings: protocol.SourceSettings{Credential: &ref}})
 	require.ErrorContains(t, err, "not one that may be named")
 	none := ""
-	_, err = s.sourceEdit(ctx, by(""), command.SourceEditArgs{Name: "warehouse", SourceSettings: command.SourceSettings{Credential: &none}})
+	_, err = s.sourceEdit(ctx, by(""), protocol.SourceEditArgs{Name: "warehouse", SourceSettings: protocol.SourceSettings{Credential: &none}})
 	require.NoError(t, err)
 	_, _, err = s.sourceOf(ctx, "warehouse")
 	require.NoError(t, err)
 	require.Nil(t, got, "it is forgotten")
 
-	_, err = s.sourceShare(ctx, by(""), command.SourceShareArgs{Name: "warehouse", With: catalogue.SharedContributors})
+	_, err = s.sourceShare(ctx, by(""), protocol.SourceShareArgs{Name: "warehouse", With: catalogue.SharedContributors})
 	require.NoError(t, err)
-	_, err = s.sourceOwner(ctx, by(""), command.SourceOwnerArgs{Name: "warehouse", To: "carl"})
+	_, err = s.sourceOwner(ctx, by(""), protocol.SourceOwnerArgs{Name: "warehouse", To: "carl"})
 	require.NoError(t, err)
 	src, _, err = object[catalogue.Source](ctx, s.Activities, catalogue.KindSource, "warehouse")
 	require.NoError(t, err)
@@ -81,9 +81,9 @@ func TestSourcesAreChanged(t *testing.T) {
 	require.True(t, access.May(access.Principal{Name: "carl", Role: access.Contributor}, access.OfSource(src)))
 	require.False(t, access.May(access.Principal{Name: "dora", Role: access.Contributor}, access.OfSource(src)))
 
-	_, err = s.sourceRemove(ctx, by(""), command.Named{Name: "crm"})
+	_, err = s.sourceRemove(ctx, by(""), protocol.Named{Name: "crm"})
 	require.ErrorContains(t, err, `is read by 1 export: spring`)
-	wrong := command.SourceAddArgs{Name: "x", Kind: "files", SourceSettings: database("a")}
+	wrong := protocol.SourceAddArgs{Name: "x", Kind: "files", SourceSettings: database("a")}
 	_, err = s.sourceAdd(ctx, by(""), wrong)
 	require.ErrorContains(t, err, "has no settings of that kind")
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -36,7 +36,7 @@ func (a *Activities) inTime(ctx context.Context, ask func(ctx context.Context) e
 }
 
 // describeSource shows what a source has, or one segment of it.
-func (a *Activities) describeSource(ctx context.Context, s catalogue.Source, src segment.Source, only string) (answer *command.SourceAnswer, err error) {
+func (a *Activities) describeSource(ctx context.Context, s catalogue.Source, src segment.Source, only string) (answer *protocol.SourceAnswer, err error) {
 	err = a.inTime(ctx, func(ctx context.Context) error {
 		answer, err = whatItHas(ctx, s, src, only)
 		return err
@@ -47,8 +47,8 @@ func (a *Activities) describeSource(ctx context.Context, s catalogue.Source, src
 	return answer, nil
 }
 
-func whatItHas(ctx context.Context, s catalogue.Source, src segment.Source, only string) (*command.SourceAnswer, error) {
-	answer := &command.SourceAnswer{Source: s, SegmentList: []command.SegmentAnswer{}}
+func whatItHas(ctx context.Context, s catalogue.Source, src segment.Source, only string) (*protocol.SourceAnswer, error) {
+	answer := &protocol.SourceAnswer{Source: s, SegmentList: []protocol.SegmentAnswer{}}
 	if only != "" {
 		info, err := src.Describe(ctx, only)
 		if err != nil && !errors.Is(err, segment.ErrEmpty) {
@@ -104,8 +104,8 @@ func whyEmpty(ctx context.Context, t segment.Tester) ([]string, error) {
 	return notes, err
 }
 
-func segmentAnswer(i segment.Info, failed error) command.SegmentAnswer {
-	a := command.SegmentAnswer{Name: i.Name, Title: i.Title, Members: i.Members, RefreshedAt: i.RefreshedAt, Bytes: i.Bytes, Fields: i.Fields}
+func segmentAnswer(i segment.Info, failed error) protocol.SegmentAnswer {
+	a := protocol.SegmentAnswer{Name: i.Name, Title: i.Title, Members: i.Members, RefreshedAt: i.RefreshedAt, Bytes: i.Bytes, Fields: i.Fields}
 	if failed != nil {
 		a.Error = failed.Error()
 	}
@@ -114,7 +114,7 @@ func segmentAnswer(i segment.Info, failed error) command.SegmentAnswer {
 
 // foldFields names fields once that all segments have, as those of one customer
 // profile do, and leaves out what would not fit the answer.
-func foldFields(answer *command.SourceAnswer) {
+func foldFields(answer *protocol.SourceAnswer) {
 	all := answer.SegmentList
 	same := len(all) > 1
 	for _, s := range all {
@@ -143,12 +143,12 @@ func foldFields(answer *command.SourceAnswer) {
 }
 
 // sourceTest looks whether runs would work: login, permissions and one page.
-func (a *Activities) sourceTest(ctx context.Context, _ caller, args command.Named) (any, error) {
+func (a *Activities) sourceTest(ctx context.Context, _ caller, args protocol.Named) (any, error) {
 	s, o, err := get[catalogue.Source](ctx, a, catalogue.KindSource, args.Name)
 	if err != nil {
 		return nil, err
 	}
-	tested := &command.SourceTested{Name: s.Name}
+	tested := &protocol.SourceTested{Name: s.Name}
 	secret, err := a.credential(&s, o.Sealed)
 	if err != nil {
 		tested.Checks = []segment.Check{failedCheck("credential", err)}

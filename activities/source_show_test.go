@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 )
@@ -55,10 +55,10 @@ func TestASilentSourceIsShownAsOne(t *testing.T) {
 	relay.Through(0, postgrestest.Silent)
 	s.Tuning.SourceShows = 200 * time.Millisecond
 	const says = `source "crm": it did not answer within 200ms; see whether it is up`
-	_, err := s.sourceShow(t.Context(), caller{}, command.SourceShowArgs{Name: "crm"})
+	_, err := s.sourceShow(t.Context(), caller{}, protocol.SourceShowArgs{Name: "crm"})
 	require.ErrorContains(t, err, says)
-	_, err = s.sourceShow(t.Context(), caller{}, command.SourceShowArgs{Name: "crm", Segment: "buyers"})
+	_, err = s.sourceShow(t.Context(), caller{}, protocol.SourceShowArgs{Name: "crm", Segment: "buyers"})
 	require.ErrorContains(t, err, says)
-	_, err = s.sourceTest(t.Context(), caller{}, command.Named{Name: "crm"})
+	_, err = s.sourceTest(t.Context(), caller{}, protocol.Named{Name: "crm"})
 	require.ErrorContains(t, err, says)
 }

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/segment-export/segment-export/internal/metrics"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Schedules tells how our schedules stand.
@@ -22,7 +23,7 @@ func Schedules(ctx context.Context, c client.Client) ([]metrics.Schedule, error)
 		if err != nil {
 			return all, err
 		}
-		if e.WorkflowType.Name == TickWorkflowType { // others may use the namespace
+		if e.WorkflowType.Name == protocol.TickWorkflowType { // others may use the namespace
 			all = append(all, standing(e, now))
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -22,9 +22,9 @@ const stuckAfter = 6
 // stuck looks in Temporal for why an open run does not get on, when these
 // workers were seen. It returns what to tell about it, with an empty reason when
 // it does.
-func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time, seen []command.WorkerStatus) (command.AttendStatus, error) {
-	var w command.AttendStatus
-	d, err := a.Temporal.DescribeWorkflowExecution(ctx, WorkflowID(r.Export, r.Plan), "")
+func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time, seen []protocol.WorkerStatus) (protocol.AttendStatus, error) {
+	var w protocol.AttendStatus
+	d, err := a.Temporal.DescribeWorkflowExecution(ctx, protocol.WorkflowID(r.Export, r.Plan), "")
 	_, missing := errors.AsType[*serviceerror.NotFound](err)
 	switch {
 	case err != nil && !missing:
@@ -45,7 +45,7 @@ func (a *Activities) stuck(ctx context.Context, r store.Run, now time.Time, seen
 
 // withoutWorker finds a run that is pinned to a build of which no worker was
 // seen: no other one takes it up. Where no worker was seen, nobody knows.
-func withoutWorker(d *workflowservice.DescribeWorkflowExecutionResponse, id string, seen []command.WorkerStatus) (reason, action string) {
+func withoutWorker(d *workflowservice.DescribeWorkflowExecutionResponse, id string, seen []protocol.WorkerStatus) (reason, action string) {
 	pinned := d.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion().GetBuildId()
 	if pinned == "" || len(seen) == 0 {
 		return "", ""

@@ -16,7 +16,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/mocks"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -33,7 +33,7 @@ func TestStuckTellsWhyARunDoesNotGetOn(t *testing.T) {
 		answer *workflowservice.DescribeWorkflowExecutionResponse
 		err    error
 		age    time.Duration
-		seen   []command.WorkerStatus
+		seen   []protocol.WorkerStatus
 		reason string
 	}{
 		"it gets on": {answer: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: running,
@@ -46,8 +46,8 @@ func TestStuckTellsWhyARunDoesNotGetOn(t *testing.T) {
 			PendingWorkflowTask: &workflowpb.PendingWorkflowTaskInfo{Attempt: 8}}, reason: "came to nothing 7 times"},
 		"terminated": {answer: &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
 			Status: enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED}}, age: time.Hour, reason: "does not run it any more"},
-		"pinned": {answer: pinned, seen: []command.WorkerStatus{{Build: "2.0"}, {Build: "1.0"}}},
-		"pinned to a build that is gone": {answer: pinned, seen: []command.WorkerStatus{{Build: "2.0"}, {}},
+		"pinned": {answer: pinned, seen: []protocol.WorkerStatus{{Build: "2.0"}, {Build: "1.0"}}},
+		"pinned to a build that is gone": {answer: pinned, seen: []protocol.WorkerStatus{{Build: "2.0"}, {}},
 			reason: "no worker of that build is at work"},
 		"workers are not known": {answer: pinned},
 		"lost":                  {err: serviceerror.NewNotFound("no such workflow"), age: time.Hour, reason: "does not run it any more"},

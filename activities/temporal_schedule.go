@@ -14,12 +14,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/schedule"
 )
-
-// TickWorkflowType is the workflow that our schedules start.
-const TickWorkflowType = "Tick"
 
 const (
 	// lookEvery is how often a followed source is asked.
@@ -129,7 +126,7 @@ func (a *Activities) RepairSchedules(ctx context.Context) error {
 			return errors.Join(append(errs, err)...)
 		}
 		unknown := !slices.ContainsFunc(all, func(w wantedSchedule) bool { return w.id == e.ID })
-		if unknown && e.WorkflowType.Name == TickWorkflowType {
+		if unknown && e.WorkflowType.Name == protocol.TickWorkflowType {
 			errs = append(errs, a.dropSchedule(ctx, e.ID))
 		}
 	}
@@ -138,7 +135,7 @@ func (a *Activities) RepairSchedules(ctx context.Context) error {
 
 // applySchedule makes one schedule of Temporal, or changes it where it differs.
 func (a *Activities) applySchedule(ctx context.Context, w wantedSchedule) error {
-	action := &client.ScheduleWorkflowAction{ID: "tick/" + w.id, Workflow: TickWorkflowType, TaskQueue: command.TaskQueue,
+	action := &client.ScheduleWorkflowAction{ID: "tick/" + w.id, Workflow: protocol.TickWorkflowType, TaskQueue: protocol.TaskQueue,
 		Args: []any{TickInput{Schedule: w.id}}, StaticSummary: "What is due by the schedule " + w.id}
 	_, err := a.Temporal.ScheduleClient().Create(ctx, client.ScheduleOptions{ID: w.id, Spec: w.spec, Action: action, Paused: w.paused,
 		Note: w.note, CatchupWindow: catchUp, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP})

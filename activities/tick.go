@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -266,7 +267,7 @@ func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, o
 	}
 	err = s.controlRun(ctx, open.ID, func(c *run.Control) error { c.Superseded = true; return nil })
 	if err == nil {
-		err = s.Temporal.SignalWorkflow(ctx, WorkflowID(open.Export, false), "", ControlSignal, nil)
+		err = s.Temporal.SignalWorkflow(ctx, protocol.WorkflowID(open.Export, false), "", protocol.ControlSignal, nil)
 	}
 	if err != nil {
 		// Its workflow may have ended at this moment.

@@ -1,6 +1,10 @@
 package activities
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/segment-export/segment-export/internal/protocol"
+)
 
 // ticket is a worker's permission to begin a workflow around which nobody was
 // asked for a command: only the holder of the keyring can make one. What it is
@@ -26,5 +30,5 @@ func ticketContext(what []string) string {
 
 // runTicket are the parts of the ticket of a run.
 func runTicket(id, export string, plan bool) []string {
-	return []string{"run", id, WorkflowID(export, plan)}
+	return []string{"run", id, protocol.WorkflowID(export, plan)}
 }

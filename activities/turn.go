@@ -6,23 +6,14 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
 // runIDMemo is the memo field of a run's workflow that holds our run id.
 const runIDMemo = "run_id"
-
-// WorkflowID is the workflow id of an export's runs, or of its plans: one at a
-// time of each.
-func WorkflowID(export string, plan bool) string {
-	if plan {
-		return "plan/" + export
-	}
-	return "export/" + export
-}
 
 // TakeTurn asks for the run's turn on its brand: true when it has it. A turn
 // that belongs to a run whose workflow was ended from outside is taken away.
@@ -68,7 +59,7 @@ func (a *Activities) ReapTerminated(ctx context.Context) error {
 			return err
 		}
 		for _, r := range runs {
-			if !r.Started && now.Sub(r.CreatedAt) < 2*command.Timeout {
+			if !r.Started && now.Sub(r.CreatedAt) < 2*protocol.Timeout {
 				continue // its workflow may be about to begin
 			}
 			open, err := a.isOpen(ctx, r)
@@ -88,7 +79,7 @@ func (a *Activities) ReapTerminated(ctx context.Context) error {
 
 // isOpen tells whether Temporal still runs the workflow of a run.
 func (a *Activities) isOpen(ctx context.Context, r store.Run) (bool, error) {
-	d, err := a.Temporal.DescribeWorkflowExecution(ctx, WorkflowID(r.Export, r.Plan), "")
+	d, err := a.Temporal.DescribeWorkflowExecution(ctx, protocol.WorkflowID(r.Export, r.Plan), "")
 	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
 		return false, nil
 	}

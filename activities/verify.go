@@ -8,17 +8,16 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// VerifyWorkflowType is the workflow that compares an export's ledger with the
-// account. It is one of its own: a command has 30 seconds, and a sample takes
-// as long as the brand's budget lets it.
-const VerifyWorkflowType = "VerifyExport"
+// A comparison of an export's ledger with the account is a workflow of its own:
+// a command has 30 seconds, and a sample takes as long as the brand's budget
+// lets it.
 
 // VerifyInput is one comparison, allowed by a worker's ticket.
 type VerifyInput struct {
@@ -83,7 +82,7 @@ type verifier struct {
 	until time.Time
 	note  *ledgerNote
 	state verifyState
-	found command.VerifyAnswer
+	found protocol.VerifyAnswer
 
 	shard   int // whose entries are at hand
 	entries []spool.Entry
@@ -132,7 +131,7 @@ func (v *verifier) load(ctx context.Context) error {
 			}
 		})
 		v.state.Sample = min(v.in.Sample, v.state.Total)
-		v.found = command.VerifyAnswer{Export: v.in.Export, Ledger: v.state.Total, Sample: v.state.Sample, Differences: []command.VerifyDifference{}}
+		v.found = protocol.VerifyAnswer{Export: v.in.Export, Ledger: v.state.Total, Sample: v.state.Sample, Differences: []protocol.VerifyDifference{}}
 		return err
 	}
 	if v.state, err = decode[verifyState](state); err != nil {
@@ -143,16 +142,16 @@ func (v *verifier) load(ctx context.Context) error {
 }
 
 // verified returns what a comparison has found.
-func (a *Activities) verified(ctx context.Context, id string) (command.VerifyAnswer, error) {
+func (a *Activities) verified(ctx context.Context, id string) (protocol.VerifyAnswer, error) {
 	blob, err := a.Store.Blob(ctx, id, store.BlobVerify, 0, 0)
 	if err != nil {
-		return command.VerifyAnswer{}, err
+		return protocol.VerifyAnswer{}, err
 	}
 	data, err := a.openBlob(id, blob)
 	if err != nil {
-		return command.VerifyAnswer{}, err
+		return protocol.VerifyAnswer{}, err
 	}
-	return decode[command.VerifyAnswer](data)
+	return decode[protocol.VerifyAnswer](data)
 }
 
 func (v *verifier) save(ctx context.Context) error {
@@ -181,7 +180,7 @@ func (v *verifier) compare(ctx context.Context, api omnisend.API, e catalogue.Ex
 			}
 			v.found.Checked++
 			if !f.There || len(f.Missing) > 0 {
-				v.found.Differences = append(v.found.Differences, command.VerifyDifference{Email: entry.Email, Gone: !f.There,
+				v.found.Differences = append(v.found.Differences, protocol.VerifyDifference{Email: entry.Email, Gone: !f.There,
 					Missing: f.Missing, ConfirmedAt: time.Unix(entry.SentAt, 0).UTC()})
 			}
 		}

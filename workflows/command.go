@@ -6,25 +6,25 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Command carries out one command of the command line: a worker checks who
 // asks, does it, and its answer stays on record as the workflow's result. The
-// starter gives it an execution timeout of command.Timeout.
-func Command(ctx workflow.Context, request command.Request) (*command.Response, error) {
+// starter gives it an execution timeout of protocol.Timeout.
+func Command(ctx workflow.Context, request protocol.Request) (*protocol.Response, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		ScheduleToCloseTimeout: command.Timeout,
-		StartToCloseTimeout:    command.Timeout,
+		ScheduleToCloseTimeout: protocol.Timeout,
+		StartToCloseTimeout:    protocol.Timeout,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval:    200 * time.Millisecond,
 			BackoffCoefficient: 2,
-			NonRetryableErrorTypes: []string{command.ErrUsage, command.ErrNotFound, command.ErrExists,
-				command.ErrConflict, command.ErrNotAllowed, command.ErrFailed, command.ErrMarkers},
+			NonRetryableErrorTypes: []string{protocol.ErrUsage, protocol.ErrNotFound, protocol.ErrExists,
+				protocol.ErrConflict, protocol.ErrNotAllowed, protocol.ErrFailed, protocol.ErrMarkers},
 		},
 		Summary: request.Name,
 	})
-	var response command.Response
+	var response protocol.Response
 	err := workflow.ExecuteActivity(ctx, acts.Command, request).Get(ctx, &response)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -31,14 +31,14 @@ func (s *awayStore) Ping(context.Context) error {
 // the whole time of a command for it to come back. Either way the sentence is
 // for people, and the cause stays in the worker's log.
 func TestACommandSaysThatTheStoreIsAway(t *testing.T) {
-	for name, patient := range map[string]bool{command.WhoAmI: false, command.RunsList: false, command.ConnectionRemove: true, command.Run: true} {
+	for name, patient := range map[string]bool{protocol.WhoAmI: false, protocol.RunsList: false, protocol.ConnectionRemove: true, protocol.Run: true} {
 		t.Run(name, func(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
 			away := &awayStore{}
 			env.RegisterActivity(activities.New(activities.Dependencies{Store: away, Worker: "7@one", Log: slog.New(slog.DiscardHandler)}))
-			env.ExecuteWorkflow(Command, command.Request{ID: "c", Name: name})
+			env.ExecuteWorkflow(Command, protocol.Request{ID: "c", Name: name})
 			app, ok := errors.AsType[*temporal.ApplicationError](env.GetWorkflowError())
 			require.True(t, ok, "%v", env.GetWorkflowError())
 			require.Contains(t, app.Message(), "the worker 7@one does not reach its store")

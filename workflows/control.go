@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
@@ -14,7 +15,7 @@ import (
 // where they can act on it.
 func (e *exporter) listen(ctx workflow.Context) {
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		signals := workflow.GetSignalChannel(ctx, ControlSignal)
+		signals := workflow.GetSignalChannel(ctx, protocol.ControlSignal)
 		for signals.Receive(ctx, nil) {
 			e.unread = true
 		}

@@ -11,21 +11,15 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-// Progress is the answer of the query "progress".
-type Progress struct {
-	run.Report
-	Sent  int       `json:"sent"`  // contacts in calls that Omnisend has answered
-	Since time.Time `json:"since"` // when the phase began
-}
-
 // progress answers a query: it changes nothing of the run, whose state must
 // follow from its history alone. It holds numbers only.
-func (e *exporter) progress() *Progress {
-	p := &Progress{Report: counted(*e.state.Report, &e.state.Delivery), Sent: e.state.Delivery.Sent, Since: e.state.Since}
+func (e *exporter) progress() *protocol.Progress {
+	p := &protocol.Progress{Report: counted(*e.state.Report, &e.state.Delivery), Sent: e.state.Delivery.Sent, Since: e.state.Since}
 	if e.canceled && !p.Status.Ended() {
 		p.Status = run.Canceling
 	}

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 )
@@ -75,7 +76,7 @@ func SegmentExport(ctx workflow.Context, in ExportInput) (*run.Report, error) {
 		e.state = &State{Report: &run.Report{RunID: in.RunID, Status: run.Running, Phase: run.PhasePreflight,
 			StartedAt: workflow.Now(ctx)}, Since: workflow.Now(ctx), ExpiresAt: workflow.Now(ctx).Add(Expiry)}
 	}
-	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (*Progress, error) { return e.progress(), nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, protocol.ProgressQuery, func() (*protocol.Progress, error) { return e.progress(), nil }); err != nil {
 		return nil, err
 	}
 	e.listen(ctx)

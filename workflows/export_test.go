@@ -18,6 +18,7 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -187,7 +188,7 @@ func (w *world) later(after time.Duration, do func()) {
 // decide puts an operator's decision into the store and tells the run.
 func (w *world) decide(change func(*run.Control)) {
 	change(&w.control)
-	w.env.SignalWorkflow(ControlSignal, nil)
+	w.env.SignalWorkflow(protocol.ControlSignal, nil)
 }
 
 func TestRunGoesThroughItsSteps(t *testing.T) {
@@ -223,7 +224,7 @@ func TestGuardParksUntilItIsApproved(t *testing.T) {
 		w.decide(func(c *run.Control) { c.Approved[catalogue.GuardFirstRun] = "ann" })
 	})
 	// A signal that somebody sends by hand, past the worker, approves nothing.
-	w.later(time.Minute, func() { w.env.SignalWorkflow(ControlSignal, "approve shrunk") })
+	w.later(time.Minute, func() { w.env.SignalWorkflow(protocol.ControlSignal, "approve shrunk") })
 	require.NoError(t, w.run(t, ExportInput{}))
 	require.Equal(t, []run.Status{run.Parked, run.Running}, w.recorded)
 	require.Equal(t, run.Completed, w.finished.Status)
@@ -240,9 +241,9 @@ func TestRevokedKeyParksAndResumeGoesOn(t *testing.T) {
 	}
 	w.later(time.Hour, func() {
 		revoked = false
-		p, err := w.env.QueryWorkflow(ProgressQuery)
+		p, err := w.env.QueryWorkflow(protocol.ProgressQuery)
 		require.NoError(t, err)
-		var progress Progress
+		var progress protocol.Progress
 		require.NoError(t, p.Get(&progress))
 		require.Equal(t, run.Parked, progress.Status)
 		require.Equal(t, "the key is refused", progress.Reason)
@@ -339,10 +340,10 @@ func TestCancelCollectsVerdictsAndFinishes(t *testing.T) {
 }
 
 // asked is what a run answers when it is asked for its progress.
-func (w *world) asked(t *testing.T) *Progress {
-	value, err := w.env.QueryWorkflow(ProgressQuery)
+func (w *world) asked(t *testing.T) *protocol.Progress {
+	value, err := w.env.QueryWorkflow(protocol.ProgressQuery)
 	require.NoError(t, err)
-	var p Progress
+	var p protocol.Progress
 	require.NoError(t, value.Get(&p))
 	return &p
 }

@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -61,9 +61,9 @@ func TestFaultParksAndResumeGoesOn(t *testing.T) {
 			b := &broken{w: w, activity: name}
 			w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
 			w.later(time.Hour/2, func() {
-				p, err := w.env.QueryWorkflow(ProgressQuery)
+				p, err := w.env.QueryWorkflow(protocol.ProgressQuery)
 				require.NoError(t, err)
-				var progress Progress
+				var progress protocol.Progress
 				require.NoError(t, p.Get(&progress))
 				require.Equal(t, run.Parked, progress.Status)
 				require.Regexp(t, `^a fault of this program \(a panic with a string\) in `+name+`; the log of worker 7@shop at .* UTC has its stack$`, progress.Reason)
@@ -150,10 +150,10 @@ func TestFaultInACommandIsAnswered(t *testing.T) {
 	acts := activities.New(activities.Dependencies{Worker: "7@shop", Log: slog.New(slog.DiscardHandler)})
 	b := &broken{w: w, activity: "Command"}
 	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
-	w.env.ExecuteWorkflow(Command, command.Request{Name: command.WhoAmI})
+	w.env.ExecuteWorkflow(Command, protocol.Request{Name: protocol.WhoAmI})
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, w.env.GetWorkflowError(), &app)
-	require.Equal(t, command.ErrFailed, app.Type())
+	require.Equal(t, protocol.ErrFailed, app.Type())
 	require.Contains(t, app.Message(), "the log of worker 7@shop")
 	require.Equal(t, 2, b.attempts)
 }

@@ -11,18 +11,6 @@ import (
 	"github.com/segment-export/segment-export/activities"
 )
 
-// The names of the export's workflow type, queries, signals and search
-// attributes. They are part of the protocol with the starter and with
-// histories of earlier releases.
-const (
-	ExportWorkflowType = activities.ExportWorkflowType
-	ProgressQuery      = "progress"
-	// ControlSignal carries nothing: it says that an operator's decision is in
-	// the store, where a worker put it after checking who asked. A signal sent
-	// by hand makes the run look, and find nothing new.
-	ControlSignal = activities.ControlSignal
-)
-
 // acts names the activities for workflow code; it is never called.
 var acts *activities.Activities
 

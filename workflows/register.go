@@ -5,7 +5,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Register adds all workflows and activities to a worker, or to a test
@@ -23,9 +23,9 @@ func registerWorkflows(r worker.WorkflowRegistry) {
 
 // registered are the workflows by the names of their types.
 var registered = map[string]any{
-	ExportWorkflowType:            SegmentExport,
-	command.WorkflowType:          Command,
-	activities.AlertWorkflowType:  Alert,
-	activities.VerifyWorkflowType: VerifyExport,
-	activities.TickWorkflowType:   Tick,
+	protocol.ExportWorkflowType:  SegmentExport,
+	protocol.CommandWorkflowType: Command,
+	protocol.AlertWorkflowType:   Alert,
+	protocol.VerifyWorkflowType:  VerifyExport,
+	protocol.TickWorkflowType:    Tick,
 }

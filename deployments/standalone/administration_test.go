@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -49,16 +49,16 @@ func (s *shop) held(nth int32) (letGo func()) {
 	return func() { close(release) }
 }
 
-func (s *shop) connection(args ...string) command.ConnectionAnswer {
+func (s *shop) connection(args ...string) protocol.ConnectionAnswer {
 	s.t.Helper()
-	var a command.ConnectionAnswer
+	var a protocol.ConnectionAnswer
 	require.NoError(s.t, json.Unmarshal([]byte(s.must(append(args, "--output", "json")...)), &a))
 	return a
 }
 
-func (s *shop) export(args ...string) command.ExportAnswer {
+func (s *shop) export(args ...string) protocol.ExportAnswer {
 	s.t.Helper()
-	var a command.ExportAnswer
+	var a protocol.ExportAnswer
 	require.NoError(s.t, json.Unmarshal([]byte(s.must(append(args, "--output", "json")...)), &a))
 	return a
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/notify/notifytest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -54,7 +55,7 @@ func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
 		bodies, _ := hook.Bodies()
 		return len(mail.Letters()) == 2 && len(bodies) == 2
 	})
-	s.record("alert", activities.AlertWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("alert", protocol.AlertWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	require.Contains(t, mail.Letters()[1].Data, "Subject: Segment export: spring failed")
 	require.Contains(t, mail.Letters()[1].Data, "spring_buyers.csv: line ")
 	// A second failure is no change.

@@ -14,10 +14,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/datadir"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/worker/service"
 )
@@ -236,7 +236,7 @@ func TestStoreLostSaysSoAndSendsNothing(t *testing.T) {
 	require.Contains(t, said.String(), "if a store was lost, stop and restore it from a backup")
 	require.NoError(t, w.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, w.Stop()) })
-	err = s.client.GetWorkflow(t.Context(), activities.WorkflowID("spring", false), "").Get(t.Context(), nil)
+	err = s.client.GetWorkflow(t.Context(), protocol.WorkflowID("spring", false), "").Get(t.Context(), nil)
 	require.ErrorContains(t, err, "the store was lost or replaced")
 	code, _, errs := s.starter("run", "spring", "--yes")
 	require.NotZero(t, code)

@@ -14,8 +14,8 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // What can be wrong with a file, as the user of the command line meets it: a
@@ -117,11 +117,11 @@ func TestAFileReplacedInMidRead(t *testing.T) {
 
 // reading is how many rows the run has read so far.
 func (s *shop) reading() int {
-	answer, err := s.client.QueryWorkflow(s.t.Context(), "export/spring", "", workflows.ProgressQuery)
+	answer, err := s.client.QueryWorkflow(s.t.Context(), "export/spring", "", protocol.ProgressQuery)
 	if err != nil {
 		return 0
 	}
-	var p workflows.Progress
+	var p protocol.Progress
 	require.NoError(s.t, answer.Get(&p))
 	return p.Read
 }

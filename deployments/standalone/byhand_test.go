@@ -13,9 +13,9 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/workflows"
 )
@@ -23,7 +23,7 @@ import (
 // byHand starts a workflow around the starter and returns how it ended.
 func (s *shop) byHand(id, workflow string, input any) error {
 	s.t.Helper()
-	w, err := s.client.ExecuteWorkflow(s.t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: command.TaskQueue,
+	w, err := s.client.ExecuteWorkflow(s.t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: protocol.TaskQueue,
 		WorkflowExecutionTimeout: time.Minute}, workflow, input)
 	require.NoError(s.t, err)
 	return w.Get(s.t.Context(), nil)
@@ -50,7 +50,7 @@ func TestWhatIsBegunByHandIsRefused(t *testing.T) {
 	s.define("--calls-per-minute", "0")
 	code, parked := s.run() // the guard first-run asks
 	require.Equal(t, 4, code)
-	execution := activities.WorkflowID("spring", false)
+	execution := protocol.WorkflowID("spring", false)
 	known := s.begunWith(execution)
 	require.Equal(t, parked.RunID, known.RunID)
 	require.NotEmpty(t, known.Ticket)
@@ -68,7 +68,7 @@ func TestWhatIsBegunByHandIsRefused(t *testing.T) {
 		"as if the guards were passed":  passed,
 		"the same and without a ticket": {RunID: known.RunID, State: passed.State},
 	} {
-		require.ErrorContains(t, s.byHand("export/by-hand", workflows.ExportWorkflowType, in), refused, name)
+		require.ErrorContains(t, s.byHand("export/by-hand", protocol.ExportWorkflowType, in), refused, name)
 	}
 	for name, in := range map[string]any{
 		"UploadBatch": activities.UploadInput{RunID: known.RunID},
@@ -77,21 +77,21 @@ func TestWhatIsBegunByHandIsRefused(t *testing.T) {
 		"Record":      activities.RecordInput{RunID: known.RunID, Report: &parked},
 		"Preflight":   activities.PreflightInput{RunID: known.RunID, Ticket: known.Ticket},
 	} {
-		a, err := s.client.ExecuteActivity(t.Context(), client.StartActivityOptions{ID: uuid.NewString(), TaskQueue: command.TaskQueue,
+		a, err := s.client.ExecuteActivity(t.Context(), client.StartActivityOptions{ID: uuid.NewString(), TaskQueue: protocol.TaskQueue,
 			ScheduleToCloseTimeout: time.Minute}, name, in)
 		if err == nil {
 			require.ErrorContains(t, a.Get(t.Context(), nil), refused, name)
 		}
 	}
-	for _, name := range []string{workflows.ControlSignal, "approve"} {
+	for _, name := range []string{protocol.ControlSignal, "approve"} {
 		require.NoError(t, s.client.SignalWorkflow(t.Context(), execution, "", name, run.Control{Resumes: 9}))
 	}
-	for _, forged := range []command.Request{
-		{ID: uuid.NewString(), Name: command.RunsApprove, Args: []byte(`{"run":"spring","guard":"first-run"}`), IssuedAt: time.Now()},
+	for _, forged := range []protocol.Request{
+		{ID: uuid.NewString(), Name: protocol.RunsApprove, Args: []byte(`{"run":"spring","guard":"first-run"}`), IssuedAt: time.Now()},
 		{ID: uuid.NewString(), Name: "runs  approve", Args: []byte(`{"run":"spring","guard":"first-run"}`), IssuedAt: time.Now()},
 		{ID: uuid.NewString(), Name: "hello", Args: []byte(`{"run":"spring"}`), IssuedAt: time.Now()},
 	} {
-		require.Error(t, s.byHand("command/x/"+forged.ID, command.WorkflowType, forged), forged.Name)
+		require.Error(t, s.byHand("command/x/"+forged.ID, protocol.CommandWorkflowType, forged), forged.Name)
 	}
 	now := s.show()
 	require.Equal(t, run.Parked, now.Status, now.Reason)
@@ -99,8 +99,8 @@ func TestWhatIsBegunByHandIsRefused(t *testing.T) {
 
 	// Even in the place of the run's own workflow, which anybody can end.
 	require.NoError(t, s.client.TerminateWorkflow(t.Context(), execution, "", "by hand"))
-	require.ErrorContains(t, s.byHand(execution, workflows.ExportWorkflowType, passed), refused)
-	require.ErrorContains(t, s.byHand(execution, workflows.ExportWorkflowType, known), refused)
+	require.ErrorContains(t, s.byHand(execution, protocol.ExportWorkflowType, passed), refused)
+	require.ErrorContains(t, s.byHand(execution, protocol.ExportWorkflowType, known), refused)
 	require.Zero(t, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")
 	code, _ = s.run("--yes")
 	require.LessOrEqual(t, code, 3)
@@ -119,7 +119,7 @@ func TestAResetRunDoesNotBlockItsExport(t *testing.T) {
 	s.must("runs", "cancel", "spring")
 	s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
 
-	execution := activities.WorkflowID("spring", false)
+	execution := protocol.WorkflowID("spring", false)
 	d, err := s.client.DescribeWorkflowExecution(t.Context(), execution, "")
 	require.NoError(t, err)
 	history := s.client.GetWorkflowHistory(t.Context(), execution, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)

@@ -12,9 +12,9 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/worker/service"
 )
 
@@ -87,7 +87,7 @@ func TestARunIsSeenFromOutside(t *testing.T) {
 	for _, secret := range s.private() {
 		require.NotContains(t, strings.ToLower(string(logged)), secret)
 	}
-	var status command.StatusAnswer
+	var status protocol.StatusAnswer
 	require.NoError(t, json.Unmarshal([]byte(s.must("status", "--output", "json")), &status))
 	require.Empty(t, status.Problems)
 	require.Len(t, status.Workers, 1)

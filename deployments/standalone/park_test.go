@@ -15,9 +15,9 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment/invented"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // A segment that is suddenly a quarter as long, or empty, parks before the
@@ -54,7 +54,7 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	require.Equal(t, before, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")
 	s.must("runs", "approve", r.RunID, "--guard", "shrunk")
 	s.eventually("the run goes on", func() bool { return s.show().Status.Complete() })
-	s.record("parked", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("parked", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	last := s.show()
 	require.NoError(t, last.Check())
 	require.Equal(t, first.Contacts-last.Contacts, last.Leavers)

@@ -20,9 +20,9 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/access/oidc"
 	"github.com/segment-export/segment-export/internal/access/oidc/oidctest"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/cli"
 	"github.com/segment-export/segment-export/worker/service"
@@ -133,11 +133,11 @@ func TestPeopleWithTokens(t *testing.T) {
 	require.Equal(t, 6, code)
 	require.Contains(t, p.report(anna).Reason, `may not use the connection "Board shop" any more`)
 
-	var audit []command.AuditAnswer
+	var audit []protocol.AuditAnswer
 	require.NoError(t, json.Unmarshal([]byte(p.can(anna, "audit", "--object", "Board shop", "-o", "json")), &audit))
 	require.Equal(t, "connection share", audit[0].Command)
 	require.Equal(t, anna, audit[0].Actor)
-	require.Equal(t, []command.AuditField{{Field: "shared", Before: json.RawMessage(`"admins-and-contributors"`), After: json.RawMessage(`"admins"`)}}, audit[0].Changes[0].Fields)
+	require.Equal(t, []protocol.AuditField{{Field: "shared", Before: json.RawMessage(`"admins-and-contributors"`), After: json.RawMessage(`"admins"`)}}, audit[0].Changes[0].Fields)
 	p.cannot(carl, `"audit" needs an admin`, "audit")
 	require.NoError(t, json.Unmarshal([]byte(p.can(anna, "audit", "--actor", carl, "-o", "json")), &audit))
 	require.Equal(t, "not allowed", audit[0].Outcome, "attempts are in it too")
@@ -151,25 +151,25 @@ func TestPeopleWithTokens(t *testing.T) {
 func (p *staff) nothingGivenAgain() {
 	p.t.Helper()
 	page, err := p.client.ListWorkflow(p.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
-		Query: "WorkflowType = '" + command.WorkflowType + "'", PageSize: 1000})
+		Query: "WorkflowType = '" + protocol.CommandWorkflowType + "'", PageSize: 1000})
 	require.NoError(p.t, err)
 	tried := 0
 	for _, w := range page.GetExecutions() {
 		event, err := p.client.GetWorkflowHistory(p.t.Context(), w.GetExecution().GetWorkflowId(), w.GetExecution().GetRunId(), false, 1).Next()
 		require.NoError(p.t, err)
-		var given command.Request
+		var given protocol.Request
 		require.NoError(p.t, converter.GetDefaultDataConverter().FromPayloads(event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &given))
-		if given.Name == command.Hello {
+		if given.Name == protocol.Hello {
 			continue
 		}
 		require.NotEmpty(p.t, given.Credential)
 		another, renamed := given, given
-		another.ID, renamed.Name, renamed.Args = uuid.NewString(), command.RunsCancel, json.RawMessage(`{"run":"spring"}`)
-		for _, request := range []command.Request{given, another, renamed} {
-			err := p.byHand("command/again/"+uuid.NewString(), command.WorkflowType, request)
+		another.ID, renamed.Name, renamed.Args = uuid.NewString(), protocol.RunsCancel, json.RawMessage(`{"run":"spring"}`)
+		for _, request := range []protocol.Request{given, another, renamed} {
+			err := p.byHand("command/again/"+uuid.NewString(), protocol.CommandWorkflowType, request)
 			var refused *temporal.ApplicationError
 			require.ErrorAs(p.t, err, &refused, given.Name)
-			require.Equal(p.t, command.ErrNotAllowed, refused.Type(), "%s: %v", given.Name, err)
+			require.Equal(p.t, protocol.ErrNotAllowed, refused.Type(), "%s: %v", given.Name, err)
 		}
 		if tried++; tried == 10 {
 			break

@@ -13,9 +13,9 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -152,7 +152,7 @@ func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 	s.replace(append(people(5, 302, 100, 101), "c999,not an address,Bob\n"...))
 	var plan struct {
 		run.Report
-		Samples command.SamplesAnswer
+		Samples protocol.SamplesAnswer
 	}
 	require.NoError(t, json.Unmarshal([]byte(s.must("plan", "spring", "--output", "json")), &plan))
 	require.Equal(t, []int{2, 2, 5, 1}, []int{plan.New, plan.Changed, plan.LeaversDue, plan.Invalid})
@@ -161,7 +161,7 @@ func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 	require.Equal(t, []string{"profile"}, plan.Samples.Changed[0].Differs)
 	require.Contains(t, string(plan.Samples.Changed[0].Contact), `"firstName":"Zoe"`)
 	require.Len(t, plan.Samples.Leavers, 3)
-	require.Equal(t, []command.Reject{{Segment: "spring_buyers", Row: 299, ID: "c999", Email: "not an address", Reason: "email_invalid"}}, plan.Samples.Invalid)
+	require.Equal(t, []protocol.Reject{{Segment: "spring_buyers", Row: 299, ID: "c999", Email: "not an address", Reason: "email_invalid"}}, plan.Samples.Invalid)
 	require.Equal(t, before, s.uploads(), "a plan sends nothing")
 
 	r = s.noted(3, "run", "spring")
@@ -169,11 +169,11 @@ func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 	require.Equal(t, 297, s.marked(marker), "leavers lose exactly their marker")
 	require.Len(t, s.sandbox.Contacts(omnisendtest.Brand), 302)
 
-	var shown command.RunAnswer
+	var shown protocol.RunAnswer
 	require.NoError(t, json.Unmarshal([]byte(s.must("runs", "show", "spring", "--output", "json")), &shown))
 	require.Equal(t, []int{-2, 4, 5}, []int{shown.Difference.Numbers["read"], shown.Difference.Numbers["delivered"], shown.Difference.Numbers["leavers"]})
 	require.Equal(t, map[string]int{"spring_buyers": -3}, shown.Difference.Members)
-	var page command.RunsPage
+	var page protocol.RunsPage
 	require.NoError(t, json.Unmarshal([]byte(s.must("runs", "list", "--limit", "2", "--output", "json")), &page))
 	require.Equal(t, shown.RunID, page.Runs[0].RunID)
 	require.NoError(t, json.Unmarshal([]byte(s.must("runs", "list", "--limit", "2", "--page", page.Next, "--output", "json")), &page))
@@ -225,7 +225,7 @@ func TestRefusedContactsAreTriedAgain(t *testing.T) {
 	s.replace([]byte(without))
 	r = s.noted(0, "run", "spring")
 	require.Equal(t, []int{299, 0, 0}, []int{r.Unchanged, r.Leavers, r.Calls})
-	var reset command.ExportResetAnswer
+	var reset protocol.ExportResetAnswer
 	require.NoError(t, json.Unmarshal([]byte(s.must("export", "edit", "spring", "--reset-ledger", "--output", "json")), &reset))
 	require.Equal(t, []int{299, 0}, []int{reset.Held.Contacts, reset.Held.Refused})
 
@@ -285,29 +285,29 @@ func TestSomebodyIsLookedUpAndForgotten(t *testing.T) {
 	s.replace(append(people(0, 300), "c900,P5@example.com ,Twice\nc901,p7 at example.com,Bad\n"...))
 	require.NoError(t, s.sandbox.SetFaults(sandbox.Faults{PoisonItems: []string{"p6@example.com"}}))
 	s.noted(3, "run", "spring", "--yes")
-	explain := func(address string) command.ExplainAnswer {
-		var a command.ExplainAnswer
+	explain := func(address string) protocol.ExplainAnswer {
+		var a protocol.ExplainAnswer
 		require.NoError(t, json.Unmarshal([]byte(s.must("explain", address, "--output", "json")), &a))
 		return a
 	}
 	x := explain("P5@Example.com").Exports[0]
-	require.Equal(t, command.VerdictConfirmed, x.Verdict)
+	require.Equal(t, protocol.VerdictConfirmed, x.Verdict)
 	require.Equal(t, []string{marker}, x.Markers)
 	require.Equal(t, s.show().RunID, x.LastRun)
 	x = explain("p6@example.com").Exports[0]
-	require.Equal(t, command.VerdictRefused, x.Verdict)
+	require.Equal(t, protocol.VerdictRefused, x.Verdict)
 	require.Len(t, x.Rejects, 1)
 	require.Contains(t, x.Next, "retry-rejects spring")
-	require.Equal(t, command.VerdictUnknown, explain("nobody@example.com").Exports[0].Verdict)
+	require.Equal(t, protocol.VerdictUnknown, explain("nobody@example.com").Exports[0].Verdict)
 
 	for _, address := range []string{"p5@example.com", "P6@example.com"} {
-		var forgot command.ForgetAnswer
+		var forgot protocol.ForgetAnswer
 		require.NoError(t, json.Unmarshal([]byte(s.must("forget", address, "--output", "json")), &forgot))
 		require.Equal(t, []string{"spring"}, forgot.Ledgers)
 		require.Empty(t, forgot.OpenRuns)
 		a := explain(address)
 		require.True(t, a.Forgotten)
-		require.Equal(t, command.VerdictUnknown, a.Exports[0].Verdict)
+		require.Equal(t, protocol.VerdictUnknown, a.Exports[0].Verdict)
 		require.Empty(t, a.Exports[0].Rejects)
 	}
 	require.NotContains(t, s.must("runs", "rejects", "spring"), "p6@example.com")
@@ -362,14 +362,14 @@ func TestVerifyFindsWhatTheAccountLost(t *testing.T) {
 	s := refreshed(t)
 	s.run("--yes")
 	require.Contains(t, s.must("verify", "spring"), "100 of 300 contacts compared: 0 differences")
-	s.record("verify", activities.VerifyWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
-	s.record("command", command.WorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("verify", protocol.VerifyWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("command", protocol.CommandWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	lost := s.sandbox.Contacts(omnisendtest.Brand)["p7@example.com"]
 	lost.Properties = map[string]any{}
 	s.sandbox.Seed(omnisendtest.Brand, lost)
 	code, out, _ := s.starter("verify", "spring", "--sample", "300", "--output", "json")
 	require.Equal(t, 3, code)
-	var found command.VerifyAnswer
+	var found protocol.VerifyAnswer
 	require.NoError(t, json.Unmarshal([]byte(out), &found))
 	require.Equal(t, []int{300, 300, 300}, []int{found.Ledger, found.Sample, found.Checked})
 	require.Len(t, found.Differences, 1)

@@ -21,8 +21,8 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/schedule"
 	"github.com/segment-export/segment-export/internal/segment/invented"
@@ -47,11 +47,11 @@ func (s *shop) ticking(every time.Duration) {
 }
 
 // runs lists the runs of the export, the oldest first.
-func (s *shop) runs() []command.RunAnswer {
+func (s *shop) runs() []protocol.RunAnswer {
 	s.t.Helper()
-	var page command.RunsPage
+	var page protocol.RunsPage
 	require.NoError(s.t, json.Unmarshal([]byte(s.must("runs", "list", "--limit", "1000", "--output", "json")), &page))
-	var all []command.RunAnswer
+	var all []protocol.RunAnswer
 	for _, r := range slices.Backward(page.Runs) {
 		all = append(all, *r)
 	}
@@ -85,7 +85,7 @@ func TestTicksNeverOverlapAndAreAllOnRecord(t *testing.T) {
 	s.eventually("five starts are on record", func() bool { return len(s.runs()) >= 1+5 })
 	s.must("schedule", "off", "spring")
 	s.eventually("all runs end", func() bool { // the newest on record may be a start that was skipped, beside a run
-		return !slices.ContainsFunc(s.runs(), func(r command.RunAnswer) bool { return r.EndedAt == nil })
+		return !slices.ContainsFunc(s.runs(), func(r protocol.RunAnswer) bool { return r.EndedAt == nil })
 	})
 	lasted := time.Since(began)
 	s.stopWorker(w)
@@ -158,7 +158,7 @@ func TestNextTickEndsAParkedRun(t *testing.T) {
 		return last.Trigger == run.BySchedule && last.Status.Complete()
 	})
 	s.must("schedule", "off", "spring")
-	s.record("tick", activities.TickWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("tick", protocol.TickWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // A process that was away makes up for all starts that it missed with one run.
@@ -207,7 +207,7 @@ func TestScheduleIsWhatTemporalDoes(t *testing.T) {
 
 	warsaw, err := time.LoadLocation("Europe/Warsaw")
 	require.NoError(t, err)
-	var a command.ScheduleAnswer
+	var a protocol.ScheduleAnswer
 	set := s.must("schedule", "set", "spring", "--every", "sun", "--at", "02:30,06:00", "--tz", "Europe/Warsaw", "--output", "json")
 	require.NoError(t, json.Unmarshal([]byte(set), &a))
 	require.Len(t, a.Next, 5)

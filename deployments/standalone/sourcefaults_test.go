@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
 	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
@@ -218,7 +218,7 @@ func TestALostLoginParksTheRunUntilItIsMended(t *testing.T) {
 	renewed := app
 	renewed.Secret = "another-secrets-value"
 	o.standin.Register(renewed)
-	var changed command.SourceAnswer
+	var changed protocol.SourceAnswer
 	s.decode(&changed, append([]string{"source", "edit", "crm", "--output", "json"}, s.secret("renewed", renewed.Secret)...)...)
 	s.must("runs", "resume", "spring")
 	code, out, errs = s.starter("runs", "watch", "spring")

@@ -20,8 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -227,10 +227,10 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 // segment.
 func (s *shop) defineFrom(o origin) int64 {
 	s.t.Helper()
-	var shown command.SourceAnswer
+	var shown protocol.SourceAnswer
 	s.decode(&shown, append([]string{"source", "add", "crm", "--output", "json"}, o.source...)...)
 	require.Len(s.t, shown.SegmentList, 1)
-	var tested command.SourceTested
+	var tested protocol.SourceTested
 	s.decode(&tested, "source", "test", "crm", "--output", "json")
 	require.True(s.t, tested.OK, tested)
 	require.Greater(s.t, len(tested.Checks), 1)

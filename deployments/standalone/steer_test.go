@@ -8,8 +8,8 @@ import (
 
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // sending begins a first run and holds its calls, behind the first few.
@@ -54,7 +54,7 @@ func TestPausedRunSendsNothingUntilItGoesOn(t *testing.T) {
 	s.must("runs", "resume", "spring")
 	stats := s.arrived(s.await(patience))
 	require.Zero(t, again(stats))
-	s.record("paused", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("paused", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // A run that is canceled in the middle tells what it has not sent, and the
@@ -73,7 +73,7 @@ func TestCanceledRunLeavesTheRestToTheNext(t *testing.T) {
 	require.Equal(t, []int{s.expected.Contacts, s.expected.Contacts - r.Delivered}, []int{r.Contacts, r.Unsent})
 	require.Positive(t, r.Delivered)
 	require.Positive(t, r.Unsent)
-	s.record("canceled", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED)
+	s.record("canceled", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED)
 
 	before := r
 	code, r := s.run("--yes")

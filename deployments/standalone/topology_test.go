@@ -11,20 +11,20 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/server/common/config"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // seen returns the workers that starter status tells of, and whether it could
 // find out: for some moments after a restart Temporal cannot tell.
-func (s *shop) seen() (workers []command.WorkerStatus, ok bool) {
+func (s *shop) seen() (workers []protocol.WorkerStatus, ok bool) {
 	s.t.Helper()
 	code, out, _ := s.starter("status", "--output", "json")
 	if code != 0 {
 		return nil, false
 	}
-	var status command.StatusAnswer
+	var status protocol.StatusAnswer
 	require.NoError(s.t, json.Unmarshal([]byte(out), &status))
 	return status.Workers, len(status.Problems) == 0
 }

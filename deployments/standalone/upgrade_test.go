@@ -13,9 +13,9 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/converter"
 
-	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 )
@@ -62,7 +62,7 @@ type history struct {
 // newestRun reads the export's newest run in Temporal.
 func (s *shop) newestRun() (h history) {
 	s.t.Helper()
-	execution := activities.WorkflowID("spring", false)
+	execution := protocol.WorkflowID("spring", false)
 	d, err := s.client.DescribeWorkflowExecution(s.t.Context(), execution, "")
 	require.NoError(s.t, err)
 	h.pinned = d.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion().GetBuildId()
@@ -264,7 +264,7 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 
 	replace("another", incompatible, 0)
 	s.eventually("the worker says what is wrong", func() bool {
-		return strings.Contains(w.said(), "[TMPRL1100]") && strings.Contains(w.said(), activities.WorkflowID("spring", false))
+		return strings.Contains(w.said(), "[TMPRL1100]") && strings.Contains(w.said(), protocol.WorkflowID("spring", false))
 	})
 	// At once: the longer it fails, the longer Temporal waits before it tries again.
 	require.Zero(t, w.stop(), w.said())

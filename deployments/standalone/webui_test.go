@@ -16,6 +16,7 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -63,7 +64,7 @@ func TestWebUIShowsRuns(t *testing.T) {
 // execution is the path of the export's newest run in the Web UI.
 func (s *shop) execution() string {
 	s.t.Helper()
-	id := activities.WorkflowID("spring", false)
+	id := protocol.WorkflowID("spring", false)
 	d, err := s.client.DescribeWorkflowExecution(s.t.Context(), id, "")
 	require.NoError(s.t, err)
 	return "/" + strings.ReplaceAll(id, "/", "%2F") + "/" + d.GetWorkflowExecutionInfo().GetExecution().GetRunId()

@@ -18,8 +18,8 @@ import (
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 func TestRunArrivesThroughFaults(t *testing.T) {
@@ -43,12 +43,12 @@ func TestRunArrivesThroughFaults(t *testing.T) {
 	require.Zero(t, stats.Resubscribed)
 	s.arrivedAsMapped(known)
 
-	s.record("first_run", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("first_run", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	code, r = s.run()
 	require.Equal(t, 3, code, "the invalid rows are still invalid")
 	require.Equal(t, e.Contacts, r.Unchanged)
 	require.Zero(t, r.Calls)
-	s.record("nothing_changed", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("nothing_changed", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // A run whose history grows long continues as new, more than once, and loses
@@ -65,8 +65,8 @@ func TestRunContinuesAsNew(t *testing.T) {
 	parts, err := s.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: `WorkflowId = "export/spring"`})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(parts.GetExecutions()), 3)
-	s.record("continues_as_new", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW)
-	s.record("continued_as_new", workflows.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("continues_as_new", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW)
+	s.record("continued_as_new", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 }
 
 // identity is where a history names process and machine.

@@ -22,6 +22,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 )
@@ -120,7 +121,7 @@ func (w *worker) stop() int {
 // inHand returns the batches that each of the workers is uploading.
 func (s *shop) inHand(workers []*worker) map[*worker][]int {
 	s.t.Helper()
-	execution := activities.WorkflowID("spring", false)
+	execution := protocol.WorkflowID("spring", false)
 	d, err := s.client.DescribeWorkflowExecution(s.t.Context(), execution, "")
 	require.NoError(s.t, err)
 	batches := map[string]int{} // by activity id
@@ -177,7 +178,7 @@ func (s *shop) await(timeout time.Duration) run.Report {
 	ctx, cancel := context.WithTimeout(s.t.Context(), timeout)
 	defer cancel()
 	var r run.Report
-	require.NoError(s.t, s.client.GetWorkflow(ctx, activities.WorkflowID("spring", false), "").Get(ctx, &r))
+	require.NoError(s.t, s.client.GetWorkflow(ctx, protocol.WorkflowID("spring", false), "").Get(ctx, &r))
 	require.NoError(s.t, r.Check())
 	return r
 }

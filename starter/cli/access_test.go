@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // sealedArgs opens the sealed arguments of the nth command as the worker does.
@@ -16,7 +16,7 @@ func sealedArgs[T any](b *bench, n int) T {
 	b.t.Helper()
 	r := b.server.requests[n]
 	require.Empty(b.t, r.Args)
-	plain, err := b.keyring.OpenEnvelope(r.Sealed, command.Context(r.ID))
+	plain, err := b.keyring.OpenEnvelope(r.Sealed, protocol.Context(r.ID))
 	require.NoError(b.t, err)
 	var v T
 	require.NoError(b.t, json.Unmarshal(plain, &v))
@@ -25,17 +25,17 @@ func sealedArgs[T any](b *bench, n int) T {
 
 var entered = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 
-func entry(id string) command.AuditAnswer {
-	return command.AuditAnswer{ID: id, At: entered, Actor: "ann", Command: "connection edit", Object: "shop", Outcome: "done",
-		Changes: []command.AuditChange{{Kind: "connection", Name: "shop", What: "changed", Secret: true, Fields: []command.AuditField{
+func entry(id string) protocol.AuditAnswer {
+	return protocol.AuditAnswer{ID: id, At: entered, Actor: "ann", Command: "connection edit", Object: "shop", Outcome: "done",
+		Changes: []protocol.AuditChange{{Kind: "connection", Name: "shop", What: "changed", Secret: true, Fields: []protocol.AuditField{
 			{Field: "share", Before: json.RawMessage("0.75"), After: json.RawMessage("0.5")}, {Field: "run_as", After: json.RawMessage(`"ann"`)}}}}}
 }
 
 func TestAudit(t *testing.T) {
 	b := newBench(t)
-	b.answers(sealedAnswer{command.AuditPage{Entries: []command.AuditAnswer{entry("2"), {ID: "1", At: entered, Command: "run", Object: "spring", Outcome: "not allowed"}}}})
+	b.answers(sealedAnswer{protocol.AuditPage{Entries: []protocol.AuditAnswer{entry("2"), {ID: "1", At: entered, Command: "run", Object: "spring", Outcome: "not allowed"}}}})
 	require.Equal(t, 0, b.run("audit", "--object", "shop", "--actor", "ann", "--command", "connection", "--since", "7d"), b.err.String())
-	require.Equal(t, command.AuditArgs{Object: "shop", Actor: "ann", Command: "connection", Since: entered.AddDate(0, 0, -6).Add(time.Hour), Limit: 50}, sealedArgs[command.AuditArgs](b, 0))
+	require.Equal(t, protocol.AuditArgs{Object: "shop", Actor: "ann", Command: "connection", Since: entered.AddDate(0, 0, -6).Add(time.Hour), Limit: 50}, sealedArgs[protocol.AuditArgs](b, 0))
 	require.Equal(t, `2026-11-23 08:00:00 UTC  ann  connection edit shop: done
     connection shop changed, with a new secret
       share: 0.75 -> 0.5
@@ -49,15 +49,15 @@ func TestAudit(t *testing.T) {
 
 func TestAuditIsPaged(t *testing.T) {
 	b := newBench(t)
-	var first []command.AuditAnswer
+	var first []protocol.AuditAnswer
 	for i := range 200 {
 		first = append(first, entry(fmt.Sprint(300-i)))
 	}
-	b.answers(sealedAnswer{command.AuditPage{Entries: first, More: true}}, sealedAnswer{command.AuditPage{Entries: []command.AuditAnswer{entry("100")}, More: true}})
+	b.answers(sealedAnswer{protocol.AuditPage{Entries: first, More: true}}, sealedAnswer{protocol.AuditPage{Entries: []protocol.AuditAnswer{entry("100")}, More: true}})
 	require.Equal(t, 0, b.run("audit", "--limit", "201", "-o", "json"), b.err.String())
-	require.Equal(t, "101", sealedArgs[command.AuditArgs](b, 1).Past)
-	require.Equal(t, 1, sealedArgs[command.AuditArgs](b, 1).Limit)
-	var all []command.AuditAnswer
+	require.Equal(t, "101", sealedArgs[protocol.AuditArgs](b, 1).Past)
+	require.Equal(t, 1, sealedArgs[protocol.AuditArgs](b, 1).Limit)
+	var all []protocol.AuditAnswer
 	require.NoError(t, json.Unmarshal(b.out.Bytes(), &all))
 	require.Len(t, all, 201)
 	require.Contains(t, b.err.String(), "--past 100")
@@ -68,15 +68,15 @@ func TestAuditIsPaged(t *testing.T) {
 
 func TestAccess(t *testing.T) {
 	b := newBench(t)
-	people := []command.PersonAnswer{{Name: "ann", Role: "admin", Groups: []string{"ops"}, SeenAt: entered, RunsAs: []string{"spring"}}, {Name: "bob", Role: "nobody", Revoked: true}}
+	people := []protocol.PersonAnswer{{Name: "ann", Role: "admin", Groups: []string{"ops"}, SeenAt: entered, RunsAs: []string{"spring"}}, {Name: "bob", Role: "nobody", Revoked: true}}
 	b.answers(sealedAnswer{people})
 	require.Equal(t, 0, b.run("access", "list"), b.err.String())
 	require.Contains(t, b.out.String(), "revoked")
 	require.Contains(t, b.out.String(), "spring")
-	b.answers(sealedAnswer{command.PersonAnswer{Name: "ann", Revoked: true, RunsAs: []string{"spring"}}})
+	b.answers(sealedAnswer{protocol.PersonAnswer{Name: "ann", Revoked: true, RunsAs: []string{"spring"}}})
 	require.Equal(t, 0, b.run("access", "revoke", "ann"), b.err.String())
-	require.Equal(t, command.PersonArgs{Name: "ann"}, sealedArgs[command.PersonArgs](b, 1))
+	require.Equal(t, protocol.PersonArgs{Name: "ann"}, sealedArgs[protocol.PersonArgs](b, 1))
 	require.Contains(t, b.out.String(), "skipped until another user edits them: spring")
-	b.answers(sealedAnswer{command.PersonAnswer{Name: "ann"}})
+	b.answers(sealedAnswer{protocol.PersonAnswer{Name: "ann"}})
 	require.Equal(t, 0, b.run("access", "restore", "ann"), b.err.String())
 }

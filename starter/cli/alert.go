@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 const alertDetail = `Tells people when the state of an export changes, and when it is over; never of every run. The conditions (--on):
@@ -46,18 +46,18 @@ func (s *session) alertCommands() *cli.Command {
 		}),
 		s.leaf("alert", leaf{
 			name: "list", usage: "list alerts", example: "starter alert list",
-			do: func(c *cli.Context) error { return show(c, s, command.AlertList, nil, alertTable) },
+			do: func(c *cli.Context) error { return show(c, s, protocol.AlertList, nil, alertTable) },
 		}),
 		s.leaf("alert", leaf{
 			name: "show", args: "NAME", usage: "show an alert", example: "starter alert show ops",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.AlertShow, command.Named{Name: c.Args().First()}, alertPage)
+				return show(c, s, protocol.AlertShow, protocol.Named{Name: c.Args().First()}, alertPage)
 			},
 		}),
 		s.leaf("alert", leaf{
 			name: "remove", args: "NAME", usage: "remove an alert", example: "starter alert remove ops",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.AlertRemove, command.Named{Name: c.Args().First()}, func(p *page, a catalogue.Alert) {
+				return show(c, s, protocol.AlertRemove, protocol.Named{Name: c.Args().First()}, func(p *page, a catalogue.Alert) {
 					p.line("Removed the alert %s", a.Name)
 				})
 			},
@@ -65,7 +65,7 @@ func (s *session) alertCommands() *cli.Command {
 		s.leaf("alert", leaf{
 			name: "test", args: "NAME", usage: "send a message now, to see whether it arrives", example: "starter alert test ops",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.AlertTest, command.Named{Name: c.Args().First()}, func(p *page, a command.AlertTested) {
+				return show(c, s, protocol.AlertTest, protocol.Named{Name: c.Args().First()}, func(p *page, a protocol.AlertTested) {
 					p.line("The test of %s was taken: %s", a.Name, a.Target)
 				})
 			},
@@ -74,7 +74,7 @@ func (s *session) alertCommands() *cli.Command {
 }
 
 func (s *session) alertAdd(c *cli.Context) error {
-	args := command.AlertAddArgs{Name: c.Args().First(), Exports: c.StringSlice("export"), Late: c.Duration("late")}
+	args := protocol.AlertAddArgs{Name: c.Args().First(), Exports: c.StringSlice("export"), Late: c.Duration("late")}
 	for _, on := range c.StringSlice("on") {
 		args.On = append(args.On, catalogue.Condition(on))
 	}
@@ -97,7 +97,7 @@ func (s *session) alertAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := s.call(c.Context, order{name: command.AlertAdd, args: args, object: args.Name, secret: secret})
+	raw, err := s.call(c.Context, order{name: protocol.AlertAdd, args: args, object: args.Name, secret: secret})
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (s *session) alertAdd(c *cli.Context) error {
 
 // alertSecret reads where the alert goes, and makes a signing key if there is
 // none.
-func (s *session) alertSecret(c *cli.Context) (*command.AlertSecret, string, error) {
+func (s *session) alertSecret(c *cli.Context) (*protocol.AlertSecret, string, error) {
 	mail, hook := c.String("mail-server") != "", c.String("webhook-url-file") != ""
 	switch {
 	case mail == hook:
@@ -134,25 +134,25 @@ func (s *session) alertSecret(c *cli.Context) (*command.AlertSecret, string, err
 		if err := required(c, "mail-from", "mail-to"); err != nil {
 			return nil, "", err
 		}
-		m := &command.AlertMail{Server: c.String("mail-server"), From: c.String("mail-from"), To: c.StringSlice("mail-to"),
+		m := &protocol.AlertMail{Server: c.String("mail-server"), From: c.String("mail-from"), To: c.StringSlice("mail-to"),
 			Username: c.String("mail-user"), Plain: c.Bool("mail-plain")}
 		var err error
 		if file := c.String("mail-password-file"); file != "" {
 			m.Password, err = s.secretFile("mail-password-file", file)
 		}
-		return &command.AlertSecret{Mail: m}, "", err
+		return &protocol.AlertSecret{Mail: m}, "", err
 	}
 	url, err := s.secretFile("webhook-url-file", c.String("webhook-url-file"))
 	if err != nil {
 		return nil, "", err
 	}
-	w := &command.AlertWebhook{URL: url, Format: c.String("webhook-format")}
+	w := &protocol.AlertWebhook{URL: url, Format: c.String("webhook-format")}
 	if file := c.String("signing-key-file"); file != "" {
 		w.Key, err = s.secretFile("signing-key-file", file)
-		return &command.AlertSecret{Webhook: w}, "", err
+		return &protocol.AlertSecret{Webhook: w}, "", err
 	}
 	w.Key = rand.Text()
-	return &command.AlertSecret{Webhook: w}, w.Key, nil
+	return &protocol.AlertSecret{Webhook: w}, w.Key, nil
 }
 
 // secretFile reads a secret of one line from a file or standard input.

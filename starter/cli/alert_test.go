@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func TestAlertAdd(t *testing.T) {
@@ -26,23 +26,23 @@ func TestAlertAdd(t *testing.T) {
 	b.answers(added)
 	require.Zero(t, b.run("alert", "add", "ops", "--mail-server", "smtp:587", "--mail-from", "a@example.com", "--mail-to", "b@example.com",
 		"--mail-user", "u", "--mail-password-file", file("password", "pass word\n"), "--late", "26h", "--rejects", "2.5%"), b.err.String())
-	args := args[command.AlertAddArgs](b, 0)
-	require.Equal(t, command.AlertAddArgs{Name: "ops", On: catalogue.Conditions, Rejects: 0.025, Late: 26 * time.Hour}, args)
+	args := args[protocol.AlertAddArgs](b, 0)
+	require.Equal(t, protocol.AlertAddArgs{Name: "ops", On: catalogue.Conditions, Rejects: 0.025, Late: 26 * time.Hour}, args)
 	require.NotContains(t, string(b.server.requests[0].Args), "example.com")
-	plain, err := b.keyring.OpenEnvelope(b.server.requests[0].Sealed, command.Context(b.server.requests[0].ID))
+	plain, err := b.keyring.OpenEnvelope(b.server.requests[0].Sealed, protocol.Context(b.server.requests[0].ID))
 	require.NoError(t, err)
-	var secret command.AlertSecret
+	var secret protocol.AlertSecret
 	require.NoError(t, json.Unmarshal(plain, &secret))
-	require.Equal(t, command.AlertSecret{Mail: &command.AlertMail{Server: "smtp:587", From: "a@example.com", To: []string{"b@example.com"},
+	require.Equal(t, protocol.AlertSecret{Mail: &protocol.AlertMail{Server: "smtp:587", From: "a@example.com", To: []string{"b@example.com"},
 		Username: "u", Password: "pass word"}}, secret)
 	require.Contains(t, b.out.String(), "starter alert test ops")
 
 	// A webhook's signing key is made, and shown once.
 	b.answers(added)
 	require.Zero(t, b.run("alert", "add", "ops", "--on", "failed", "--webhook-url-file", file("url", "https://hooks.example.com/x"), "-o", "json"))
-	plain, err = b.keyring.OpenEnvelope(b.server.requests[1].Sealed, command.Context(b.server.requests[1].ID))
+	plain, err = b.keyring.OpenEnvelope(b.server.requests[1].Sealed, protocol.Context(b.server.requests[1].ID))
 	require.NoError(t, err)
-	secret = command.AlertSecret{}
+	secret = protocol.AlertSecret{}
 	require.NoError(t, json.Unmarshal(plain, &secret))
 	require.GreaterOrEqual(t, len(secret.Webhook.Key), 16)
 	require.Contains(t, b.out.String(), `"signing_key":"`+secret.Webhook.Key+`"`)
@@ -70,7 +70,7 @@ func TestAlertTables(t *testing.T) {
 	require.Regexp(t, `ops +webhook +hooks.example.com, as text +spring +failed, late`, b.out.String())
 	require.Zero(t, b.run("alert", "list"))
 	require.Contains(t, b.out.String(), "No alerts yet")
-	b.answers(command.AlertTested{Name: "ops", Target: "there"})
+	b.answers(protocol.AlertTested{Name: "ops", Target: "there"})
 	require.Zero(t, b.run("alert", "test", "ops"))
 	require.Contains(t, b.out.String(), "The test of ops was taken: there")
 }

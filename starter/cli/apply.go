@@ -11,8 +11,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/manifest"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 const manifestDetail = `The file has documents of kind, name and spec: sources, connections without their keys, exports, and
@@ -251,11 +251,11 @@ func (s *session) applySchedule(ctx context.Context, st *step) error {
 	if err := json.Unmarshal(st.doc.Spec, &spec); err != nil {
 		return err
 	}
-	export := command.ScheduleRef{Export: st.Name}
-	_, err := s.call(ctx, order{name: command.ScheduleSet, object: st.Name,
-		args: command.ScheduleSetArgs{ScheduleRef: export, Calendar: spec.Calendar}})
+	export := protocol.ScheduleRef{Export: st.Name}
+	_, err := s.call(ctx, order{name: protocol.ScheduleSet, object: st.Name,
+		args: protocol.ScheduleSetArgs{ScheduleRef: export, Calendar: spec.Calendar}})
 	if err == nil && spec.Off {
-		_, err = s.call(ctx, order{name: command.ScheduleOff, object: st.Name, args: export})
+		_, err = s.call(ctx, order{name: protocol.ScheduleOff, object: st.Name, args: export})
 	}
 	return err
 }

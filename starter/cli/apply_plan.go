@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/manifest"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // compare finds out what applying the documents comes to, in the order in which
@@ -76,7 +76,7 @@ func (s *session) schedules(ctx context.Context, docs []manifest.Document) (map[
 	if !slices.ContainsFunc(docs, func(d manifest.Document) bool { return d.Kind == catalogue.KindSchedule }) {
 		return byExport, nil
 	}
-	all, err := answer[[]command.ScheduleAnswer](ctx, s, order{name: command.ScheduleShow, args: command.ScheduleShowArgs{}})
+	all, err := answer[[]protocol.ScheduleAnswer](ctx, s, order{name: protocol.ScheduleShow, args: protocol.ScheduleShowArgs{}})
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +91,12 @@ func (s *session) schedules(ctx context.Context, docs []manifest.Document) (map[
 }
 
 // scheduleObject is a schedule as its document has it, with its name.
-func scheduleObject(a command.ScheduleAnswer) (json.RawMessage, error) {
+func scheduleObject(a protocol.ScheduleAnswer) (json.RawMessage, error) {
 	return json.Marshal(struct {
 		manifest.Schedule
 
 		Name string `json:"name"`
-	}{manifest.Schedule{Calendar: *a.Calendar, Off: a.Mode == command.ModeOff}, a.Export})
+	}{manifest.Schedule{Calendar: *a.Calendar, Off: a.Mode == protocol.ModeOff}, a.Export})
 }
 
 // whole says that an object becomes exactly what its document says; of others

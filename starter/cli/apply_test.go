@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/schedule"
 	"github.com/segment-export/segment-export/starter/cli"
 )
@@ -89,11 +89,11 @@ func TestApply(t *testing.T) {
 	require.Contains(t, b.err.String(), "give --yes")
 
 	before := len(b.server.requests)
-	b.answers(append(standing(0.75), command.ConnectionAnswer{}, export("spring"), export("summer"))...)
+	b.answers(append(standing(0.75), protocol.ConnectionAnswer{}, export("spring"), export("summer"))...)
 	require.Equal(t, 0, b.run("apply", "-f", file, "--yes", "-o", "json"), b.err.String())
 	require.Equal(t, []string{"connection edit", "export edit", "export add"}, b.names()[before+3:], "what is named by others comes first")
 	require.JSONEq(t, `{"name":"shop","version":4,"share":0.5}`, string(b.server.requests[before+3].Args))
-	edit := args[command.ExportEditArgs](b, before+4)
+	edit := args[protocol.ExportEditArgs](b, before+4)
 	require.Equal(t, int64(7), edit.Version)
 	require.Equal(t, "Key", edit.ID)
 	require.Equal(t, "segment_old", edit.Segments[1].Marker, "as it would be made of the name")
@@ -108,12 +108,12 @@ func TestApply(t *testing.T) {
 		d := json.NewDecoder(strings.NewReader(string(r.Args)))
 		d.DisallowUnknownFields()
 		switch r.Name {
-		case command.ConnectionEdit:
-			require.NoError(t, d.Decode(&command.ConnectionEditArgs{}))
-		case command.ExportEdit:
-			require.NoError(t, d.Decode(&command.ExportEditArgs{}))
-		case command.ExportAdd:
-			require.NoError(t, d.Decode(&command.ExportAddArgs{}))
+		case protocol.ConnectionEdit:
+			require.NoError(t, d.Decode(&protocol.ConnectionEditArgs{}))
+		case protocol.ExportEdit:
+			require.NoError(t, d.Decode(&protocol.ExportEditArgs{}))
+		case protocol.ExportAdd:
+			require.NoError(t, d.Decode(&protocol.ExportAddArgs{}))
 		}
 	}
 }
@@ -143,7 +143,7 @@ func TestApplyAsks(t *testing.T) {
 
 func TestApplyStopsAtAFailure(t *testing.T) {
 	b := newBench(t)
-	b.answers(append(standing(0.75), command.ConnectionAnswer{}, cli.Fail(command.ErrConflict, "changed by ben"))...)
+	b.answers(append(standing(0.75), protocol.ConnectionAnswer{}, cli.Fail(protocol.ErrConflict, "changed by ben"))...)
 	require.Equal(t, 1, b.run("apply", "-f", manifestFile(t, applied), "--yes"))
 	require.Contains(t, b.err.String(), `export "spring": changed by ben (1 of 3 changes were made before; applied again, the rest is made)`)
 }
@@ -177,7 +177,7 @@ kind: schedule
 name: spring
 spec: {every: "mon,thu", at: ["06:00"], zone: Europe/Warsaw, off: true}
 `)
-	there := command.ScheduleAnswer{Export: "spring", Mode: command.ModeSchedule,
+	there := protocol.ScheduleAnswer{Export: "spring", Mode: protocol.ModeSchedule,
 		Calendar: &schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "Europe/Warsaw"}}
 	b.answers(append(standing(0.75), []any{there}, there, there)...)
 	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
@@ -188,7 +188,7 @@ Applied: 1 change
 `, b.out.String())
 	require.Equal(t, []string{"source list", "connection list", "export list", "schedule show", "schedule set", "schedule off"}, b.names())
 
-	there.Mode, there.Calendar.Every = command.ModeOff, "mon,thu"
+	there.Mode, there.Calendar.Every = protocol.ModeOff, "mon,thu"
 	b.answers(append(standing(0.75), []any{there})...)
 	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
 	require.Contains(t, b.out.String(), "Everything is as the file says")

@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) auditCommand() *cli.Command {
@@ -30,7 +30,7 @@ func (s *session) auditCommand() *cli.Command {
 }
 
 func (s *session) audit(c *cli.Context) error {
-	args := command.AuditArgs{Actor: c.String("actor"), Object: c.String("object"), Command: c.String("command"), Past: c.String("past"), Limit: c.Int("limit")}
+	args := protocol.AuditArgs{Actor: c.String("actor"), Object: c.String("object"), Command: c.String("command"), Past: c.String("past"), Limit: c.Int("limit")}
 	if args.Limit < 1 {
 		return usage("--limit %d is not at least 1", args.Limit)
 	}
@@ -38,11 +38,11 @@ func (s *session) audit(c *cli.Context) error {
 	if args.Since, err = since(c.String("since"), s.o.Now(), s.o.Zone); err != nil {
 		return err
 	}
-	all, more := []command.AuditAnswer{}, false
+	all, more := []protocol.AuditAnswer{}, false
 	for wanted := args.Limit; wanted > 0; wanted = args.Limit - len(all) {
 		next := args
 		next.Limit = wanted
-		page, err := answer[command.AuditPage](c.Context, s, order{name: command.Audit, secret: next, personal: true})
+		page, err := answer[protocol.AuditPage](c.Context, s, order{name: protocol.Audit, secret: next, personal: true})
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func since(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	return time.Time{}, usage("invalid --since %q: give a day (2026-11-01), a time (2026-11-01T09:00:00Z), or how long ago (12h, 7d)", text)
 }
 
-func auditText(p *page, all []command.AuditAnswer) {
+func auditText(p *page, all []protocol.AuditAnswer) {
 	if len(all) == 0 {
 		p.line("No entries")
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/build"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Run carries out one command line and returns its exit code. When ctx ends it
@@ -240,7 +240,7 @@ func (s *session) whoAmICommand() *cli.Command {
 		name: "whoami", usage: "show who the worker thinks you are",
 		example: "starter whoami",
 		do: func(c *cli.Context) error {
-			return show(c, s, command.WhoAmI, nil, func(p *page, a command.WhoAmIAnswer) {
+			return show(c, s, protocol.WhoAmI, nil, func(p *page, a protocol.WhoAmIAnswer) {
 				p.line("%s, %s", a.Name, a.Role)
 			})
 		},

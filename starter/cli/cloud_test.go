@@ -25,7 +25,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // cloud answers over TLS as Temporal Cloud does: to those who show a client
@@ -145,7 +145,7 @@ func TestTemporalCloudWithMutualTLS(t *testing.T) {
 	s, err := c.dial(t, map[string]string{"TEMPORAL_TLS_CLIENT_CERT_PATH": filepath.Join(c.dir, "client.pem"),
 		"TEMPORAL_TLS_CLIENT_KEY_PATH": filepath.Join(c.dir, "client.key")})
 	require.NoError(t, err)
-	_, err = s.client.DescribeTaskQueue(t.Context(), command.TaskQueue, 0)
+	_, err = s.client.DescribeTaskQueue(t.Context(), protocol.TaskQueue, 0)
 	require.NoError(t, err)
 	require.Contains(t, c.namespaces, "exports.a1b2c")
 
@@ -158,11 +158,11 @@ func TestTemporalCloudWithAPIKey(t *testing.T) {
 	c := newCloud(t, "the-key")
 	s, err := c.dial(t, map[string]string{"TEMPORAL_API_KEY": "the-key"})
 	require.NoError(t, err)
-	_, err = s.client.DescribeTaskQueue(t.Context(), command.TaskQueue, 0)
+	_, err = s.client.DescribeTaskQueue(t.Context(), protocol.TaskQueue, 0)
 	require.NoError(t, err)
 	require.Contains(t, c.namespaces, "exports.a1b2c")
 
 	_, err = c.dial(t, map[string]string{"TEMPORAL_API_KEY": "another-key"})
-	require.True(t, isClass(err, command.ErrNotAllowed), err)
+	require.True(t, isClass(err, protocol.ErrNotAllowed), err)
 	require.NotContains(t, err.Error(), "another-key")
 }

@@ -15,8 +15,8 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/cli"
 )
@@ -108,11 +108,11 @@ func TestRequests(t *testing.T) {
 
 func emptyAnswer(name string) string {
 	switch {
-	case name == command.RunsList:
+	case name == protocol.RunsList:
 		return `{"runs":[]}`
 	case strings.HasSuffix(name, " list"):
 		return "[]"
-	case name == command.RunsShow:
+	case name == protocol.RunsShow:
 		return `{"status":"completed"}`
 	}
 	return "{}"
@@ -193,8 +193,8 @@ func TestFailures(t *testing.T) {
 		class string
 		code  int
 	}{
-		{command.ErrUsage, 2}, {command.ErrNotFound, 1}, {command.ErrExists, 1}, {command.ErrConflict, 1},
-		{command.ErrNotAllowed, 5}, {command.ErrFailed, 1}, {"no server", 7}, {"no worker", 7}, {"interrupted", 130},
+		{protocol.ErrUsage, 2}, {protocol.ErrNotFound, 1}, {protocol.ErrExists, 1}, {protocol.ErrConflict, 1},
+		{protocol.ErrNotAllowed, 5}, {protocol.ErrFailed, 1}, {"no server", 7}, {"no worker", 7}, {"interrupted", 130},
 	} {
 		t.Run(c.class, func(t *testing.T) {
 			b := newBench(t)
@@ -245,7 +245,7 @@ func TestIdentity(t *testing.T) {
 	require.Contains(t, b.err.String(), b.identity.PublicKey.Fingerprint())
 
 	b.options.Env = env{"SEGMENT_EXPORT_DATA_DIR": dir, "SEGMENT_EXPORT_WORKER_FINGERPRINT": strings.ToUpper(b.identity.PublicKey.Fingerprint())}
-	b.answers(command.WhoAmIAnswer{Name: "ann", Role: "admin"})
+	b.answers(protocol.WhoAmIAnswer{Name: "ann", Role: "admin"})
 	require.Equal(t, 0, b.run("whoami"))
 	require.Equal(t, "ann, admin\n", b.out.String())
 
@@ -272,9 +272,9 @@ func TestOutputKeepsNamesAndOrder(t *testing.T) {
 func TestTables(t *testing.T) {
 	b := newBench(t)
 	at := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
-	answer := command.SourceAnswer{
+	answer := protocol.SourceAnswer{
 		Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm", CreatedBy: "ann", CreatedAt: at}, Type: "files", Files: &catalogue.FilesSettings{Path: "segments"}},
-		SegmentList: []command.SegmentAnswer{
+		SegmentList: []protocol.SegmentAnswer{
 			{Name: "buyers", Bytes: 1234567, Fields: []string{"Id", "Email"}},
 			{Name: "bad", Error: "line 3: \x1b]0;quote\a never closed"},
 		},
@@ -299,7 +299,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	rejects.RunID, rejects.Export = "0b9fa5a2-9e4e-4d56-8a8c-1f6f0f4a7d11", "spring-newsletter"
 	rejects.Adopted = 1_000_000
 	b.options.Width = func() int { return 80 }
-	b.answers(command.RunsPage{Runs: []*command.RunAnswer{&rejects}}, command.RunsPage{Runs: []*command.RunAnswer{&rejects}})
+	b.answers(protocol.RunsPage{Runs: []*protocol.RunAnswer{&rejects}}, protocol.RunsPage{Runs: []*protocol.RunAnswer{&rejects}})
 	require.Equal(t, 0, b.run("runs", "list"))
 	require.Equal(t, `RUN       EXPORT             STATUS                            STARTED            TOOK   DELIVERED  REJECTS
 0b9fa5a2  spring-newsletter  completed with rejects (adopted)  2026-11-24 09:00Z  1m30s      1,000       45
@@ -316,7 +316,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
                              (adopted)
 `, b.out.String(), "as narrow as its words are")
 	rejects.Export = "spring"
-	b.answers(command.RunsPage{Runs: []*command.RunAnswer{&rejects}})
+	b.answers(protocol.RunsPage{Runs: []*protocol.RunAnswer{&rejects}})
 	require.Equal(t, 0, b.run("runs", "list"))
 	require.Equal(t, `RUN       EXPORT  STATUS            STARTED            TOOK   DELIVERED  REJECTS
 0b9fa5a2  spring  completed with    2026-11-24 09:00Z  1m30s      1,000       45
@@ -329,7 +329,7 @@ func TestTimesInUTC(t *testing.T) {
 	b := newBench(t)
 	b.options.Zone = time.FixedZone("CET", 3600)
 	answer := finished(run.Completed)
-	b.answers(answer, answer, command.RunsPage{Runs: []*command.RunAnswer{&answer}})
+	b.answers(answer, answer, protocol.RunsPage{Runs: []*protocol.RunAnswer{&answer}})
 	require.Equal(t, 0, b.run("runs", "show", "spring"))
 	require.Contains(t, b.out.String(), "2026-11-24 10:00:00 CET to 2026-11-24 10:01:30 CET")
 	require.Equal(t, 0, b.run("--utc", "runs", "show", "spring"))
@@ -364,9 +364,9 @@ func TestAStatusThatDoesNotExist(t *testing.T) {
 	require.Equal(t, 2, b.run("runs", "list", "--status", "faild"))
 	require.Equal(t, "starter: --status: unknown status \"faild\" (did you mean \"failed\"?); valid: queued, running, paused, parked, "+
 		"completed, completed with rejects, skipped, canceled, failed, expired\n", b.err.String())
-	b.answers(command.RunsPage{})
+	b.answers(protocol.RunsPage{})
 	require.Equal(t, 0, b.run("runs", "list", "--status", "Completed With Rejects"))
-	require.Equal(t, "completed with rejects", args[command.RunsListArgs](b, 0).Status)
+	require.Equal(t, "completed with rejects", args[protocol.RunsListArgs](b, 0).Status)
 }
 
 // A contributor sees name and kind of a connection, and no guess at the rest.
@@ -381,7 +381,7 @@ func TestOutlinesAreNotFilledIn(t *testing.T) {
 
 func TestExportNotesAreShown(t *testing.T) {
 	b := newBench(t)
-	b.answers(command.ExportAnswer{
+	b.answers(protocol.ExportAnswer{
 		Export: catalogue.Export{Meta: catalogue.Meta{Name: "spring"}, ExportSpec: catalogue.ExportSpec{
 			Segments: []catalogue.ExportedSegment{{Segment: "buyers", Marker: "segment_buyers"}},
 			Mapping:  contact.Mapping{contact.Email: "E-Mail"}, Guards: map[catalogue.Guard]catalogue.Threshold{catalogue.GuardShrunk: 0.5}}},

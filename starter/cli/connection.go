@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func settingFlags() []cli.Flag {
@@ -46,7 +46,7 @@ func (s *session) connectionCommands() *cli.Command {
 		}),
 		s.leaf("connection", leaf{
 			name: "list", usage: "list connections", example: "starter connection list",
-			do: func(c *cli.Context) error { return show(c, s, command.ConnectionList, nil, connectionTable) },
+			do: func(c *cli.Context) error { return show(c, s, protocol.ConnectionList, nil, connectionTable) },
 		}),
 		s.leaf("connection", leaf{
 			name: "show", args: "NAME", usage: "show a connection", example: "starter connection show \"Spring shop\"",
@@ -74,7 +74,7 @@ func (s *session) connectionCommands() *cli.Command {
 			name: "test", args: "NAME", usage: "check with Omnisend that the key works and what it may do",
 			example: "starter connection test \"Spring shop\"",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.ConnectionTest, command.Named{Name: c.Args().First()}, testedPage)
+				return show(c, s, protocol.ConnectionTest, protocol.Named{Name: c.Args().First()}, testedPage)
 			},
 		}),
 		s.leaf("connection", leaf{
@@ -95,7 +95,7 @@ func (s *session) connectionCommands() *cli.Command {
 			name: "start", args: "NAME", usage: "allow runs on a stopped connection again",
 			example: "starter connection start \"Spring shop\"",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.ConnectionStart, command.Named{Name: c.Args().First()}, connectionPage)
+				return show(c, s, protocol.ConnectionStart, protocol.Named{Name: c.Args().First()}, connectionPage)
 			},
 		}),
 		s.leaf("connection", leaf{
@@ -103,7 +103,7 @@ func (s *session) connectionCommands() *cli.Command {
 			detail:  "After a 429 all calls to the brand wait as long as Omnisend says, 5 minutes at most. This ends the wait\nat once, for every connection to the same brand.",
 			example: "starter connection resume \"Spring shop\"",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.ConnectionResume, command.Named{Name: c.Args().First()}, resumedPage)
+				return show(c, s, protocol.ConnectionResume, protocol.Named{Name: c.Args().First()}, resumedPage)
 			},
 		}),
 		s.leaf("connection", leaf{
@@ -136,8 +136,8 @@ func versionFlag() cli.Flag {
 }
 
 // settings reads the options of a connection; what is not said is nil.
-func settings(c *cli.Context) command.ConnectionSettings {
-	var s command.ConnectionSettings
+func settings(c *cli.Context) protocol.ConnectionSettings {
+	var s protocol.ConnectionSettings
 	if c.IsSet("who-can-use") {
 		s.Shared = new(catalogue.Sharing(c.String("who-can-use")))
 	}
@@ -154,7 +154,7 @@ func settings(c *cli.Context) command.ConnectionSettings {
 }
 
 func (s *session) connectionAdd(c *cli.Context) error {
-	args := command.ConnectionAddArgs{Name: c.Args().First(), Brand: c.String("brand"), ConnectionSettings: settings(c)}
+	args := protocol.ConnectionAddArgs{Name: c.Args().First(), Brand: c.String("brand"), ConnectionSettings: settings(c)}
 	if !c.Bool("agree") && !s.o.InTerminal {
 		return usage("a connection transfers personal data to Omnisend. Read the statement, then agree with --agree.\n\n%s", catalogue.TransferStatement)
 	}
@@ -168,11 +168,11 @@ func (s *session) connectionAdd(c *cli.Context) error {
 		args.Agree = true
 	}
 	args.APIKey = c.String("api-key-ref")
-	do := order{name: command.ConnectionAdd, args: args, object: args.Name}
+	do := order{name: protocol.ConnectionAdd, args: args, object: args.Name}
 	if err := s.keyFor(c, &do); err != nil {
 		return err
 	}
-	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
+	return carryOut(c, s, do, func(p *page, a protocol.ConnectionAnswer) {
 		p.line("Added:")
 		connectionPage(p, a)
 	})
@@ -190,10 +190,10 @@ func (s *session) askConsent(ctx context.Context, otherwise string) error {
 }
 
 func (s *session) connectionEdit(c *cli.Context) error {
-	args := command.ConnectionEditArgs{Name: c.Args().First(), Rename: c.String("name"), ConnectionSettings: settings(c),
+	args := protocol.ConnectionEditArgs{Name: c.Args().First(), Rename: c.String("name"), ConnectionSettings: settings(c),
 		Agree: c.Bool("agree"), Withdraw: c.Bool("withdraw-consent"), Running: c.String("running"), Version: c.Int64("version")}
 	switch {
-	case args == (command.ConnectionEditArgs{Name: args.Name, Version: args.Version, Running: args.Running}):
+	case args == (protocol.ConnectionEditArgs{Name: args.Name, Version: args.Version, Running: args.Running}):
 		return usage("nothing to change: give --name, --who-can-use, --share, --calls-per-minute, --max-contacts, --agree or --withdraw-consent")
 	case args.Running != "" && !args.Withdraw:
 		return usage("--running goes with --withdraw-consent")
@@ -212,12 +212,12 @@ func (s *session) connectionEdit(c *cli.Context) error {
 		}
 		args.Running = running
 	}
-	return carryOut(c, s, order{name: command.ConnectionEdit, args: args, object: args.Name}, connectionPage)
+	return carryOut(c, s, order{name: protocol.ConnectionEdit, args: args, object: args.Name}, connectionPage)
 }
 
 // askRunning asks what becomes of runs that are going on, if any are.
 func (s *session) askRunning(ctx context.Context, name string) (string, error) {
-	a, err := answer[command.ConnectionAnswer](ctx, s, order{name: command.ConnectionShow, args: command.Named{Name: name}, object: name})
+	a, err := answer[protocol.ConnectionAnswer](ctx, s, order{name: protocol.ConnectionShow, args: protocol.Named{Name: name}, object: name})
 	if err != nil || len(a.Running) == 0 {
 		return "", err
 	}
@@ -226,9 +226,9 @@ func (s *session) askRunning(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	if cancel {
-		return command.RunningCancel, nil
+		return protocol.RunningCancel, nil
 	}
-	return command.RunningFinish, nil
+	return protocol.RunningFinish, nil
 }
 
 // confirmed asks on a terminal, unless --yes is given; a script is not asked.
@@ -247,21 +247,21 @@ func (s *session) confirmed(c *cli.Context, question, otherwise string) error {
 }
 
 func (s *session) connectionStop(c *cli.Context) error {
-	args := command.Named{Name: c.Args().First()}
+	args := protocol.Named{Name: c.Args().First()}
 	err := s.confirmed(c, fmt.Sprintf("Stop the connection %s? Its runs are canceled, and none starts until: starter connection start %q.", args.Name, args.Name),
 		"the connection was not stopped")
 	if err != nil {
 		return err
 	}
-	return show(c, s, command.ConnectionStop, args, connectionPage)
+	return show(c, s, protocol.ConnectionStop, args, connectionPage)
 }
 
 func (s *session) connectionShare(c *cli.Context) error {
 	if err := required(c, "with"); err != nil {
 		return err
 	}
-	args := command.ConnectionShareArgs{Name: c.Args().First(), With: catalogue.Sharing(c.String("with"))}
-	return carryOut(c, s, order{name: command.ConnectionShare, args: args, object: args.Name}, connectionPage)
+	args := protocol.ConnectionShareArgs{Name: c.Args().First(), With: catalogue.Sharing(c.String("with"))}
+	return carryOut(c, s, order{name: protocol.ConnectionShare, args: args, object: args.Name}, connectionPage)
 }
 
 // keyFor puts the API key beside a command, unless the worker finds it itself.
@@ -273,7 +273,7 @@ func (s *session) keyFor(c *cli.Context, do *order) error {
 		return nil
 	}
 	key, err := s.apiKey(c.Context, c.String("api-key-file"))
-	do.secret = command.ConnectionSecret{Key: key}
+	do.secret = protocol.ConnectionSecret{Key: key}
 	return err
 }
 
@@ -281,32 +281,32 @@ func (s *session) connectionRotate(c *cli.Context) error {
 	if err := s.ready(c.Context); err != nil {
 		return err
 	}
-	args := command.ConnectionRotateArgs{Name: c.Args().First(), APIKey: c.String("api-key-ref")}
-	do := order{name: command.ConnectionRotate, args: args, object: args.Name}
+	args := protocol.ConnectionRotateArgs{Name: c.Args().First(), APIKey: c.String("api-key-ref")}
+	do := order{name: protocol.ConnectionRotate, args: args, object: args.Name}
 	if err := s.keyFor(c, &do); err != nil {
 		return err
 	}
-	return carryOut(c, s, do, func(p *page, a command.ConnectionAnswer) {
+	return carryOut(c, s, do, func(p *page, a protocol.ConnectionAnswer) {
 		p.line("The connection %s uses the new key from now on; resume parked runs with: starter runs resume", a.Name)
 	})
 }
 
 func (s *session) connectionRemove(c *cli.Context) error {
-	args := command.ConnectionRemoveArgs{Name: c.Args().First()}
+	args := protocol.ConnectionRemoveArgs{Name: c.Args().First()}
 	what := "detached"
 	switch {
 	case c.Bool("detach") && c.Bool("remove-exports"):
 		return usage("--detach or --remove-exports, not both")
 	case c.Bool("detach"):
-		args.Exports = command.ExportsDetach
+		args.Exports = protocol.ExportsDetach
 	case c.Bool("remove-exports"):
-		args.Exports, what = command.ExportsRemove, "removed, with what is remembered about their contacts"
+		args.Exports, what = protocol.ExportsRemove, "removed, with what is remembered about their contacts"
 	}
 	if args.Exports != "" && !c.Bool("yes") {
 		if !s.o.InTerminal {
 			return usage("it is asked before exports are %s: give --yes, or call it on a terminal", what)
 		}
-		a, err := answer[command.ConnectionAnswer](c.Context, s, order{name: command.ConnectionShow, args: command.Named{Name: args.Name}, object: args.Name})
+		a, err := answer[protocol.ConnectionAnswer](c.Context, s, order{name: protocol.ConnectionShow, args: protocol.Named{Name: args.Name}, object: args.Name})
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func (s *session) connectionRemove(c *cli.Context) error {
 			return usage("nothing was removed")
 		}
 	}
-	return carryOut(c, s, order{name: command.ConnectionRemove, args: args, object: args.Name}, func(p *page, a command.ConnectionAnswer) {
+	return carryOut(c, s, order{name: protocol.ConnectionRemove, args: args, object: args.Name}, func(p *page, a protocol.ConnectionAnswer) {
 		p.line("Removed the connection %s", a.Name)
 		if len(a.Exports) > 0 {
 			p.line("%s: %s", strings.ToUpper(what[:1])+what[1:], strings.Join(a.Exports, ", "))

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func connectionTable(p *page, all []catalogue.Connection) {
@@ -36,7 +36,7 @@ func usable(a catalogue.Connection) string {
 	return "in use"
 }
 
-func connectionPage(p *page, a command.ConnectionAnswer) {
+func connectionPage(p *page, a protocol.ConnectionAnswer) {
 	if a.BrandID == "" { // all that those see who do not hold it
 		p.fields("name", a.Name, "kind", a.Type)
 		return
@@ -59,7 +59,7 @@ func connectionPage(p *page, a command.ConnectionAnswer) {
 	notes(p, a.Notes)
 }
 
-func testedPage(p *page, a command.ConnectionTested) {
+func testedPage(p *page, a protocol.ConnectionTested) {
 	name := a.BrandID
 	if a.BrandName != "" {
 		name = fmt.Sprintf("%s (%s)", a.BrandName, a.BrandID)
@@ -74,7 +74,7 @@ func testedPage(p *page, a command.ConnectionTested) {
 	p.line("- only a run shows whether the key may write contacts")
 }
 
-func resumedPage(p *page, a command.ConnectionResumed) {
+func resumedPage(p *page, a protocol.ConnectionResumed) {
 	if a.Paused == 0 {
 		p.line("The calls of the connection %s are not paused", a.Name)
 		return

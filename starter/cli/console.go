@@ -14,8 +14,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/starter/console"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 const (
@@ -96,6 +96,6 @@ func (w consoleWorker) Call(ctx context.Context, do console.Order) (json.RawMess
 }
 
 // Progress asks a workflow how far it is.
-func (w consoleWorker) Progress(ctx context.Context, workflowID string) (*workflows.Progress, error) {
+func (w consoleWorker) Progress(ctx context.Context, workflowID string) (*protocol.Progress, error) {
 	return w.s.server.Progress(ctx, workflowID)
 }

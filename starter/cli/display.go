@@ -9,8 +9,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 
 // display shows how a run goes on, on the side.
 type display interface {
-	update(p *workflows.Progress)
+	update(p *protocol.Progress)
 	say(line string) // something besides the progress
 	stop()           // leaves the terminal in order; update may follow
 }
@@ -74,7 +74,7 @@ type state struct {
 }
 
 // stateOf tells how far a phase is, or was: its numbers stay in the report.
-func stateOf(phase run.Phase, p *workflows.Progress) state {
+func stateOf(phase run.Phase, p *protocol.Progress) state {
 	rejects := plural(p.Invalid+p.Refused, "reject", "rejects")
 	switch phase {
 	case run.PhaseCollect:
@@ -128,7 +128,7 @@ func duration(d time.Duration) string {
 }
 
 // statusLine says what a status other than running means; empty for running.
-func statusLine(p *workflows.Progress) string {
+func statusLine(p *protocol.Progress) string {
 	switch p.Status {
 	case run.Queued:
 		return "queued: " + or(p.Reason, "waiting for another run on the same brand to finish")
@@ -153,7 +153,7 @@ type waits struct {
 }
 
 // news is what is to be said of the wait, if anything.
-func (w *waits) news(now time.Time, p *workflows.Progress) string {
+func (w *waits) news(now time.Time, p *protocol.Progress) string {
 	if p.Status != run.Running && p.Status != run.Canceling || p.Reason == "" || p.Reason == w.said && now.Sub(w.at) < waitAgain {
 		return ""
 	}
@@ -173,7 +173,7 @@ type lineDisplay struct {
 	last   time.Time
 }
 
-func (l *lineDisplay) update(p *workflows.Progress) {
+func (l *lineDisplay) update(p *protocol.Progress) {
 	now := l.now()
 	st := stateOf(p.Phase, p)
 	rate := l.meter.rate(now, p.Phase, st.done)
@@ -209,9 +209,9 @@ func (l *lineDisplay) stop() {}
 // quietDisplay says only what needs somebody.
 type quietDisplay struct{ lines *lineDisplay }
 
-func (q *quietDisplay) update(*workflows.Progress) {}
-func (q *quietDisplay) say(line string)            { q.lines.say(line) }
-func (q *quietDisplay) stop()                      {}
+func (q *quietDisplay) update(*protocol.Progress) {}
+func (q *quietDisplay) say(line string)           { q.lines.say(line) }
+func (q *quietDisplay) stop()                     {}
 
 // barDisplay draws a bar for each phase on a terminal.
 type barDisplay struct {
@@ -226,7 +226,7 @@ type barDisplay struct {
 // leastBar is the number of columns that a bar needs to say anything.
 const leastBar = 5
 
-func (b *barDisplay) update(p *workflows.Progress) {
+func (b *barDisplay) update(p *protocol.Progress) {
 	if p.Phase != b.phase && b.phase != "" {
 		b.endPhase(p)
 	}
@@ -295,7 +295,7 @@ func (b *barDisplay) clear() {
 }
 
 // endPhase leaves a line about the phase behind.
-func (b *barDisplay) endPhase(p *workflows.Progress) {
+func (b *barDisplay) endPhase(p *protocol.Progress) {
 	b.clear()
 	if words := stateOf(b.phase, p).words(0); len(words) > 0 {
 		b.lines.say(string(b.phase) + ": " + strings.Join(words, ", "))

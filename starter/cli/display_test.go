@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // stage shows progress to a display at chosen times.
@@ -25,13 +25,13 @@ func (s *stage) lines() *lineDisplay {
 	return &lineDisplay{out: &s.out, zone: time.UTC, now: func() time.Time { return s.now }}
 }
 
-func delivering(sent int) *workflows.Progress {
-	p := &workflows.Progress{Sent: sent}
+func delivering(sent int) *protocol.Progress {
+	p := &protocol.Progress{Sent: sent}
 	p.RunID, p.Status, p.Phase, p.ToSend, p.Read, p.Invalid, p.Calls = "run-1", run.Running, run.PhaseDeliver, 10_000, 10_000, 57, sent/100
 	return p
 }
 
-func status(p *workflows.Progress, s run.Status, reason string) *workflows.Progress {
+func status(p *protocol.Progress, s run.Status, reason string) *protocol.Progress {
 	p.Status, p.Reason = s, reason
 	return p
 }
@@ -41,7 +41,7 @@ func TestLines(t *testing.T) {
 	d := s.lines()
 	collect := delivering(0)
 	collect.Phase, collect.Read = run.PhaseCollect, 1
-	d.update(status(&workflows.Progress{}, run.Running, ""))
+	d.update(status(&protocol.Progress{}, run.Running, ""))
 	d.update(collect)
 	for i := range 25 { // one a second, told every ten
 		d.update(delivering(i * 100))
@@ -127,8 +127,8 @@ func TestWaitsAreTold(t *testing.T) {
 		s := newStage()
 		d := make(s)
 		const silent = `source "crm": it did not answer within 40s; it is tried again`
-		preflight := func(reason string) *workflows.Progress {
-			p := &workflows.Progress{}
+		preflight := func(reason string) *protocol.Progress {
+			p := &protocol.Progress{}
 			p.Phase = run.PhasePreflight
 			return status(p, run.Running, reason)
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) exportCommands() *cli.Command {
@@ -70,7 +70,7 @@ func (s *session) exportCommands() *cli.Command {
 			name: "detach", args: "NAME", usage: "make an export inactive until it is attached to a connection",
 			example: "starter export detach spring",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.ExportDetach, command.Named{Name: c.Args().First()}, exportPage)
+				return show(c, s, protocol.ExportDetach, protocol.Named{Name: c.Args().First()}, exportPage)
 			},
 		}),
 		s.removeExportCommand(),
@@ -97,11 +97,11 @@ func (s *session) exportAdd(c *cli.Context) error {
 	if err := required(c, "connection", "source", "segment", "map"); err != nil {
 		return err
 	}
-	args := command.ExportAddArgs{Name: c.Args().First(), CreateSegment: c.Bool("create-segment")}
+	args := protocol.ExportAddArgs{Name: c.Args().First(), CreateSegment: c.Bool("create-segment")}
 	if err := change(c, &args.ExportSpec); err != nil {
 		return err
 	}
-	raw, err := s.call(c.Context, order{name: command.ExportAdd, args: args, object: args.Name})
+	raw, err := s.call(c.Context, order{name: protocol.ExportAdd, args: args, object: args.Name})
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (s *session) exportAdd(c *cli.Context) error {
 // saved shows an export that was saved, or runs it; then it is the run that is
 // answered, and the export is told on the side.
 func (s *session) saved(c *cli.Context, raw json.RawMessage, what string) error {
-	var a command.ExportAnswer
+	var a protocol.ExportAnswer
 	if err := decode(raw, &a); err != nil {
 		return err
 	}
@@ -133,20 +133,20 @@ func (s *session) exportEdit(c *cli.Context) error {
 	case edits && resets:
 		return usage("--reset-ledger is given alone: it is no setting, and cannot be taken back")
 	case resets:
-		return show(c, s, command.ExportReset, command.Named{Name: name}, resetPage)
+		return show(c, s, protocol.ExportReset, protocol.Named{Name: name}, resetPage)
 	}
-	now, err := answer[command.ExportAnswer](c.Context, s, order{name: command.ExportShow, args: command.Named{Name: name}, object: name})
+	now, err := answer[protocol.ExportAnswer](c.Context, s, order{name: protocol.ExportShow, args: protocol.Named{Name: name}, object: name})
 	if err != nil {
 		return err
 	}
-	args := command.ExportEditArgs{Name: name, Version: now.Version, ExportSpec: now.ExportSpec, CreateSegment: c.Bool("create-segment")}
+	args := protocol.ExportEditArgs{Name: name, Version: now.Version, ExportSpec: now.ExportSpec, CreateSegment: c.Bool("create-segment")}
 	if c.IsSet("version") {
 		args.Version = c.Int64("version")
 	}
 	if err := change(c, &args.ExportSpec); err != nil {
 		return err
 	}
-	raw, err := s.call(c.Context, order{name: command.ExportEdit, args: args, object: name})
+	raw, err := s.call(c.Context, order{name: protocol.ExportEdit, args: args, object: name})
 	if err != nil {
 		return err
 	}
@@ -161,8 +161,8 @@ func (s *session) exportDuplicate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	args := command.ExportDuplicateArgs{Name: c.Args().First(), As: c.String("as"), Markers: markers}
-	return carryOut(c, s, order{name: command.ExportDuplicate, args: args, object: args.Name}, func(p *page, a command.ExportAnswer) {
+	args := protocol.ExportDuplicateArgs{Name: c.Args().First(), As: c.String("as"), Markers: markers}
+	return carryOut(c, s, order{name: protocol.ExportDuplicate, args: args, object: args.Name}, func(p *page, a protocol.ExportAnswer) {
 		p.line("Added:")
 		exportPage(p, a)
 	})
@@ -172,18 +172,18 @@ func (s *session) exportAttach(c *cli.Context) error {
 	if err := required(c, "connection"); err != nil {
 		return err
 	}
-	args := command.ExportAttachArgs{Name: c.Args().First(), Connection: c.String("connection")}
-	return carryOut(c, s, order{name: command.ExportAttach, args: args, object: args.Name}, exportPage)
+	args := protocol.ExportAttachArgs{Name: c.Args().First(), Connection: c.String("connection")}
+	return carryOut(c, s, order{name: protocol.ExportAttach, args: args, object: args.Name}, exportPage)
 }
 
-func lastRunCell(p *page, r *command.RunAnswer) string {
+func lastRunCell(p *page, r *protocol.RunAnswer) string {
 	if r == nil {
 		return "never"
 	}
-	return fmt.Sprintf("%s, %s", r.Status, p.minute(lastTime(&command.ExportAnswer{LastRun: r})))
+	return fmt.Sprintf("%s, %s", r.Status, p.minute(lastTime(&protocol.ExportAnswer{LastRun: r})))
 }
 
-func lastRun(p *page, r *command.RunAnswer) string {
+func lastRun(p *page, r *protocol.RunAnswer) string {
 	if r == nil {
 		return "never"
 	}
@@ -194,7 +194,7 @@ func lastRun(p *page, r *command.RunAnswer) string {
 	return fmt.Sprintf("%s, %s", r.Status, p.time(at))
 }
 
-func resetPage(p *page, a command.ExportResetAnswer) {
+func resetPage(p *page, a protocol.ExportResetAnswer) {
 	p.line("The ledger of %s is reset: it held %s, %s of them refused", a.Name,
 		plural(a.Held.Contacts, "contact", "contacts"), count(a.Held.Refused))
 	notes(p, a.Notes)

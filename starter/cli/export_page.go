@@ -11,35 +11,35 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spelling"
 )
 
 // sortings are the columns that exports can be sorted by.
-var sortings = map[string]func(a, b *command.ExportAnswer) int{
-	"name":       func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Name, b.Name) },
-	"connection": func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Connection, b.Connection) },
-	"source":     func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Source, b.Source) },
-	"schedule":   func(a, b *command.ExportAnswer) int { return cmp.Compare(a.Schedule, b.Schedule) },
-	"segments":   func(a, b *command.ExportAnswer) int { return cmp.Compare(segmentNames(a), segmentNames(b)) },
-	"status":     func(a, b *command.ExportAnswer) int { return cmp.Compare(lastStatus(a), lastStatus(b)) },
-	"last-run":   func(a, b *command.ExportAnswer) int { return lastTime(a).Compare(lastTime(b)) },
-	"updated":    func(a, b *command.ExportAnswer) int { return a.UpdatedAt.Compare(b.UpdatedAt) },
-	"updated-by": func(a, b *command.ExportAnswer) int { return cmp.Compare(a.UpdatedBy, b.UpdatedBy) },
+var sortings = map[string]func(a, b *protocol.ExportAnswer) int{
+	"name":       func(a, b *protocol.ExportAnswer) int { return cmp.Compare(a.Name, b.Name) },
+	"connection": func(a, b *protocol.ExportAnswer) int { return cmp.Compare(a.Connection, b.Connection) },
+	"source":     func(a, b *protocol.ExportAnswer) int { return cmp.Compare(a.Source, b.Source) },
+	"schedule":   func(a, b *protocol.ExportAnswer) int { return cmp.Compare(a.Schedule, b.Schedule) },
+	"segments":   func(a, b *protocol.ExportAnswer) int { return cmp.Compare(segmentNames(a), segmentNames(b)) },
+	"status":     func(a, b *protocol.ExportAnswer) int { return cmp.Compare(lastStatus(a), lastStatus(b)) },
+	"last-run":   func(a, b *protocol.ExportAnswer) int { return lastTime(a).Compare(lastTime(b)) },
+	"updated":    func(a, b *protocol.ExportAnswer) int { return a.UpdatedAt.Compare(b.UpdatedAt) },
+	"updated-by": func(a, b *protocol.ExportAnswer) int { return cmp.Compare(a.UpdatedBy, b.UpdatedBy) },
 }
 
 func sortColumns() []string {
 	return []string{"name", "connection", "source", "segments", "schedule", "status", "last-run", "updated", "updated-by"}
 }
 
-func lastStatus(a *command.ExportAnswer) string {
+func lastStatus(a *protocol.ExportAnswer) string {
 	if a.LastRun == nil {
 		return ""
 	}
 	return string(a.LastRun.Status)
 }
 
-func lastTime(a *command.ExportAnswer) time.Time {
+func lastTime(a *protocol.ExportAnswer) time.Time {
 	switch {
 	case a.LastRun == nil:
 		return time.Time{}
@@ -49,7 +49,7 @@ func lastTime(a *command.ExportAnswer) time.Time {
 	return a.LastRun.StartedAt
 }
 
-func segmentNames(a *command.ExportAnswer) string {
+func segmentNames(a *protocol.ExportAnswer) string {
 	var names []string
 	for _, seg := range a.Segments {
 		names = append(names, seg.Segment)
@@ -71,7 +71,7 @@ func (s *session) exportList(c *cli.Context) error {
 		}
 		return usage("--sort %q is none of %s%s", column, strings.Join(sortColumns(), ", "), hint)
 	}
-	raw, err := s.call(c.Context, order{name: command.ExportList})
+	raw, err := s.call(c.Context, order{name: protocol.ExportList})
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *session) exportList(c *cli.Context) error {
 	}
 	type row struct {
 		raw    json.RawMessage
-		answer command.ExportAnswer
+		answer protocol.ExportAnswer
 	}
 	rows := make([]row, len(each))
 	for i := range each {
@@ -96,7 +96,7 @@ func (s *session) exportList(c *cli.Context) error {
 		}
 		return cmp.Or(compare(&a.answer, &b.answer), cmp.Compare(a.answer.Name, b.answer.Name))
 	})
-	answers := make([]command.ExportAnswer, len(rows))
+	answers := make([]protocol.ExportAnswer, len(rows))
 	for i, r := range rows {
 		each[i], answers[i] = r.raw, r.answer
 	}
@@ -106,7 +106,7 @@ func (s *session) exportList(c *cli.Context) error {
 	return s.print(raw, func(p *page) { exportTable(p, answers) })
 }
 
-func exportTable(p *page, all []command.ExportAnswer) {
+func exportTable(p *page, all []protocol.ExportAnswer) {
 	if len(all) == 0 {
 		p.line("No exports yet; add one with: starter export add NAME …")
 		return
@@ -119,7 +119,7 @@ func exportTable(p *page, all []command.ExportAnswer) {
 	p.table([]string{"name", "connection", "source", "segments", "schedule", "last run", "you may"}, rows)
 }
 
-func exportPage(p *page, a command.ExportAnswer) {
+func exportPage(p *page, a protocol.ExportAnswer) {
 	p.fields("name", a.Name, "connection", or(a.Connection, "No connection"), "source", a.Source, "id", a.ID,
 		"leavers", string(a.Leavers), "full run", fullEvery(a.FullEvery), "consent values", strings.Join(a.Consent.Consent, ", "), "opt-out values", strings.Join(a.Consent.OptOut, ", "),
 		"runs as", a.RunAs, "created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", fmt.Sprint(a.Version),

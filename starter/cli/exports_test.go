@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-func export(name string) command.ExportAnswer {
+func export(name string) protocol.ExportAnswer {
 	at := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
-	return command.ExportAnswer{Permissions: command.MayEdit, Export: catalogue.Export{
+	return protocol.ExportAnswer{Permissions: protocol.MayEdit, Export: catalogue.Export{
 		Meta:  catalogue.Meta{Name: name, Version: 7, CreatedBy: "ann", CreatedAt: at, UpdatedBy: "ben", UpdatedAt: at},
 		Brand: "b1",
 		ExportSpec: catalogue.ExportSpec{Connection: "shop", Source: "crm", ID: "Id", Leavers: catalogue.LeaversUnmark,
@@ -30,14 +30,14 @@ func TestExportEditChangesWhatIsSaid(t *testing.T) {
 	b.answers(export("spring"), export("spring"))
 	require.Equal(t, 0, b.run("export", "edit", "spring", "--map", "city=Town", "--map", "property:points:number=P", "--unmap", "email", "--map", "email=Mail",
 		"--remove-segment", "old", "--segment", "new", "--marker", "new=m_new", "--guard", "leavers=0.1", "--leavers", "keep", "--full-every", "30"), b.err.String())
-	require.Equal(t, []string{command.ExportShow, command.ExportEdit}, b.names())
+	require.Equal(t, []string{protocol.ExportShow, protocol.ExportEdit}, b.names())
 	require.JSONEq(t, `{"name":"spring","version":7,"connection":"shop","source":"crm","id":"Id","leavers":"keep","full_every":30,
 		"segments":[{"segment":"buyers","marker":"segment_buyers"},{"segment":"new","marker":"m_new"}],
 		"mapping":{"email":"Mail","city":"Town","property:points:number":"P"},"guards":{"shrunk":0.5,"leavers":0.1}}`, string(b.server.requests[1].Args))
 
 	b.answers(export("spring"), export("spring"))
 	require.Equal(t, 0, b.run("export", "edit", "spring", "--id", "Key", "--version", "6"))
-	require.Equal(t, int64(6), args[command.ExportEditArgs](b, 3).Version, "a script says what it has read")
+	require.Equal(t, int64(6), args[protocol.ExportEditArgs](b, 3).Version, "a script says what it has read")
 
 	for _, c := range []struct{ option, value, want string }{
 		{"--unmap", "state", "is not mapped"}, {"--remove-segment", "gone", "does not have the segment"}, {"--marker", "gone=m", "does not have"},
@@ -53,8 +53,8 @@ func TestExportSaveAndRun(t *testing.T) {
 	b.answers(export("spring"), started, finished(run.Completed))
 	require.Equal(t, 0, b.run("export", "add", "spring", "--connection", "shop", "--source", "crm", "--segment", "buyers", "--map", "email=E",
 		"--run", "--create-segment"), b.err.String())
-	require.Equal(t, []string{command.ExportAdd, command.Run, command.RunsShow}, b.names())
-	require.True(t, args[command.ExportAddArgs](b, 0).CreateSegment)
+	require.Equal(t, []string{protocol.ExportAdd, protocol.Run, protocol.RunsShow}, b.names())
+	require.True(t, args[protocol.ExportAddArgs](b, 0).CreateSegment)
 	require.Contains(t, b.err.String(), "Added spring, version 7")
 	require.Contains(t, b.out.String(), "Run of spring: completed")
 
@@ -70,7 +70,7 @@ func TestExportList(t *testing.T) {
 	early.LastRun = &ended
 	running := finished(run.Running)
 	running.StartedAt = running.StartedAt.Add(time.Hour)
-	late.LastRun, late.Connection, late.Permissions = &running, "", command.MayView
+	late.LastRun, late.Connection, late.Permissions = &running, "", protocol.MayView
 	early.Schedule, late.Schedule = "System refresh", "day at 06:00 Europe/Warsaw (off)"
 	for sort, want := range map[string][]string{
 		"": {"a", "b", "c"}, "-name": {"c", "b", "a"}, "last-run": {"c", "a", "b"}, "-last-run": {"b", "a", "c"}, "connection": {"b", "a", "c"},
@@ -81,7 +81,7 @@ func TestExportList(t *testing.T) {
 			words = append(words, "--sort="+sort)
 		}
 		require.Equal(t, 0, b.run(words...), b.err.String())
-		var got []command.ExportAnswer
+		var got []protocol.ExportAnswer
 		require.NoError(t, json.Unmarshal(b.out.Bytes(), &got))
 		var names []string
 		for _, a := range got {
@@ -124,21 +124,21 @@ spec:
 
 func TestConnectionQuestions(t *testing.T) {
 	b := newBench(t)
-	shop := command.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, Type: "omnisend", BrandID: "b1"},
+	shop := protocol.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, Type: "omnisend", BrandID: "b1"},
 		Exports: []string{"spring", "summer"}, Running: []string{"run-1"}}
 	b.terminal("no\n")
 	b.answers(shop)
 	require.Equal(t, 2, b.run("connection", "remove", "shop", "--remove-exports"))
 	require.Contains(t, b.err.String(), "2 exports (spring, summer) will be removed, with what is remembered about their contacts")
-	require.Equal(t, []string{command.ConnectionShow}, b.names())
+	require.Equal(t, []string{protocol.ConnectionShow}, b.names())
 
-	for said, want := range map[string]string{"y\ny\n": command.RunningCancel, "y\nn\n": command.RunningFinish} {
+	for said, want := range map[string]string{"y\ny\n": protocol.RunningCancel, "y\nn\n": protocol.RunningFinish} {
 		b := newBench(t)
 		b.terminal(said)
 		b.answers(shop, shop)
 		require.Equal(t, 0, b.run("connection", "edit", "shop", "--withdraw-consent"))
 		require.Contains(t, b.err.String(), "1 run is open")
-		require.Equal(t, want, args[command.ConnectionEditArgs](b, 1).Running)
+		require.Equal(t, want, args[protocol.ConnectionEditArgs](b, 1).Running)
 	}
 
 	// What stops exports is asked about on a terminal, unless --yes is given.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -50,14 +50,14 @@ func fail(class, format string, args ...any) error {
 	return &failure{class: class, message: fmt.Sprintf(format, args...)}
 }
 
-func usage(format string, args ...any) error { return fail(command.ErrUsage, format, args...) }
+func usage(format string, args ...any) error { return fail(protocol.ErrUsage, format, args...) }
 
 // code is the exit code of a failure's class.
 func (f *failure) code() int {
 	switch f.class {
-	case command.ErrUsage, command.ErrMarkers:
+	case protocol.ErrUsage, protocol.ErrMarkers:
 		return exitUsage
-	case command.ErrNotAllowed:
+	case protocol.ErrNotAllowed:
 		return exitNotAllowed
 	case classNoServer, classNoWorker:
 		return exitNoServer
@@ -75,7 +75,7 @@ func asFailure(err error) *failure {
 	if errors.Is(err, context.Canceled) {
 		return &failure{class: classInterrupted, message: "interrupted"}
 	}
-	return &failure{class: command.ErrFailed, message: err.Error()}
+	return &failure{class: protocol.ErrFailed, message: err.Error()}
 }
 
 // isClass says whether err is a failure of one of the classes.

@@ -14,11 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/starter/cli"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // env is an environment of its own.
@@ -107,12 +106,12 @@ func (b *bench) names() []string {
 type server struct {
 	t         *testing.T
 	answers   []any
-	requests  []command.Request
+	requests  []protocol.Request
 	summaries []string
 	closed    bool
 
 	mu       sync.Mutex
-	progress func(n int) (*workflows.Progress, error) // the nth question, from 0
+	progress func(n int) (*protocol.Progress, error) // the nth question, from 0
 	asked    int
 	ended    chan struct{}
 }
@@ -120,7 +119,7 @@ type server struct {
 // sealedAnswer travels sealed to the command's reply key.
 type sealedAnswer struct{ v any }
 
-func (s *server) Carry(_ context.Context, r command.Request, summary string) (*command.Response, error) {
+func (s *server) Carry(_ context.Context, r protocol.Request, summary string) (*protocol.Response, error) {
 	s.requests, s.summaries = append(s.requests, r), append(s.summaries, summary)
 	require.NotEmpty(s.t, s.answers, "no answer for %q", r.Name)
 	next := s.answers[0]
@@ -131,14 +130,14 @@ func (s *server) Carry(_ context.Context, r command.Request, summary string) (*c
 	case sealedAnswer:
 		key, err := seal.ParsePublicKey(r.ReplyTo)
 		require.NoError(s.t, err)
-		sealed, err := key.Seal(encode(s.t, a.v), command.Context(r.ID))
+		sealed, err := key.Seal(encode(s.t, a.v), protocol.Context(r.ID))
 		require.NoError(s.t, err)
-		return &command.Response{Sealed: sealed}, nil
+		return &protocol.Response{Sealed: sealed}, nil
 	}
-	return &command.Response{Body: encode(s.t, next)}, nil
+	return &protocol.Response{Body: encode(s.t, next)}, nil
 }
 
-func (s *server) Progress(ctx context.Context, _ string) (*workflows.Progress, error) {
+func (s *server) Progress(ctx context.Context, _ string) (*protocol.Progress, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.progress == nil {
@@ -210,10 +209,10 @@ func encode(t *testing.T, v any) []byte {
 }
 
 // finished is a run's report.
-func finished(status run.Status) command.RunAnswer {
+func finished(status run.Status) protocol.RunAnswer {
 	began := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	end := began.Add(90 * time.Second)
-	a := command.RunAnswer{WorkflowID: "export/spring", CreatedAt: began, Report: run.Report{
+	a := protocol.RunAnswer{WorkflowID: "export/spring", CreatedAt: began, Report: run.Report{
 		Export: "spring", RunID: "run-1", Status: status, Phase: run.PhaseEnded,
 		Segments: []run.SegmentCount{{Segment: "buyers", Read: 1200, Members: 1100, Duplicate: 60, Invalid: 40, Marker: "segment_buyers"}},
 		Read:     1200, Duplicate: 60, Invalid: 40, Contacts: 1100, Delivered: 1000, New: 900, Changed: 100, Unchanged: 95, Refused: 5,
@@ -225,4 +224,4 @@ func finished(status run.Status) command.RunAnswer {
 	return a
 }
 
-var started = command.RunStarted{RunID: "run-1", WorkflowID: "export/spring"}
+var started = protocol.RunStarted{RunID: "run-1", WorkflowID: "export/spring"}

@@ -9,9 +9,8 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 const (
@@ -31,7 +30,7 @@ const (
 // follower waits for one run.
 type follower struct {
 	s       *session
-	run     command.RunStarted
+	run     protocol.RunStarted
 	display display
 
 	lastAnswer time.Time
@@ -44,7 +43,7 @@ type follower struct {
 // follow waits for a run with progress, until it has ended or is parked, and
 // returns its report as JSON and decoded. The run goes on whatever happens
 // here.
-func (s *session) follow(ctx context.Context, started command.RunStarted) (json.RawMessage, *command.RunAnswer, error) {
+func (s *session) follow(ctx context.Context, started protocol.RunStarted) (json.RawMessage, *protocol.RunAnswer, error) {
 	f := &follower{s: s, run: started, display: s.newDisplay(), lastAnswer: s.o.Now()}
 	err := f.wait(ctx)
 	f.display.stop()
@@ -68,7 +67,7 @@ func (f *follower) wait(ctx context.Context) error {
 	}()
 	ended := make(chan error, 1)
 	running.Go(func() { ended <- f.s.server.Ended(ctx, f.run.WorkflowID) })
-	answers := make(chan *workflows.Progress, 1)
+	answers := make(chan *protocol.Progress, 1)
 	ask := func() {
 		p, err := f.s.server.Progress(ctx, f.run.WorkflowID)
 		if err != nil {
@@ -103,7 +102,7 @@ func (f *follower) wait(ctx context.Context) error {
 
 // heard takes an answer in; nil is none. It says whether there is nothing more
 // to wait for.
-func (f *follower) heard(ctx context.Context, p *workflows.Progress) (bool, error) {
+func (f *follower) heard(ctx context.Context, p *protocol.Progress) (bool, error) {
 	if p == nil {
 		return false, nil
 	}
@@ -131,7 +130,7 @@ func (f *follower) heard(ctx context.Context, p *workflows.Progress) (bool, erro
 
 // askFirstRun asks the question of the guard first-run, where there is somebody
 // to ask. Other guards are not answered in passing.
-func (f *follower) askFirstRun(ctx context.Context, p *workflows.Progress) (bool, error) {
+func (f *follower) askFirstRun(ctx context.Context, p *protocol.Progress) (bool, error) {
 	message := ""
 	for _, g := range p.Guards {
 		// The reason holds the messages of the guards that are not answered yet.
@@ -147,8 +146,8 @@ func (f *follower) askFirstRun(ctx context.Context, p *workflows.Progress) (bool
 	if err != nil || !yes {
 		return true, err
 	}
-	_, err = f.s.call(ctx, order{name: command.RunsApprove,
-		args: command.RunsApproveArgs{RunRef: command.RunRef{Run: f.run.RunID}, Guard: catalogue.GuardFirstRun}})
+	_, err = f.s.call(ctx, order{name: protocol.RunsApprove,
+		args: protocol.RunsApproveArgs{RunRef: protocol.RunRef{Run: f.run.RunID}, Guard: catalogue.GuardFirstRun}})
 	if err != nil {
 		return true, err
 	}
@@ -166,11 +165,11 @@ func (f *follower) checkSilence() {
 
 // finalReport fetches the report of a run that has ended or is parked. The
 // worker may just then be restarting.
-func (s *session) finalReport(ctx context.Context, started command.RunStarted) (json.RawMessage, *command.RunAnswer, error) {
+func (s *session) finalReport(ctx context.Context, started protocol.RunStarted) (json.RawMessage, *protocol.RunAnswer, error) {
 	var raw json.RawMessage
 	for try := 1; ; try++ {
 		var err error
-		raw, err = s.call(ctx, order{name: command.RunsShow, args: command.RunRef{Run: started.RunID}})
+		raw, err = s.call(ctx, order{name: protocol.RunsShow, args: protocol.RunRef{Run: started.RunID}})
 		if err == nil {
 			break
 		}
@@ -179,6 +178,6 @@ func (s *session) finalReport(ctx context.Context, started command.RunStarted) (
 		}
 		s.say("%v; asking for the report again", err)
 	}
-	var a command.RunAnswer
+	var a protocol.RunAnswer
 	return raw, &a, decode(raw, &a)
 }

@@ -10,21 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/cli"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // at is a run in the middle of something.
-func at(status run.Status, phase run.Phase) *workflows.Progress {
+func at(status run.Status, phase run.Phase) *protocol.Progress {
 	r := finished(status).Report
 	r.Phase, r.ToSend = phase, 1000
-	return &workflows.Progress{Report: r, Sent: 250}
+	return &protocol.Progress{Report: r, Sent: 250}
 }
 
 // parkedBy is a run that guards hold.
-func parkedBy(guards ...catalogue.Guard) *workflows.Progress {
+func parkedBy(guards ...catalogue.Guard) *protocol.Progress {
 	p := at(run.Parked, run.PhaseDecide)
 	for _, g := range guards {
 		message := "about " + string(g)
@@ -36,10 +35,10 @@ func parkedBy(guards ...catalogue.Guard) *workflows.Progress {
 
 // script lets the run answer like this, one after the other, and end after the
 // last answer if it is nil.
-func (b *bench) script(all ...*workflows.Progress) {
+func (b *bench) script(all ...*protocol.Progress) {
 	b.server.ended = make(chan struct{})
 	ended := false
-	b.server.progress = func(n int) (*workflows.Progress, error) {
+	b.server.progress = func(n int) (*protocol.Progress, error) {
 		n = min(n, len(all)-1)
 		if all[n] == nil {
 			if !ended {
@@ -63,9 +62,9 @@ func TestRunToItsEnd(t *testing.T) {
 			b.answers(started, finished(status))
 			require.Equal(t, code, b.run("run", "spring", "--yes", "--output", "json"), b.err.String())
 			require.Equal(t, []string{"run", "runs show"}, b.names())
-			require.Equal(t, command.RunRef{Run: "run-1"}, args[command.RunRef](b, 1))
+			require.Equal(t, protocol.RunRef{Run: "run-1"}, args[protocol.RunRef](b, 1))
 			d := json.NewDecoder(&b.out)
-			var got command.RunAnswer
+			var got protocol.RunAnswer
 			require.NoError(t, d.Decode(&got))
 			require.False(t, d.More(), "exactly one object")
 			require.Equal(t, finished(status), got)
@@ -99,7 +98,7 @@ func TestInterruptDetaches(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.server.ended = make(chan struct{})
-	b.server.progress = func(int) (*workflows.Progress, error) {
+	b.server.progress = func(int) (*protocol.Progress, error) {
 		cancel()
 		return at(run.Running, run.PhaseDeliver), nil
 	}
@@ -111,7 +110,7 @@ func TestInterruptDetaches(t *testing.T) {
 }
 
 func TestParkedExits(t *testing.T) {
-	for name, p := range map[string]*workflows.Progress{
+	for name, p := range map[string]*protocol.Progress{
 		"first run": parkedBy(catalogue.GuardFirstRun),
 		"key":       at(run.Parked, run.PhaseDeliver),
 	} {
@@ -138,7 +137,7 @@ func TestFirstRunQuestion(t *testing.T) {
 		b.answers(started, finished(run.Parked), finished(run.Completed))
 		require.Equal(t, 0, b.run("run", "spring"))
 		require.Equal(t, []string{"run", "runs approve", "runs show"}, b.names())
-		require.Equal(t, command.RunsApproveArgs{RunRef: command.RunRef{Run: "run-1"}, Guard: catalogue.GuardFirstRun}, args[command.RunsApproveArgs](b, 1))
+		require.Equal(t, protocol.RunsApproveArgs{RunRef: protocol.RunRef{Run: "run-1"}, Guard: catalogue.GuardFirstRun}, args[protocol.RunsApproveArgs](b, 1))
 		require.Contains(t, b.err.String(), "about first-run.\nSend them? [y/N]")
 	})
 	t.Run("no", func(t *testing.T) {
@@ -181,7 +180,7 @@ func TestJustResumed(t *testing.T) {
 func TestWorkerAway(t *testing.T) {
 	b := newBench(t)
 	b.server.ended = make(chan struct{})
-	b.server.progress = func(n int) (*workflows.Progress, error) {
+	b.server.progress = func(n int) (*protocol.Progress, error) {
 		switch {
 		case n < 30:
 			return nil, errors.New("nobody")
@@ -232,14 +231,14 @@ func TestPlan(t *testing.T) {
 	report.Plan, report.ToSend, report.PlannedCalls, report.PlannedMinutes = true, 1000, 10, 2.5
 	report.Differences = map[string]int{"city": 3}
 	report.Guards = parkedBy(catalogue.GuardShrunk).Guards
-	found := sealedAnswer{command.SamplesAnswer{New: []json.RawMessage{json.RawMessage(`{"email":"ann@example.com"}`)}}}
+	found := sealedAnswer{protocol.SamplesAnswer{New: []json.RawMessage{json.RawMessage(`{"email":"ann@example.com"}`)}}}
 	b := newBench(t)
 
 	b.script(nil)
 	b.answers(started, report, found)
 	require.Equal(t, 0, b.run("plan", "spring", "--full"))
 	require.Equal(t, []string{"plan", "runs show", "samples"}, b.names())
-	require.Equal(t, command.RunArgs{Export: "spring", Full: true}, args[command.RunArgs](b, 0))
+	require.Equal(t, protocol.RunArgs{Export: "spring", Full: true}, args[protocol.RunArgs](b, 0))
 	for _, want := range []string{"10 calls, about 2 min 30 s", "city  3", "guard shrunk: about shrunk", "ann@example.com", "email_invalid  40"} {
 		require.Contains(t, b.out.String(), want)
 	}
@@ -248,8 +247,8 @@ func TestPlan(t *testing.T) {
 	b.answers(started, report, found)
 	require.Equal(t, 0, b.run("plan", "spring", "-o", "json"))
 	var got struct {
-		RunID   string                `json:"run_id"`
-		Samples command.SamplesAnswer `json:"samples"`
+		RunID   string                 `json:"run_id"`
+		Samples protocol.SamplesAnswer `json:"samples"`
 	}
 	require.NoError(t, json.Unmarshal(b.out.Bytes(), &got))
 	require.Equal(t, "run-1", got.RunID)
@@ -270,10 +269,10 @@ func TestPlan(t *testing.T) {
 // A run that waits for an answer shows what it would do, as its plan did.
 func TestParkedShowsWhatItWouldDo(t *testing.T) {
 	b := newBench(t)
-	parked := command.RunAnswer{Report: parkedBy(catalogue.GuardShrunk).Report}
+	parked := protocol.RunAnswer{Report: parkedBy(catalogue.GuardShrunk).Report}
 	parked.ToSend, parked.LeaversDue, parked.PlannedCalls, parked.PlannedMinutes, parked.Calls = 915, 12, 11, 0.5, 0
 	parked.Action = "approve it or cancel it"
-	b.server.progress = func(int) (*workflows.Progress, error) { return nil, errors.New("no answer") }
+	b.server.progress = func(int) (*protocol.Progress, error) { return nil, errors.New("no answer") }
 	b.answers(parked)
 	require.Equal(t, 0, b.run("runs", "show", "spring"))
 	require.Contains(t, b.out.String(), `contacts          1,100

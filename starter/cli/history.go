@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -38,7 +38,7 @@ func (s *session) runsList(c *cli.Context) error {
 	if left < 1 {
 		return usage("--limit %d is not at least 1", left)
 	}
-	args := command.RunsListArgs{Export: c.String("export"), Status: c.String("status"), Plans: c.Bool("plans"), Page: c.String("page")}
+	args := protocol.RunsListArgs{Export: c.String("export"), Status: c.String("status"), Plans: c.Bool("plans"), Page: c.String("page")}
 	var err error
 	if args.Status != "" {
 		status, err := run.ParseStatus(args.Status)
@@ -53,10 +53,10 @@ func (s *session) runsList(c *cli.Context) error {
 	if args.Before, err = s.timeOption(c, "before"); err != nil {
 		return err
 	}
-	all := command.RunsPage{Runs: []*command.RunAnswer{}}
+	all := protocol.RunsPage{Runs: []*protocol.RunAnswer{}}
 	for {
-		args.Limit = min(left, command.RunsPerPage)
-		page, err := answer[command.RunsPage](c.Context, s, order{name: command.RunsList, args: args})
+		args.Limit = min(left, protocol.RunsPerPage)
+		page, err := answer[protocol.RunsPage](c.Context, s, order{name: protocol.RunsList, args: args})
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *session) runsList(c *cli.Context) error {
 	return s.print(raw, func(p *page) { runsTable(p, &all) })
 }
 
-func runsTable(p *page, all *command.RunsPage) {
+func runsTable(p *page, all *protocol.RunsPage) {
 	if len(all.Runs) == 0 {
 		p.line("No runs")
 		return
@@ -90,7 +90,7 @@ func runsTable(p *page, all *command.RunsPage) {
 }
 
 // runStatus is a run's status in a list, with what makes it unlike others.
-func runStatus(a *command.RunAnswer) string {
+func runStatus(a *protocol.RunAnswer) string {
 	kind := ""
 	switch {
 	case a.Plan:
@@ -132,7 +132,7 @@ func (s *session) timeOption(c *cli.Context, name string) (time.Time, error) {
 }
 
 // changes writes what has changed since the run before.
-func changes(p *page, a *command.RunAnswer) {
+func changes(p *page, a *protocol.RunAnswer) {
 	d := a.Difference
 	if d == nil {
 		return

@@ -6,25 +6,25 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // address gets the address of somebody that a command is about: as given, or
 // from standard input for -, so that it need not stand in the arguments, which
 // other users of the machine see.
-func (s *session) address(given string) (command.Address, error) {
+func (s *session) address(given string) (protocol.Address, error) {
 	if given == "-" {
 		text, err := readLimited(s.o.In)
 		if err != nil {
-			return command.Address{}, err
+			return protocol.Address{}, err
 		}
 		given = text
 	}
 	given = strings.TrimSpace(given)
 	if !strings.Contains(given, "@") || strings.ContainsAny(given, "\r\n") {
-		return command.Address{}, usage("this is not one e-mail address")
+		return protocol.Address{}, usage("this is not one e-mail address")
 	}
-	return command.Address{Email: given}, nil
+	return protocol.Address{Email: given}, nil
 }
 
 const addressDetail = "ADDRESS may be - to read it from standard input. It travels sealed and stands nowhere in clear, nor does the answer."
@@ -39,12 +39,12 @@ func (s *session) explainCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return carryOut(c, s, order{name: command.Explain, secret: address, personal: true}, explained)
+			return carryOut(c, s, order{name: protocol.Explain, secret: address, personal: true}, explained)
 		},
 	})
 }
 
-func explained(p *page, a command.ExplainAnswer) {
+func explained(p *page, a protocol.ExplainAnswer) {
 	if a.Forgotten {
 		p.line("The address is forgotten: no run carries it")
 	}
@@ -54,11 +54,11 @@ func explained(p *page, a command.ExplainAnswer) {
 	for _, e := range a.Exports {
 		at, verdict := p.time(e.At), e.Verdict
 		switch e.Verdict {
-		case command.VerdictUnknown:
+		case protocol.VerdictUnknown:
 			verdict = "nothing is remembered of it"
-		case command.VerdictAdopted:
+		case protocol.VerdictAdopted:
 			verdict = "taken over from Omnisend, never sent"
-		case command.VerdictRefused:
+		case protocol.VerdictRefused:
 			verdict = "refused by Omnisend: " + e.Reason
 		}
 		p.line("Export %s", e.Export)
@@ -76,7 +76,7 @@ func explained(p *page, a command.ExplainAnswer) {
 }
 
 // where names the place of a reject and its reason.
-func where(r command.Reject) []string {
+func where(r protocol.Reject) []string {
 	parts := []string{because(r)}
 	if r.Segment != "" {
 		parts = append(parts, "segment "+r.Segment)
@@ -106,12 +106,12 @@ func (s *session) forget(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := s.call(c.Context, order{name: command.Forget, args: command.ForgetArgs{AllowAgain: c.Bool("allow-again")},
+	raw, err := s.call(c.Context, order{name: protocol.Forget, args: protocol.ForgetArgs{AllowAgain: c.Bool("allow-again")},
 		secret: address, personal: true})
 	if err != nil {
 		return err
 	}
-	var a command.ForgetAnswer
+	var a protocol.ForgetAnswer
 	if err := decode(raw, &a); err != nil {
 		return err
 	}

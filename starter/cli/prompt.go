@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // lines reads a stream line by line without being held by it: a read cannot be
@@ -134,7 +134,7 @@ func (s *session) readKey(ctx context.Context, file string) (key, from string, e
 	key, err = s.o.ReadSecret(ctx)
 	fmt.Fprintln(s.o.Err)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
-		err = fail(command.ErrFailed, "read the API key from the terminal: %v", err)
+		err = fail(protocol.ErrFailed, "read the API key from the terminal: %v", err)
 	} else if errors.Is(err, io.EOF) {
 		err = nil
 	}

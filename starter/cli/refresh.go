@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) refreshCommands() *cli.Command {
@@ -20,15 +20,15 @@ func (s *session) refreshCommands() *cli.Command {
 		}),
 		s.leaf("refresh", leaf{
 			name: "on", usage: "turn the system refresh on again", example: "starter refresh on",
-			do: func(c *cli.Context) error { return show(c, s, command.RefreshOn, nil, refreshPage) },
+			do: func(c *cli.Context) error { return show(c, s, protocol.RefreshOn, nil, refreshPage) },
 		}),
 		s.leaf("refresh", leaf{
 			name: "off", usage: "turn the system refresh off; its times are kept", example: "starter refresh off",
-			do: func(c *cli.Context) error { return show(c, s, command.RefreshOff, nil, refreshPage) },
+			do: func(c *cli.Context) error { return show(c, s, protocol.RefreshOff, nil, refreshPage) },
 		}),
 		s.leaf("refresh", leaf{
 			name: "show", usage: "when the system refresh is, and what runs with it", example: "starter refresh show",
-			do: func(c *cli.Context) error { return show(c, s, command.RefreshShow, nil, refreshPage) },
+			do: func(c *cli.Context) error { return show(c, s, protocol.RefreshShow, nil, refreshPage) },
 		}),
 		s.leaf("refresh", leaf{
 			name: "now", usage: "run what runs with the system refresh, be it on or off",
@@ -45,7 +45,7 @@ func (s *session) refreshCommands() *cli.Command {
 }
 
 func (s *session) refreshSet(c *cli.Context) error {
-	var args command.RefreshSetArgs
+	var args protocol.RefreshSetArgs
 	if args.Follow = c.String("follow"); args.Follow != "" {
 		for _, other := range []string{"every", "at", "tz"} {
 			if c.IsSet(other) {
@@ -59,15 +59,15 @@ func (s *session) refreshSet(c *cli.Context) error {
 		}
 		args.Calendar = &cal
 	}
-	return carryOut(c, s, order{name: command.RefreshSet, args: args, object: args.Follow}, refreshPage)
+	return carryOut(c, s, order{name: protocol.RefreshSet, args: args, object: args.Follow}, refreshPage)
 }
 
 func (s *session) refreshNow(c *cli.Context) error {
-	args := command.RefreshNowArgs{AfterSource: c.Bool("after-source"), Limit: c.Duration("limit")}
+	args := protocol.RefreshNowArgs{AfterSource: c.Bool("after-source"), Limit: c.Duration("limit")}
 	if c.IsSet("limit") && (args.Limit <= 0 || !args.AfterSource) {
 		return usage("--limit is how long --after-source waits, such as 1h")
 	}
-	return show(c, s, command.RefreshNow, args, func(p *page, a command.RefreshNowAnswer) {
+	return show(c, s, protocol.RefreshNow, args, func(p *page, a protocol.RefreshNowAnswer) {
 		when := "now"
 		if args.AfterSource {
 			when = "when their sources are ready, at the latest at " + p.time(a.Until)
@@ -77,7 +77,7 @@ func (s *session) refreshNow(c *cli.Context) error {
 	})
 }
 
-func refreshPage(p *page, a command.RefreshAnswer) {
+func refreshPage(p *page, a protocol.RefreshAnswer) {
 	state := "off"
 	if a.On {
 		state = "on"

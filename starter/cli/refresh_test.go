@@ -10,18 +10,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/cli"
 )
 
 // addressOf opens the address that came sealed with the nth command.
-func (b *bench) addressOf(n int) command.Address {
+func (b *bench) addressOf(n int) protocol.Address {
 	b.t.Helper()
 	r := b.server.requests[n]
-	data, err := b.keyring.OpenEnvelope(r.Sealed, command.Context(r.ID))
+	data, err := b.keyring.OpenEnvelope(r.Sealed, protocol.Context(r.ID))
 	require.NoError(b.t, err)
-	var a command.Address
+	var a protocol.Address
 	require.NoError(b.t, json.Unmarshal(data, &a))
 	return a
 }
@@ -34,7 +34,7 @@ func TestOnlyEmailTravelsSealed(t *testing.T) {
 		canary.Canary = &run.Canary{Address: true, Sends: 1}
 		b.answers(started, canary)
 		require.Equal(t, 3, b.run("run", "spring", "--only-email", given), b.err.String())
-		require.Equal(t, command.RunArgs{Export: "spring", Only: true}, args[command.RunArgs](b, 0))
+		require.Equal(t, protocol.RunArgs{Export: "spring", Only: true}, args[protocol.RunArgs](b, 0))
 		require.Equal(t, "me@shop.example", b.addressOf(0).Email)
 		require.NotContains(t, string(encode(t, b.server.requests))+strings.Join(b.server.summaries, ""), "shop.example")
 		require.Contains(t, b.out.String(), "This is a canary: it sends one address alone (chosen: 1)")
@@ -46,11 +46,11 @@ func TestPlanShowsSamplesOfEachKind(t *testing.T) {
 	plan := finished(run.Completed)
 	plan.Plan = true
 	plan.Phases = []run.PhaseTime{{Phase: run.PhasePreflight, Seconds: 2}, {Phase: run.PhaseCollect, Seconds: 65}}
-	found := command.SamplesAnswer{
+	found := protocol.SamplesAnswer{
 		New:     []json.RawMessage{json.RawMessage(`{"city":"Łódź"}`)},
-		Changed: []command.ChangedSample{{Differs: []string{"profile", "consent"}, Contact: json.RawMessage(`{"city":"Oslo"}`)}},
+		Changed: []protocol.ChangedSample{{Differs: []string{"profile", "consent"}, Contact: json.RawMessage(`{"city":"Oslo"}`)}},
 		Leavers: []json.RawMessage{json.RawMessage(`{"customProperties":{"m":""}}`)},
-		Invalid: []command.Reject{{Reason: "email_invalid", Segment: "buyers", Row: 7, ID: "C7", Email: "x@"}},
+		Invalid: []protocol.Reject{{Reason: "email_invalid", Segment: "buyers", Row: 7, ID: "C7", Email: "x@"}},
 	}
 	b.answers(started, plan, sealedAnswer{found})
 	require.Equal(t, 0, b.run("plan", "spring"), b.err.String())
@@ -62,7 +62,7 @@ func TestPlanShowsSamplesOfEachKind(t *testing.T) {
 
 func TestRemovingAnExportAsksWhatBecomesOfItsMarkers(t *testing.T) {
 	b := newBench(t)
-	asks := cli.Fail(command.ErrMarkers, "300 contacts carry markers")
+	asks := cli.Fail(protocol.ErrMarkers, "300 contacts carry markers")
 	b.answers(asks)
 	require.Equal(t, 2, b.run("export", "remove", "spring"))
 	require.Contains(t, b.err.String(), "300 contacts carry markers")
@@ -71,9 +71,9 @@ func TestRemovingAnExportAsksWhatBecomesOfItsMarkers(t *testing.T) {
 		b := newBench(t)
 		b.terminal(answers)
 		if want == "clear" {
-			b.answers(asks, command.ExportRemoved{Run: &started}, finished(run.Completed))
+			b.answers(asks, protocol.ExportRemoved{Run: &started}, finished(run.Completed))
 		} else {
-			b.answers(asks, command.ExportRemoved{})
+			b.answers(asks, protocol.ExportRemoved{})
 		}
 		code := b.run("export", "remove", "spring")
 		require.Contains(t, b.err.String(), "300 contacts carry markers")
@@ -83,7 +83,7 @@ func TestRemovingAnExportAsksWhatBecomesOfItsMarkers(t *testing.T) {
 			continue
 		}
 		require.Equal(t, 0, code, b.err.String())
-		require.Equal(t, want, args[command.ExportRemoveArgs](b, 1).Markers)
+		require.Equal(t, want, args[protocol.ExportRemoveArgs](b, 1).Markers)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestRemovingAnExportAsksWhatBecomesOfItsMarkers(t *testing.T) {
 func TestRejectsFileHoldsNoFormula(t *testing.T) {
 	b := newBench(t)
 	file := filepath.Join(t.TempDir(), "rejects.csv")
-	b.answers(finished(run.Completed), sealedAnswer{command.RejectsPage{Kept: 2, Total: 2, Rejects: []command.Reject{
+	b.answers(finished(run.Completed), sealedAnswer{protocol.RejectsPage{Kept: 2, Total: 2, Rejects: []protocol.Reject{
 		{Segment: "buyers", Row: 7, ID: "=cmd|'/c calc'!A1", Email: "+a@example.com", Reason: "email_invalid"},
 		{Segment: "buyers", Row: 8, ID: "-1", Email: "@SUM(1)", Reason: "email_invalid", Said: "＝now"},
 	}}})
@@ -105,10 +105,10 @@ func TestRejectsFileHoldsNoFormula(t *testing.T) {
 func TestExplainAndForget(t *testing.T) {
 	at := time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
 	b := newBench(t)
-	b.answers(sealedAnswer{command.ExplainAnswer{Hidden: 1, Exports: []command.ExplainedExport{
-		{Export: "spring", Verdict: command.VerdictConfirmed, At: at, Markers: []string{"segment_buyers"}, LastRun: "run-1", LastAt: at, Next: "when it changes"},
-		{Export: "summer", Verdict: command.VerdictUnknown, Next: "each run looks anew", Rejects: []command.ExplainedReject{
-			{Run: "run-2", At: at, Reject: command.Reject{Segment: "buyers", Row: 7, Reason: "email_invalid"}}}},
+	b.answers(sealedAnswer{protocol.ExplainAnswer{Hidden: 1, Exports: []protocol.ExplainedExport{
+		{Export: "spring", Verdict: protocol.VerdictConfirmed, At: at, Markers: []string{"segment_buyers"}, LastRun: "run-1", LastAt: at, Next: "when it changes"},
+		{Export: "summer", Verdict: protocol.VerdictUnknown, Next: "each run looks anew", Rejects: []protocol.ExplainedReject{
+			{Run: "run-2", At: at, Reject: protocol.Reject{Segment: "buyers", Row: 7, Reason: "email_invalid"}}}},
 	}}})
 	require.Equal(t, 0, b.run("explain", "Ann@Example.com"), b.err.String())
 	require.Equal(t, "Ann@Example.com", b.addressOf(0).Email)
@@ -119,15 +119,15 @@ func TestExplainAndForget(t *testing.T) {
 	}
 
 	b = newBench(t)
-	b.answers(sealedAnswer{command.ForgetAnswer{Ledgers: []string{"spring"}, Rejects: 2}})
+	b.answers(sealedAnswer{protocol.ForgetAnswer{Ledgers: []string{"spring"}, Rejects: 2}})
 	require.Equal(t, 0, b.run("forget", "ann@example.com"), b.err.String())
 	require.Contains(t, b.out.String(), "Erased from the ledgers of: spring\nErased besides: 2 rejects, 0 samples, 0 waiting contacts")
-	b.answers(sealedAnswer{command.ForgetAnswer{OpenRuns: []string{"run-9"}}})
+	b.answers(sealedAnswer{protocol.ForgetAnswer{OpenRuns: []string{"run-9"}}})
 	require.Equal(t, 1, b.run("forget", "ann@example.com"))
 	require.Contains(t, b.err.String(), "when it has ended: run-9")
-	b.answers(sealedAnswer{command.ForgetAnswer{Allowed: true}})
+	b.answers(sealedAnswer{protocol.ForgetAnswer{Allowed: true}})
 	require.Equal(t, 0, b.run("forget", "ann@example.com", "--allow-again"))
-	require.True(t, args[command.ForgetArgs](b, 2).AllowAgain)
+	require.True(t, args[protocol.ForgetArgs](b, 2).AllowAgain)
 	require.Equal(t, 2, b.run("forget", "ann"))
 }
 
@@ -135,17 +135,17 @@ func TestHistory(t *testing.T) {
 	b := newBench(t)
 	one, two := finished(run.Completed), finished(run.CompletedWithRejects)
 	two.RunID, two.Canary = "run-0", &run.Canary{Limit: 10, Sends: 10}
-	var first []*command.RunAnswer
-	for range command.RunsPerPage {
+	var first []*protocol.RunAnswer
+	for range protocol.RunsPerPage {
 		first = append(first, &one)
 	}
-	b.answers(command.RunsPage{Runs: first, Next: "second"}, command.RunsPage{Runs: []*command.RunAnswer{&two}, Next: "third"})
+	b.answers(protocol.RunsPage{Runs: first, Next: "second"}, protocol.RunsPage{Runs: []*protocol.RunAnswer{&two}, Next: "third"})
 	require.Equal(t, 0, b.run("runs", "list", "--limit", "101"), b.err.String())
-	require.Equal(t, command.RunsListArgs{Limit: 1, Page: "second"}, args[command.RunsListArgs](b, 1))
+	require.Equal(t, protocol.RunsListArgs{Limit: 1, Page: "second"}, args[protocol.RunsListArgs](b, 1))
 	require.Contains(t, b.out.String(), "completed with rejects (canary)")
 	require.Contains(t, b.out.String(), "There may be more; continue with: --page third")
 
-	one.Difference = &command.RunDifference{Run: "run-0", StartedAt: one.StartedAt, Numbers: map[string]int{"contacts": 10, "refused": -1200}}
+	one.Difference = &protocol.RunDifference{Run: "run-0", StartedAt: one.StartedAt, Numbers: map[string]int{"contacts": 10, "refused": -1200}}
 	b.answers(one)
 	require.Equal(t, 0, b.run("runs", "show", "spring"), b.err.String())
 	require.Contains(t, b.out.String(), "Since run run-0 (2026-11-24 09:00:00 UTC): contacts +10, refused -1,200")
@@ -153,14 +153,14 @@ func TestHistory(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	b := newBench(t)
-	begun := command.VerifyStarted{ID: "v", WorkflowID: "verify/spring", Sample: 100}
-	found := command.VerifyAnswer{Export: "spring", Ledger: 5000, Sample: 100, Checked: 100, Differences: []command.VerifyDifference{}}
+	begun := protocol.VerifyStarted{ID: "v", WorkflowID: "verify/spring", Sample: 100}
+	found := protocol.VerifyAnswer{Export: "spring", Ledger: 5000, Sample: 100, Checked: 100, Differences: []protocol.VerifyDifference{}}
 	b.answers(begun, sealedAnswer{found})
 	require.Equal(t, 0, b.run("verify", "spring"), b.err.String())
 	require.Contains(t, b.out.String(), "100 of 5,000 contacts compared: 0 differences")
-	require.Equal(t, command.VerifyRef{Export: "spring", ID: "v"}, args[command.VerifyRef](b, 1))
+	require.Equal(t, protocol.VerifyRef{Export: "spring", ID: "v"}, args[protocol.VerifyRef](b, 1))
 
-	found.Differences = append(found.Differences, command.VerifyDifference{Email: "a@example.com", Missing: []string{"segment_buyers"}})
+	found.Differences = append(found.Differences, protocol.VerifyDifference{Email: "a@example.com", Missing: []string{"segment_buyers"}})
 	b.answers(begun, sealedAnswer{found})
 	require.Equal(t, 3, b.run("verify", "spring", "--sample", "100"))
 	require.Contains(t, b.out.String(), "has no marker")

@@ -16,7 +16,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) rejectsCommand() *cli.Command {
@@ -40,7 +40,7 @@ func (s *session) retryCommand() *cli.Command {
 		example: "starter runs retry-rejects spring",
 		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true}},
 		do: func(c *cli.Context) error {
-			return s.beginRun(c, order{name: command.RunsRetry, args: ref(c), object: ref(c).Run})
+			return s.beginRun(c, order{name: protocol.RunsRetry, args: ref(c), object: ref(c).Run})
 		},
 	})
 }
@@ -67,10 +67,10 @@ func (s *session) runsRejects(c *cli.Context) error {
 
 // rejects gets a run's rejects page by page. Total and kept are told before
 // the first page.
-func (s *session) rejects(ctx context.Context, which command.RunRef, take func(*command.RejectsPage) error) error {
+func (s *session) rejects(ctx context.Context, which protocol.RunRef, take func(*protocol.RejectsPage) error) error {
 	for n := 0; ; n++ {
-		page, err := answer[command.RejectsPage](ctx, s, order{name: command.RunsRejects, personal: true,
-			args: command.RejectsArgs{RunRef: which, Page: n}})
+		page, err := answer[protocol.RejectsPage](ctx, s, order{name: protocol.RunsRejects, personal: true,
+			args: protocol.RejectsArgs{RunRef: which, Page: n}})
 		if err != nil {
 			return err
 		}
@@ -88,9 +88,9 @@ func (s *session) rejects(ctx context.Context, which command.RunRef, take func(*
 
 // settled names the run that ref means once and for all: between two pages a
 // newer one might begin.
-func (s *session) settled(c *cli.Context) (command.RunRef, error) {
-	a, err := answer[command.RunAnswer](c.Context, s, order{name: command.RunsShow, args: ref(c)})
-	return command.RunRef{Run: a.RunID}, err
+func (s *session) settled(c *cli.Context) (protocol.RunRef, error) {
+	a, err := answer[protocol.RunAnswer](c.Context, s, order{name: protocol.RunsShow, args: ref(c)})
+	return protocol.RunRef{Run: a.RunID}, err
 }
 
 func (s *session) showRejects(c *cli.Context) error {
@@ -98,8 +98,8 @@ func (s *session) showRejects(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all := []command.Reject{}
-	err = s.rejects(c.Context, which, func(p *command.RejectsPage) error {
+	all := []protocol.Reject{}
+	err = s.rejects(c.Context, which, func(p *protocol.RejectsPage) error {
 		all = append(all, p.Rejects...)
 		return nil
 	})
@@ -124,14 +124,14 @@ func (s *session) showRejects(c *cli.Context) error {
 }
 
 // because is the reason, with Omnisend's own words where there are some.
-func because(r command.Reject) string {
+func because(r protocol.Reject) string {
 	if r.Said == "" {
 		return r.Reason
 	}
 	return r.Reason + ": " + r.Said
 }
 
-func verdict(r command.Reject) string {
+func verdict(r protocol.Reject) string {
 	if r.Refused {
 		return "refused by Omnisend"
 	}
@@ -139,7 +139,7 @@ func verdict(r command.Reject) string {
 }
 
 // row is the line of the file; empty for a contact that is in several.
-func row(r command.Reject) string {
+func row(r protocol.Reject) string {
 	if r.Row == 0 {
 		return ""
 	}
@@ -156,7 +156,7 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 		return err
 	}
 	n := 0
-	err = s.rejects(c.Context, which, func(p *command.RejectsPage) error {
+	err = s.rejects(c.Context, which, func(p *protocol.RejectsPage) error {
 		for _, r := range p.Rejects {
 			n++
 			if err := out.Write([]string{inert(r.Segment), row(r), inert(r.ID), inert(r.Email), inert(r.Reason), strconv.FormatBool(r.Refused), inert(r.Said)}); err != nil {

@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) removeExportCommand() *cli.Command {
@@ -21,15 +21,15 @@ func (s *session) removeExportCommand() *cli.Command {
 }
 
 func (s *session) removeExport(c *cli.Context) error {
-	args := command.ExportRemoveArgs{Named: command.Named{Name: c.Args().First()}, Markers: c.String("markers")}
+	args := protocol.ExportRemoveArgs{Named: protocol.Named{Name: c.Args().First()}, Markers: c.String("markers")}
 	switch args.Markers {
-	case "", command.MarkersKeep, command.MarkersClear:
+	case "", protocol.MarkersKeep, protocol.MarkersClear:
 	default:
 		return usage("--markers %q is neither keep nor clear", args.Markers)
 	}
-	do := order{name: command.ExportRemove, args: args, object: args.Name}
+	do := order{name: protocol.ExportRemove, args: args, object: args.Name}
 	raw, err := s.call(c.Context, do)
-	if args.Markers == "" && isClass(err, command.ErrMarkers) && s.o.InTerminal && s.o.ErrTerminal {
+	if args.Markers == "" && isClass(err, protocol.ErrMarkers) && s.o.InTerminal && s.o.ErrTerminal {
 		if args.Markers, err = s.askMarkers(c, err); err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (s *session) removeExport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var a command.ExportRemoved
+	var a protocol.ExportRemoved
 	if err := decode(raw, &a); err != nil {
 		return err
 	}
@@ -66,14 +66,14 @@ func (s *session) askMarkers(c *cli.Context, question error) (string, error) {
 		return "", err
 	}
 	if clearing {
-		return command.MarkersClear, nil
+		return protocol.MarkersClear, nil
 	}
 	leave, err := s.ask(c.Context, "Leave them there and remove the export?")
 	if err != nil {
 		return "", err
 	}
 	if !leave {
-		return "", fail(command.ErrMarkers, "nothing was removed")
+		return "", fail(protocol.ErrMarkers, "nothing was removed")
 	}
-	return command.MarkersKeep, nil
+	return protocol.MarkersKeep, nil
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
 // report writes what is known of a run, for people.
-func report(p *page, a *command.RunAnswer) {
+func report(p *page, a *protocol.RunAnswer) {
 	heading(p, a)
 	canary(p, a.Canary)
 	segments(p, a)
@@ -60,7 +60,7 @@ func phases(p *page, r *run.Report) {
 	}
 }
 
-func heading(p *page, a *command.RunAnswer) {
+func heading(p *page, a *protocol.RunAnswer) {
 	what := "Run"
 	if a.Plan {
 		what = "Plan"
@@ -82,7 +82,7 @@ func heading(p *page, a *command.RunAnswer) {
 	p.line("")
 }
 
-func segments(p *page, a *command.RunAnswer) {
+func segments(p *page, a *protocol.RunAnswer) {
 	if len(a.Segments) == 0 {
 		return
 	}
@@ -171,7 +171,7 @@ func counts(p *page, title string, m map[string]int) {
 }
 
 // begunBy says who or what began a run.
-func begunBy(a *command.RunAnswer) string {
+func begunBy(a *protocol.RunAnswer) string {
 	if !a.Trigger.Automatic() {
 		return a.Actor
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -52,11 +52,11 @@ func (s *session) runExport(c *cli.Context) error {
 	if c.Args().First() == "" {
 		return usage("EXPORT is %s; usage: starter run EXPORT, or starter run --all", map[bool]string{true: "empty", false: "missing"}[c.NArg() > 0])
 	}
-	args := command.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full"), Adopt: c.Bool("adopt"), Limit: c.Int("limit")}
+	args := protocol.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full"), Adopt: c.Bool("adopt"), Limit: c.Int("limit")}
 	if c.IsSet("limit") && args.Limit < 1 {
 		return usage("--limit %d is not at least 1", args.Limit)
 	}
-	do := order{name: command.Run, args: args, object: args.Export}
+	do := order{name: protocol.Run, args: args, object: args.Export}
 	if c.IsSet("only-email") {
 		address, err := s.address(c.String("only-email"))
 		if err != nil {
@@ -75,7 +75,7 @@ func (s *session) beginRun(c *cli.Context, do order) error {
 	if err != nil {
 		return err
 	}
-	var started command.RunStarted
+	var started protocol.RunStarted
 	if err := decode(raw, &started); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *session) beginRun(c *cli.Context, do order) error {
 	return s.waitAndReport(c, started)
 }
 
-func (s *session) sayBegun(what string, started command.RunStarted) {
+func (s *session) sayBegun(what string, started protocol.RunStarted) {
 	if !s.quiet {
 		s.say("%s %s has started (workflow %s)", what, started.RunID, started.WorkflowID)
 	}
@@ -96,7 +96,7 @@ func (s *session) sayBegun(what string, started command.RunStarted) {
 
 // waitAndReport waits for a run and prints its report; the exit code says how
 // it went.
-func (s *session) waitAndReport(c *cli.Context, started command.RunStarted) error {
+func (s *session) waitAndReport(c *cli.Context, started protocol.RunStarted) error {
 	raw, a, err := s.follow(c.Context, started)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (s *session) waitAndReport(c *cli.Context, started command.RunStarted) erro
 	return s.printRun(raw, a, nil)
 }
 
-func (s *session) printRun(raw json.RawMessage, a *command.RunAnswer, more func(*page)) error {
+func (s *session) printRun(raw json.RawMessage, a *protocol.RunAnswer, more func(*page)) error {
 	err := s.print(raw, func(p *page) {
 		report(p, a)
 		if more != nil {
@@ -121,8 +121,8 @@ func (s *session) printRun(raw json.RawMessage, a *command.RunAnswer, more func(
 }
 
 func (s *session) planExport(c *cli.Context) error {
-	args := command.RunArgs{Export: c.Args().First(), Full: c.Bool("full")}
-	started, err := answer[command.RunStarted](c.Context, s, order{name: command.Plan, args: args, object: args.Export})
+	args := protocol.RunArgs{Export: c.Args().First(), Full: c.Bool("full")}
+	started, err := answer[protocol.RunStarted](c.Context, s, order{name: protocol.Plan, args: args, object: args.Export})
 	if err != nil {
 		return err
 	}
@@ -131,11 +131,11 @@ func (s *session) planExport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var found command.SamplesAnswer
+	var found protocol.SamplesAnswer
 	if a.Status.Complete() {
-		sealed, err := s.call(c.Context, order{name: command.Samples, args: command.RunRef{Run: started.RunID}, personal: true})
+		sealed, err := s.call(c.Context, order{name: protocol.Samples, args: protocol.RunRef{Run: started.RunID}, personal: true})
 		switch {
-		case isClass(err, command.ErrNotFound):
+		case isClass(err, protocol.ErrNotFound):
 			sealed = json.RawMessage("{}") // nothing would be sent
 		case err != nil:
 			return err

@@ -7,16 +7,16 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
 // oneOfAll is what became of one export of run --all.
 type oneOfAll struct {
-	Export string             `json:"export"`
-	Run    *command.RunAnswer `json:"run,omitempty"`
-	Class  string             `json:"class,omitempty"`
-	Reason string             `json:"reason,omitempty"` // why it did not start
+	Export string              `json:"export"`
+	Run    *protocol.RunAnswer `json:"run,omitempty"`
+	Class  string              `json:"class,omitempty"`
+	Reason string              `json:"reason,omitempty"` // why it did not start
 }
 
 // runAll begins all runs at once, waits for one after the other, and reports
@@ -30,11 +30,11 @@ func (s *session) runAll(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usage("--all runs every export with an active schedule; leave %q out, or --all", c.Args().First())
 	}
-	raw, err := s.call(c.Context, order{name: command.RunAll, args: command.RunAllArgs{Yes: c.Bool("yes"), Full: c.Bool("full")}})
+	raw, err := s.call(c.Context, order{name: protocol.RunAll, args: protocol.RunAllArgs{Yes: c.Bool("yes"), Full: c.Bool("full")}})
 	if err != nil {
 		return err
 	}
-	var begun command.RunAllAnswer
+	var begun protocol.RunAllAnswer
 	if err := decode(raw, &begun); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *session) runAll(c *cli.Context) error {
 	for _, start := range begun.Exports {
 		one := oneOfAll{Export: start.Export, Class: start.Class, Reason: start.Reason}
 		code := exitSkipped
-		if start.Class == command.ErrNotAllowed {
+		if start.Class == protocol.ErrNotAllowed {
 			code = exitNotAllowed
 		}
 		if start.Run != nil {
@@ -77,7 +77,7 @@ func worst(codes []int) int {
 	return exitDone
 }
 
-func startTable(p *page, all []command.RunAllStart) {
+func startTable(p *page, all []protocol.RunAllStart) {
 	var rows [][]any
 	for _, a := range all {
 		id := ""

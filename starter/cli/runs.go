@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // whichRun is how the commands on runs choose one.
@@ -32,12 +32,12 @@ func (s *session) runsCommands() *cli.Command {
 		s.leaf("runs", leaf{
 			name: "pause", args: whichRun, usage: "send nothing more until resume",
 			detail: whichRunDetail, example: "starter runs pause spring",
-			do: s.steer(command.RunsPause, "pauses once the calls in flight have ended; resume it: starter runs resume"),
+			do: s.steer(protocol.RunsPause, "pauses once the calls in flight have ended; resume it: starter runs resume"),
 		}),
 		s.leaf("runs", leaf{
 			name: "resume", args: whichRun, usage: "resume a run that is paused or parked",
 			detail: whichRunDetail, example: "starter runs resume spring",
-			do: s.steer(command.RunsResume, "is resumed; watch it: starter runs watch"),
+			do: s.steer(protocol.RunsResume, "is resumed; watch it: starter runs watch"),
 		}),
 		s.leaf("runs", leaf{
 			name: "approve", args: "RUN|EXPORT", usage: "approve what a guard asks",
@@ -52,7 +52,7 @@ func (s *session) runsCommands() *cli.Command {
 		s.leaf("runs", leaf{
 			name: "cancel", args: whichRun, usage: "cancel a run: calls in flight end, nothing more is sent",
 			detail: whichRunDetail, example: "starter runs cancel spring",
-			do: s.steer(command.RunsCancel, "is being canceled; see how it ends: starter runs show"),
+			do: s.steer(protocol.RunsCancel, "is being canceled; see how it ends: starter runs show"),
 		}),
 		s.leaf("runs", leaf{
 			name: "abandon", args: whichRun, usage: "give up a run that cancel does not end, or that the next run cannot reconcile",
@@ -60,17 +60,17 @@ func (s *session) runsCommands() *cli.Command {
 				"the connection collects what Omnisend has confirmed. Of a run that has ended, the calls without a booked verdict are\n" +
 				"given up: the next run of its export sends their contacts again.\n" + whichRunDetail,
 			example: "starter runs abandon spring",
-			do:      s.steer(command.RunsAbandon, "is abandoned, its export can run again; see what is known of it with: starter runs show"),
+			do:      s.steer(protocol.RunsAbandon, "is abandoned, its export can run again; see what is known of it with: starter runs show"),
 		}),
 		s.rejectsCommand(),
 		s.retryCommand(),
 	)
 }
 
-func ref(c *cli.Context) command.RunRef { return command.RunRef{Run: c.Args().First()} }
+func ref(c *cli.Context) protocol.RunRef { return protocol.RunRef{Run: c.Args().First()} }
 
 // took is the time that a run took; empty while it goes on.
-func took(a *command.RunAnswer) string {
+func took(a *protocol.RunAnswer) string {
 	if a.EndedAt == nil || a.StartedAt.IsZero() {
 		return ""
 	}
@@ -78,11 +78,11 @@ func took(a *command.RunAnswer) string {
 }
 
 func (s *session) runsShow(c *cli.Context) error {
-	raw, err := s.call(c.Context, order{name: command.RunsShow, args: ref(c)})
+	raw, err := s.call(c.Context, order{name: protocol.RunsShow, args: ref(c)})
 	if err != nil {
 		return err
 	}
-	var a command.RunAnswer
+	var a protocol.RunAnswer
 	if err := decode(raw, &a); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (s *session) runsShow(c *cli.Context) error {
 // current puts the numbers of this moment into the report of a run that goes
 // on: the worker's answer has those of its last change of status. Without an
 // answer from the run itself they have to do, and it says so.
-func (s *session) current(ctx context.Context, raw json.RawMessage, a *command.RunAnswer) (json.RawMessage, error) {
+func (s *session) current(ctx context.Context, raw json.RawMessage, a *protocol.RunAnswer) (json.RawMessage, error) {
 	p, err := s.server.Progress(ctx, a.WorkflowID)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -115,18 +115,18 @@ func (s *session) current(ctx context.Context, raw json.RawMessage, a *command.R
 }
 
 func (s *session) runsWatch(c *cli.Context) error {
-	raw, err := s.call(c.Context, order{name: command.RunsShow, args: ref(c)})
+	raw, err := s.call(c.Context, order{name: protocol.RunsShow, args: ref(c)})
 	if err != nil {
 		return err
 	}
-	var a command.RunAnswer
+	var a protocol.RunAnswer
 	if err := decode(raw, &a); err != nil {
 		return err
 	}
 	if a.Status.Ended() {
 		return s.printRun(raw, &a, nil)
 	}
-	return s.waitAndReport(c, command.RunStarted{RunID: a.RunID, WorkflowID: a.WorkflowID})
+	return s.waitAndReport(c, protocol.RunStarted{RunID: a.RunID, WorkflowID: a.WorkflowID})
 }
 
 // steer gives a command that changes what a run does.
@@ -136,19 +136,19 @@ func (s *session) steer(name, done string) func(*cli.Context) error {
 	}
 }
 
-func steered(done string) func(*page, command.RunAnswer) {
-	return func(p *page, a command.RunAnswer) { p.line("Run %s of %s %s %s", a.RunID, a.Export, done, a.RunID) }
+func steered(done string) func(*page, protocol.RunAnswer) {
+	return func(p *page, a protocol.RunAnswer) { p.line("Run %s of %s %s %s", a.RunID, a.Export, done, a.RunID) }
 }
 
 func (s *session) runsApprove(c *cli.Context) error {
 	if err := required(c, "guard"); err != nil {
 		return err
 	}
-	args := command.RunsApproveArgs{RunRef: ref(c), Guard: catalogue.Guard(c.String("guard")), Remember: c.Bool("remember")}
+	args := protocol.RunsApproveArgs{RunRef: ref(c), Guard: catalogue.Guard(c.String("guard")), Remember: c.Bool("remember")}
 	switch args.Guard {
 	case catalogue.GuardFirstRun, catalogue.GuardEmpty, catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers:
 	default:
 		return usage("--guard %q is none of first-run, empty, shrunk, invalid, leavers", args.Guard)
 	}
-	return show(c, s, command.RunsApprove, args, steered("is approved and continues unless another guard asks; watch it: starter runs watch"))
+	return show(c, s, protocol.RunsApprove, args, steered("is approved and continues unless another guard asks; watch it: starter runs watch"))
 }

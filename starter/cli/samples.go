@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // samples writes contacts as they would be sent, and rows that would not be.
-func samples(p *page, a *command.SamplesAnswer) {
+func samples(p *page, a *protocol.SamplesAnswer) {
 	sampledAll(p, "Samples of new contacts, as they would be sent", a.New)
 	if len(a.Changed) > 0 {
 		p.line("Samples of changed contacts:")

@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/manifest"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
@@ -32,15 +32,15 @@ func (s *session) scheduleCommands() *cli.Command {
 		}),
 		s.leaf("schedule", leaf{
 			name: "off", args: export, usage: "let an export run only on demand; its schedule is kept",
-			example: "starter schedule off spring", do: s.scheduleCommand(command.ScheduleOff),
+			example: "starter schedule off spring", do: s.scheduleCommand(protocol.ScheduleOff),
 		}),
 		s.leaf("schedule", leaf{
 			name: "on", args: export, usage: "turn an export's own schedule on again",
-			example: "starter schedule on spring", do: s.scheduleCommand(command.ScheduleOn),
+			example: "starter schedule on spring", do: s.scheduleCommand(protocol.ScheduleOn),
 		}),
 		s.leaf("schedule", leaf{
 			name: "follow-refresh", args: export, usage: "let an export run with the system refresh; its own schedule is removed",
-			example: "starter schedule follow-refresh spring", do: s.scheduleCommand(command.ScheduleFollow),
+			example: "starter schedule follow-refresh spring", do: s.scheduleCommand(protocol.ScheduleFollow),
 		}),
 		s.leaf("schedule", leaf{
 			name: "show", args: "[EXPORT]", usage: "show when an export runs automatically, or all exports",
@@ -100,23 +100,23 @@ func (s *session) scheduleSet(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	args := command.ScheduleSetArgs{ScheduleRef: command.ScheduleRef{Export: c.Args().First()}, Calendar: cal}
-	return carryOut(c, s, order{name: command.ScheduleSet, args: args, object: args.Export}, schedulePage)
+	args := protocol.ScheduleSetArgs{ScheduleRef: protocol.ScheduleRef{Export: c.Args().First()}, Calendar: cal}
+	return carryOut(c, s, order{name: protocol.ScheduleSet, args: args, object: args.Export}, schedulePage)
 }
 
 func (s *session) scheduleCommand(name string) func(*cli.Context) error {
 	return func(c *cli.Context) error {
-		args := command.ScheduleRef{Export: c.Args().First()}
+		args := protocol.ScheduleRef{Export: c.Args().First()}
 		return carryOut(c, s, order{name: name, args: args, object: args.Export}, schedulePage)
 	}
 }
 
 func (s *session) scheduleShow(c *cli.Context) error {
-	args := command.ScheduleShowArgs{Export: c.Args().First()}
+	args := protocol.ScheduleShowArgs{Export: c.Args().First()}
 	if s.format == formatYAML && args.Export != "" {
 		return s.scheduleDocument(c, args)
 	}
-	return carryOut(c, s, order{name: command.ScheduleShow, args: args, object: args.Export}, func(p *page, all []command.ScheduleAnswer) {
+	return carryOut(c, s, order{name: protocol.ScheduleShow, args: args, object: args.Export}, func(p *page, all []protocol.ScheduleAnswer) {
 		if args.Export != "" && len(all) == 1 {
 			schedulePage(p, all[0])
 			return
@@ -134,13 +134,13 @@ func (s *session) scheduleShow(c *cli.Context) error {
 }
 
 // scheduleDocument shows an export's own schedule as the document that apply takes.
-func (s *session) scheduleDocument(c *cli.Context, args command.ScheduleShowArgs) error {
-	all, err := answer[[]command.ScheduleAnswer](c.Context, s, order{name: command.ScheduleShow, args: args, object: args.Export})
+func (s *session) scheduleDocument(c *cli.Context, args protocol.ScheduleShowArgs) error {
+	all, err := answer[[]protocol.ScheduleAnswer](c.Context, s, order{name: protocol.ScheduleShow, args: args, object: args.Export})
 	if err != nil {
 		return err
 	}
 	if len(all) != 1 || all[0].Calendar == nil {
-		return fail(command.ErrNotFound, "the export %q has no schedule of its own, and so no document; see: starter schedule show %q", args.Export, args.Export)
+		return fail(protocol.ErrNotFound, "the export %q has no schedule of its own, and so no document; see: starter schedule show %q", args.Export, args.Export)
 	}
 	raw, err := scheduleObject(all[0])
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *session) scheduleDocument(c *cli.Context, args command.ScheduleShowArgs
 	return s.print(d.JSON(), nil)
 }
 
-func schedulePage(p *page, a command.ScheduleAnswer) {
+func schedulePage(p *page, a protocol.ScheduleAnswer) {
 	p.line("Schedule of %s: %s", a.Export, a.Starts)
 	nextTimes(p, a.Next, a.Zone)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/schedule"
 )
@@ -69,11 +69,11 @@ func TestScheduleUsage(t *testing.T) {
 func TestTheZoneIsAskedForAndTimesAreShownInIt(t *testing.T) {
 	b := newBench(t)
 	b.terminal("Europe/Warsaw\n")
-	b.answers(command.ScheduleAnswer{Export: "spring", Starts: "every day at 06:00 (Europe/Warsaw)", Zone: "Europe/Warsaw",
+	b.answers(protocol.ScheduleAnswer{Export: "spring", Starts: "every day at 06:00 (Europe/Warsaw)", Zone: "Europe/Warsaw",
 		Next: []time.Time{time.Date(2027, 3, 27, 5, 0, 0, 0, time.UTC), time.Date(2027, 3, 28, 4, 0, 0, 0, time.UTC)}})
 	require.Equal(t, 0, b.run("schedule", "set", "spring", "--every", "day", "--at", "06:00"), b.err.String())
 	require.Contains(t, b.err.String(), "In which time zone")
-	require.Equal(t, schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "Europe/Warsaw"}, args[command.ScheduleSetArgs](b, 0).Calendar)
+	require.Equal(t, schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "Europe/Warsaw"}, args[protocol.ScheduleSetArgs](b, 0).Calendar)
 	require.Contains(t, b.out.String(), "Sat 2027-03-27 06:00 +0100 CET\n  Sun 2027-03-28 06:00 +0200 CEST\n")
 }
 
@@ -81,9 +81,9 @@ func TestRunAllReportsEachAndEndsAsTheWorst(t *testing.T) {
 	b := newBench(t)
 	parked := finished(run.Parked)
 	parked.Export = "autumn"
-	b.answers(command.RunAllAnswer{Exports: []command.RunAllStart{
+	b.answers(protocol.RunAllAnswer{Exports: []protocol.RunAllStart{
 		{Export: "autumn", Run: &started}, {Export: "spring", Run: &started},
-		{Export: "winter", Class: command.ErrConflict, Reason: "has a run going on already"},
+		{Export: "winter", Class: protocol.ErrConflict, Reason: "has a run going on already"},
 	}}, parked, finished(run.Completed))
 	require.Equal(t, 4, b.run("run", "--all"), b.err.String())
 	require.Regexp(t, `autumn +run-1 +parked`, b.out.String())

@@ -12,17 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 const key = "key-5f3b-do-not-show"
 
 // sealedKey opens the secret of a request as the worker does.
-func (b *bench) sealedKey(r command.Request) string {
+func (b *bench) sealedKey(r protocol.Request) string {
 	b.t.Helper()
-	plain, err := b.keyring.OpenEnvelope(r.Sealed, command.Context(r.ID))
+	plain, err := b.keyring.OpenEnvelope(r.Sealed, protocol.Context(r.ID))
 	require.NoError(b.t, err)
-	var secret command.ConnectionSecret
+	var secret protocol.ConnectionSecret
 	require.NoError(b.t, json.Unmarshal(plain, &secret))
 	return secret.Key
 }
@@ -143,8 +143,8 @@ func TestRejects(t *testing.T) {
 	pages := func() []any {
 		return []any{
 			finished("completed with rejects"),
-			sealedAnswer{command.RejectsPage{Rejects: []command.Reject{{Segment: "buyers", Row: 7, ID: "C7", Email: `a "b",c@x`, Reason: "email_invalid"}}, More: true, Kept: 2, Total: 3}},
-			sealedAnswer{command.RejectsPage{Rejects: []command.Reject{{ID: "C9", Email: "d@example.com", Reason: "refused", Refused: true}}, Kept: 2, Total: 3}},
+			sealedAnswer{protocol.RejectsPage{Rejects: []protocol.Reject{{Segment: "buyers", Row: 7, ID: "C7", Email: `a "b",c@x`, Reason: "email_invalid"}}, More: true, Kept: 2, Total: 3}},
+			sealedAnswer{protocol.RejectsPage{Rejects: []protocol.Reject{{ID: "C9", Email: "d@example.com", Reason: "refused", Refused: true}}, Kept: 2, Total: 3}},
 		}
 	}
 	b := newBench(t)
@@ -160,7 +160,7 @@ func TestRejects(t *testing.T) {
 	require.Contains(t, b.err.String(), "of 3 rejects only 2 are kept")
 	require.NotContains(t, b.err.String()+b.out.String(), "example.com")
 	require.Equal(t, []string{"runs show", "runs rejects", "runs rejects"}, b.names())
-	require.Equal(t, command.RejectsArgs{RunRef: command.RunRef{Run: "run-1"}, Page: 1}, args[command.RejectsArgs](b, 2))
+	require.Equal(t, protocol.RejectsArgs{RunRef: protocol.RunRef{Run: "run-1"}, Page: 1}, args[protocol.RejectsArgs](b, 2))
 	require.NotEqual(t, b.server.requests[1].ReplyTo, b.server.requests[2].ReplyTo, "a key for each answer")
 
 	require.Equal(t, 2, b.run("runs", "rejects", "--csv", file))

@@ -19,8 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
-	"github.com/segment-export/segment-export/internal/command"
-	"github.com/segment-export/segment-export/workflows"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Server is what the starter wants of a Temporal server. Its errors are
@@ -28,10 +27,10 @@ import (
 type Server interface {
 	// Carry has a worker carry out a command and waits for its answer. A
 	// request is carried at most once.
-	Carry(ctx context.Context, request command.Request, summary string) (*command.Response, error)
+	Carry(ctx context.Context, request protocol.Request, summary string) (*protocol.Response, error)
 	// Progress asks a running workflow how far it is. Any error may pass: a
 	// worker or the server may be restarting.
-	Progress(ctx context.Context, workflowID string) (*workflows.Progress, error)
+	Progress(ctx context.Context, workflowID string) (*protocol.Progress, error)
 	// Ended returns when the workflow has ended, however it did, or ctx has. It
 	// bears a server that goes away and comes back.
 	Ended(ctx context.Context, workflowID string) error
@@ -107,22 +106,22 @@ func (s *server) Close() { s.client.Close() }
 
 func (s *server) Where() string { return s.address + ", namespace " + s.namespace }
 
-func (s *server) Carry(ctx context.Context, request command.Request, summary string) (*command.Response, error) {
-	id := command.WorkflowIDPrefix + strings.ReplaceAll(request.Name, " ", "-") + "/" + request.ID
+func (s *server) Carry(ctx context.Context, request protocol.Request, summary string) (*protocol.Response, error) {
+	id := protocol.CommandWorkflowIDPrefix + strings.ReplaceAll(request.Name, " ", "-") + "/" + request.ID
 	start, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	run, err := s.client.ExecuteWorkflow(start, client.StartWorkflowOptions{
 		ID:                       id,
-		TaskQueue:                command.TaskQueue,
-		WorkflowExecutionTimeout: command.Timeout,
+		TaskQueue:                protocol.TaskQueue,
+		WorkflowExecutionTimeout: protocol.Timeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		StaticSummary:            summary,
-	}, command.WorkflowType, request)
+	}, protocol.CommandWorkflowType, request)
 	if err != nil {
 		return nil, s.classify(ctx, err)
 	}
 	type result struct {
-		response command.Response
+		response protocol.Response
 		err      error
 	}
 	results := make(chan result, 1)
@@ -175,7 +174,7 @@ func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool
 		return nil
 	}
 	if !last {
-		q, err := s.client.DescribeTaskQueue(ctx, command.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+		q, err := s.client.DescribeTaskQueue(ctx, protocol.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 		if err != nil || len(q.GetPollers()) > 0 {
 			return nil
 		}
@@ -186,39 +185,39 @@ func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool
 	// A worker may have taken it up in the last moment: the history then has
 	// more than start, waiting task and termination.
 	if d, err := s.client.DescribeWorkflowExecution(ctx, id, runID); err != nil || d.GetWorkflowExecutionInfo().GetHistoryLength() > 3 {
-		return fail(command.ErrFailed, "no worker answered in time; the command may have been carried out or not: look before giving it again")
+		return fail(protocol.ErrFailed, "no worker answered in time; the command may have been carried out or not: look before giving it again")
 	}
 	return fail(classNoWorker, "no worker is at work on %s (namespace %s, task queue %s): start one with: standalone, or: worker run. The command was taken back, nothing was done",
-		s.address, s.namespace, command.TaskQueue)
+		s.address, s.namespace, protocol.TaskQueue)
 }
 
 // commandFailure puts the end of a command into words.
 func (s *server) commandFailure(ctx context.Context, name string, err error) error {
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		switch app.Type() {
-		case command.ErrUsage, command.ErrNotFound, command.ErrExists, command.ErrConflict, command.ErrNotAllowed, command.ErrFailed, command.ErrMarkers:
+		case protocol.ErrUsage, protocol.ErrNotFound, protocol.ErrExists, protocol.ErrConflict, protocol.ErrNotAllowed, protocol.ErrFailed, protocol.ErrMarkers:
 			return fail(app.Type(), "%s", app.Message())
 		}
-		return fail(command.ErrFailed, "%q failed: %s", name, app.Message())
+		return fail(protocol.ErrFailed, "%q failed: %s", name, app.Message())
 	}
 	if _, ok := errors.AsType[*temporal.TimeoutError](err); ok {
-		return fail(command.ErrFailed, "%q had no answer within %v and is not carried on: look whether it was done before giving it again", name, command.Timeout)
+		return fail(protocol.ErrFailed, "%q had no answer within %v and is not carried on: look whether it was done before giving it again", name, protocol.Timeout)
 	}
 	if _, ok := errors.AsType[*temporal.TerminatedError](err); ok {
-		return fail(command.ErrFailed, "%q was terminated in Temporal", name)
+		return fail(protocol.ErrFailed, "%q was terminated in Temporal", name)
 	}
 	return s.classify(ctx, err)
 }
 
-func (s *server) Progress(ctx context.Context, workflowID string) (*workflows.Progress, error) {
+func (s *server) Progress(ctx context.Context, workflowID string) (*protocol.Progress, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	// Without a run id: a run that continues as new goes on under another.
-	value, err := s.client.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
+	value, err := s.client.QueryWorkflow(ctx, workflowID, "", protocol.ProgressQuery)
 	if err != nil {
 		return nil, err
 	}
-	var p workflows.Progress
+	var p protocol.Progress
 	return &p, value.Get(&p)
 }
 
@@ -251,7 +250,7 @@ func (s *server) classify(ctx context.Context, err error) error {
 		return fail(classNoServer, "the Temporal server at %s has no namespace %q: set TEMPORAL_NAMESPACE", s.address, s.namespace)
 	}
 	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok || grpcstatus.Code(err) == codes.Unauthenticated {
-		return fail(command.ErrNotAllowed, "the Temporal server at %s does not let this client in (namespace %s): %v", s.address, s.namespace, err)
+		return fail(protocol.ErrNotAllowed, "the Temporal server at %s does not let this client in (namespace %s): %v", s.address, s.namespace, err)
 	}
 	hint := "start one with: standalone --data-dir DIR, or set TEMPORAL_ADDRESS"
 	if s.remote {

@@ -17,7 +17,7 @@ import (
 	"go.temporal.io/sdk/mocks"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // scene is a server whose Temporal client is scripted. Its timers have run out
@@ -44,17 +44,17 @@ func pollers(n int) *workflowservice.DescribeTaskQueueResponse {
 	return &workflowservice.DescribeTaskQueueResponse{Pollers: make([]*taskqueuepb.PollerInfo, n)}
 }
 
-var request = command.Request{ID: "1234", Name: "source add"}
+var request = protocol.Request{ID: "1234", Name: "source add"}
 
 func TestCarry(t *testing.T) {
 	s, c, r := scene()
 	s.after = never
 	c.On("ExecuteWorkflow", mock.Anything, client.StartWorkflowOptions{
-		ID: "command/source-add/1234", TaskQueue: command.TaskQueue, WorkflowExecutionTimeout: command.Timeout,
+		ID: "command/source-add/1234", TaskQueue: protocol.TaskQueue, WorkflowExecutionTimeout: protocol.Timeout,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, StaticSummary: "source add crm",
-	}, command.WorkflowType, request).Return(r, nil)
+	}, protocol.CommandWorkflowType, request).Return(r, nil)
 	r.On("Get", mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
-		args.Get(1).(*command.Response).Body = []byte(`{"a":1}`)
+		args.Get(1).(*protocol.Response).Body = []byte(`{"a":1}`)
 	}).Return(nil)
 	response, err := s.Carry(t.Context(), request, "source add crm")
 	require.NoError(t, err)
@@ -68,14 +68,14 @@ func TestCarryFailures(t *testing.T) {
 		class string
 		want  string
 	}{
-		{"refused", temporal.NewNonRetryableApplicationError("no such thing", command.ErrNotFound, nil), command.ErrNotFound, "no such thing"},
-		{"usage", temporal.NewNonRetryableApplicationError("bad", command.ErrUsage, nil), command.ErrUsage, "bad"},
-		{"another type", temporal.NewApplicationError("disk full", "PathError"), command.ErrFailed, `"source add" failed: disk full`},
-		{"timeout", temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), command.ErrFailed, "look whether it was done"},
+		{"refused", temporal.NewNonRetryableApplicationError("no such thing", protocol.ErrNotFound, nil), protocol.ErrNotFound, "no such thing"},
+		{"usage", temporal.NewNonRetryableApplicationError("bad", protocol.ErrUsage, nil), protocol.ErrUsage, "bad"},
+		{"another type", temporal.NewApplicationError("disk full", "PathError"), protocol.ErrFailed, `"source add" failed: disk full`},
+		{"timeout", temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), protocol.ErrFailed, "look whether it was done"},
 		{"server gone", serviceerror.NewUnavailable("dial tcp: connect: connection refused"), classNoServer, "there:7233 (connection refused)"},
 		{"slow", context.DeadlineExceeded, classNoServer, "(no answer in time): if one runs there, its log says what holds it up"},
 		{"no namespace", serviceerror.NewNamespaceNotFound("ns"), classNoServer, `no namespace "ns"`},
-		{"not let in", serviceerror.NewPermissionDenied("key", ""), command.ErrNotAllowed, "does not let this client in"},
+		{"not let in", serviceerror.NewPermissionDenied("key", ""), protocol.ErrNotAllowed, "does not let this client in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, mc, r := scene()
@@ -110,7 +110,7 @@ func carryUnanswered(t *testing.T, polling int, lengths ...int64) (*mocks.Client
 			call.Run(func(mock.Arguments) { cancel() })
 		}
 	}
-	c.On("DescribeTaskQueue", mock.Anything, command.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW).Return(pollers(max(0, polling)), nil).Maybe()
+	c.On("DescribeTaskQueue", mock.Anything, protocol.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW).Return(pollers(max(0, polling)), nil).Maybe()
 	c.On("TerminateWorkflow", mock.Anything, "command/source-add/1234", "run", mock.Anything).
 		Run(func(mock.Arguments) { close(terminated) }).Return(nil).Maybe()
 	_, err := s.Carry(ctx, request, "")
@@ -144,7 +144,7 @@ func TestWorkerOnlyRemembered(t *testing.T) {
 
 func TestTakenUpInTheLastMoment(t *testing.T) {
 	_, err := carryUnanswered(t, -1, 2, 7)
-	require.True(t, isClass(err, command.ErrFailed), err)
+	require.True(t, isClass(err, protocol.ErrFailed), err)
 	require.ErrorContains(t, err, "may have been carried out or not")
 }
 

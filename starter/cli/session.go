@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -87,7 +87,7 @@ func (s *session) ready(ctx context.Context) error {
 }
 
 // prove makes a request that of whoever gives it.
-func (s *session) prove(request *command.Request) (err error) {
+func (s *session) prove(request *protocol.Request) (err error) {
 	if s.token == "" {
 		request.Proof = access.Prove(s.identity.Secret, request.Claim())
 		return nil
@@ -101,19 +101,19 @@ func (s *session) loadIdentity() (*access.Identity, error) {
 	if dir == "" {
 		var err error
 		if dir, err = datadir.Default(); err != nil {
-			return nil, fail(command.ErrNotAllowed, "%v", err)
+			return nil, fail(protocol.ErrNotAllowed, "%v", err)
 		}
 	}
 	path := filepath.Join(dir, access.IdentityFile)
 	identity, err := access.LoadIdentity(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(command.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker; or give a token, to a worker that knows people by tokens: %s or --token-file", path, datadir.Variable, tokenVariable)
+		return nil, fail(protocol.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker; or give a token, to a worker that knows people by tokens: %s or --token-file", path, datadir.Variable, tokenVariable)
 	case err != nil:
-		return nil, fail(command.ErrNotAllowed, "%v", err)
+		return nil, fail(protocol.ErrNotAllowed, "%v", err)
 	}
 	if pinned := s.o.env(fingerprintVariable); pinned != "" && !strings.EqualFold(pinned, identity.PublicKey.Fingerprint()) {
-		return nil, fail(command.ErrNotAllowed, "%s is %s, but the worker's key in %s has the fingerprint %s: nothing is sent to it",
+		return nil, fail(protocol.ErrNotAllowed, "%s is %s, but the worker's key in %s has the fingerprint %s: nothing is sent to it",
 			fingerprintVariable, pinned, path, identity.PublicKey.Fingerprint())
 	}
 	return identity, nil
@@ -133,7 +133,7 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	request := command.Request{ID: uuid.NewString(), Name: do.name, IssuedAt: s.o.Now().UTC()}
+	request := protocol.Request{ID: uuid.NewString(), Name: do.name, IssuedAt: s.o.Now().UTC()}
 	if do.args != nil {
 		var err error
 		if request.Args, err = json.Marshal(do.args); err != nil {
@@ -145,7 +145,7 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		if request.Sealed, err = s.worker.Seal(plain, command.Context(request.ID)); err != nil {
+		if request.Sealed, err = s.worker.Seal(plain, protocol.Context(request.ID)); err != nil {
 			return nil, err
 		}
 	}
@@ -169,9 +169,9 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 	if !personal {
 		return response.Body, nil
 	}
-	body, err := reply.Open(response.Sealed, command.Context(request.ID))
+	body, err := reply.Open(response.Sealed, protocol.Context(request.ID))
 	if err != nil {
-		return nil, fail(command.ErrFailed, "the worker's answer to %q cannot be opened: it was not sealed for this command", do.name)
+		return nil, fail(protocol.ErrFailed, "the worker's answer to %q cannot be opened: it was not sealed for this command", do.name)
 	}
 	return body, nil
 }
@@ -188,7 +188,7 @@ func answer[T any](ctx context.Context, s *session, do order) (T, error) {
 
 func decode(raw json.RawMessage, v any) error {
 	if err := json.Unmarshal(raw, v); err != nil {
-		return fail(command.ErrFailed, "the worker's answer cannot be read; starter and worker may be of different releases: %v", err)
+		return fail(protocol.ErrFailed, "the worker's answer cannot be read; starter and worker may be of different releases: %v", err)
 	}
 	return nil
 }
@@ -197,7 +197,7 @@ func decode(raw json.RawMessage, v any) error {
 // through text for people.
 func show[T any](c *cli.Context, s *session, name string, args any, text func(*page, T)) error {
 	do := order{name: name, args: args}
-	if n, ok := args.(command.Named); ok {
+	if n, ok := args.(protocol.Named); ok {
 		do.object = n.Name
 	}
 	return carryOut(c, s, do, text)

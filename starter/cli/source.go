@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 const sourceDetail = "Kinds:\n" +
@@ -35,7 +35,7 @@ func (s *session) sourceCommands() *cli.Command {
 		}),
 		s.leaf("source", leaf{
 			name: "list", usage: "list sources", example: "starter source list",
-			do: func(c *cli.Context) error { return show(c, s, command.SourceList, nil, sourceTable) },
+			do: func(c *cli.Context) error { return show(c, s, protocol.SourceList, nil, sourceTable) },
 		}),
 		s.leaf("source", leaf{
 			name: "show", args: "NAME", usage: "show a source with its segments and their fields",
@@ -45,11 +45,11 @@ func (s *session) sourceCommands() *cli.Command {
 				&cli.BoolFlag{Name: "stored", Usage: "only what is stored, without asking the source", DisableDefaultText: true},
 			},
 			do: func(c *cli.Context) error {
-				args := command.SourceShowArgs{Name: c.Args().First(), Segment: c.String("segment"), Stored: c.Bool("stored")}
+				args := protocol.SourceShowArgs{Name: c.Args().First(), Segment: c.String("segment"), Stored: c.Bool("stored")}
 				if s.format == formatYAML && args.Segment == "" {
-					return s.showDocument(c, catalogue.KindSource, command.SourceShowArgs{Name: args.Name, Stored: true})
+					return s.showDocument(c, catalogue.KindSource, protocol.SourceShowArgs{Name: args.Name, Stored: true})
 				}
-				return carryOut(c, s, order{name: command.SourceShow, args: args, object: args.Name}, func(p *page, a command.SourceAnswer) {
+				return carryOut(c, s, order{name: protocol.SourceShow, args: args, object: args.Name}, func(p *page, a protocol.SourceAnswer) {
 					sourcePage(p, a.Source)
 					if !args.Stored {
 						segmentsPage(p, a)
@@ -79,8 +79,8 @@ func (s *session) sourceCommands() *cli.Command {
 				if err := required(c, "with"); err != nil {
 					return err
 				}
-				args := command.SourceShareArgs{Name: c.Args().First(), With: catalogue.Sharing(c.String("with"))}
-				return carryOut(c, s, order{name: command.SourceShare, args: args, object: args.Name}, func(p *page, a catalogue.Source) {
+				args := protocol.SourceShareArgs{Name: c.Args().First(), With: catalogue.Sharing(c.String("with"))}
+				return carryOut(c, s, order{name: protocol.SourceShare, args: args, object: args.Name}, func(p *page, a catalogue.Source) {
 					p.line("The source %s can be used by %s", a.Name, a.Shared)
 				})
 			},
@@ -94,8 +94,8 @@ func (s *session) sourceCommands() *cli.Command {
 				if err := required(c, "to"); err != nil {
 					return err
 				}
-				args := command.SourceOwnerArgs{Name: c.Args().First(), To: c.String("to")}
-				return carryOut(c, s, order{name: command.SourceOwner, args: args, object: args.Name}, func(p *page, a catalogue.Source) {
+				args := protocol.SourceOwnerArgs{Name: c.Args().First(), To: c.String("to")}
+				return carryOut(c, s, order{name: protocol.SourceOwner, args: args, object: args.Name}, func(p *page, a catalogue.Source) {
 					p.line("%s owns the source %s", a.Owner, a.Name)
 				})
 			},
@@ -104,7 +104,7 @@ func (s *session) sourceCommands() *cli.Command {
 			name: "remove", args: "NAME", usage: "remove a source that no export uses",
 			example: "starter source remove crm",
 			do: func(c *cli.Context) error {
-				return show(c, s, command.SourceRemove, command.Named{Name: c.Args().First()}, func(p *page, a catalogue.Source) {
+				return show(c, s, protocol.SourceRemove, protocol.Named{Name: c.Args().First()}, func(p *page, a catalogue.Source) {
 					p.line("Removed the source %s", a.Name)
 				})
 			},
@@ -122,8 +122,8 @@ func (s *session) sourceAdd(c *cli.Context) error {
 			return err
 		}
 	}
-	args := command.SourceAddArgs{Name: source.Name, Kind: source.Type, SourceSettings: settingsOf(c, source)}
-	do := order{name: command.SourceAdd, args: args, object: args.Name}
+	args := protocol.SourceAddArgs{Name: source.Name, Kind: source.Type, SourceSettings: settingsOf(c, source)}
+	do := order{name: protocol.SourceAdd, args: args, object: args.Name}
 	if args.Credential == nil {
 		if err := s.ready(c.Context); err != nil {
 			return err
@@ -133,10 +133,10 @@ func (s *session) sourceAdd(c *cli.Context) error {
 			return err
 		}
 		if len(secret) > 0 {
-			do.secret = command.SourceSecret{Credential: secret}
+			do.secret = protocol.SourceSecret{Credential: secret}
 		}
 	}
-	return carryOut(c, s, do, func(p *page, a command.SourceAnswer) {
+	return carryOut(c, s, do, func(p *page, a protocol.SourceAnswer) {
 		p.line("Added:")
 		sourcePage(p, a.Source)
 		segmentsPage(p, a)
@@ -153,8 +153,8 @@ func (s *session) sourceEdit(c *cli.Context) error {
 	}) {
 		return usage("nothing to change; see: starter source edit --help")
 	}
-	now, err := answer[command.SourceAnswer](c.Context, s, order{name: command.SourceShow,
-		args: command.SourceShowArgs{Name: name, Stored: true}, object: name})
+	now, err := answer[protocol.SourceAnswer](c.Context, s, order{name: protocol.SourceShow,
+		args: protocol.SourceShowArgs{Name: name, Stored: true}, object: name})
 	if err != nil {
 		return err
 	}
@@ -162,22 +162,22 @@ func (s *session) sourceEdit(c *cli.Context) error {
 	if err := setSource(c, &source); err != nil {
 		return err
 	}
-	args := command.SourceEditArgs{Name: name, Version: source.Version, SourceSettings: settingsOf(c, source)}
+	args := protocol.SourceEditArgs{Name: name, Version: source.Version, SourceSettings: settingsOf(c, source)}
 	if c.IsSet("version") {
 		args.Version = c.Int64("version")
 	}
 	if c.Bool("no-credential") {
 		args.Credential = new("")
 	}
-	do := order{name: command.SourceEdit, args: args, object: name}
+	do := order{name: protocol.SourceEdit, args: args, object: name}
 	if c.IsSet("credential-file") {
 		secret, err := s.credentialFrom(c.Context, c.String("credential-file"), "")
 		if err != nil {
 			return err
 		}
-		do.secret = command.SourceSecret{Credential: secret}
+		do.secret = protocol.SourceSecret{Credential: secret}
 	}
-	return carryOut(c, s, do, func(p *page, a command.SourceAnswer) {
+	return carryOut(c, s, do, func(p *page, a protocol.SourceAnswer) {
 		p.line("Changed:")
 		sourcePage(p, a.Source)
 		notes(p, a.Notes)
@@ -185,23 +185,23 @@ func (s *session) sourceEdit(c *cli.Context) error {
 }
 
 func (s *session) sourceTest(c *cli.Context) error {
-	args := command.Named{Name: c.Args().First()}
-	raw, err := s.call(c.Context, order{name: command.SourceTest, args: args, object: args.Name})
+	args := protocol.Named{Name: c.Args().First()}
+	raw, err := s.call(c.Context, order{name: protocol.SourceTest, args: args, object: args.Name})
 	if err != nil {
 		return err
 	}
-	var tested command.SourceTested
+	var tested protocol.SourceTested
 	if err := decode(raw, &tested); err != nil {
 		return err
 	}
 	err = s.print(raw, func(p *page) { checksPage(p, tested) })
 	if err == nil && !tested.OK {
-		return fail(command.ErrFailed, "runs would stop at what is marked FAILED")
+		return fail(protocol.ErrFailed, "runs would stop at what is marked FAILED")
 	}
 	return err
 }
 
-func checksPage(p *page, a command.SourceTested) {
+func checksPage(p *page, a protocol.SourceTested) {
 	var rows [][]any
 	for _, check := range a.Checks {
 		result := "ok"
@@ -264,7 +264,7 @@ func sourcePage(p *page, a catalogue.Source) {
 		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", number(int(a.Version)))...)
 }
 
-func segmentsPage(p *page, a command.SourceAnswer) {
+func segmentsPage(p *page, a protocol.SourceAnswer) {
 	p.line("")
 	if len(a.SegmentList) == 0 {
 		p.line("It has no segments that can be read now; to see why: starter source test %q", a.Name)
@@ -272,17 +272,17 @@ func segmentsPage(p *page, a command.SourceAnswer) {
 		return
 	}
 	// Most sources do not tell everything.
-	told := func(has func(command.SegmentAnswer) bool) bool { return slices.ContainsFunc(a.SegmentList, has) }
+	told := func(has func(protocol.SegmentAnswer) bool) bool { return slices.ContainsFunc(a.SegmentList, has) }
 	columns := []struct {
 		name string
 		show bool
-		cell func(command.SegmentAnswer) any
+		cell func(protocol.SegmentAnswer) any
 	}{
-		{"segment", true, func(s command.SegmentAnswer) any { return s.Name }},
-		{"title", told(func(s command.SegmentAnswer) bool { return s.Title != "" }), func(s command.SegmentAnswer) any { return s.Title }},
-		{"members", told(func(s command.SegmentAnswer) bool { return s.Members != nil }), func(s command.SegmentAnswer) any { return known(s.Members) }},
-		{"refreshed", told(func(s command.SegmentAnswer) bool { return !s.RefreshedAt.IsZero() }), func(s command.SegmentAnswer) any { return p.minute(s.RefreshedAt) }},
-		{"bytes", told(func(s command.SegmentAnswer) bool { return s.Bytes > 0 }), func(s command.SegmentAnswer) any { return int(s.Bytes) }},
+		{"segment", true, func(s protocol.SegmentAnswer) any { return s.Name }},
+		{"title", told(func(s protocol.SegmentAnswer) bool { return s.Title != "" }), func(s protocol.SegmentAnswer) any { return s.Title }},
+		{"members", told(func(s protocol.SegmentAnswer) bool { return s.Members != nil }), func(s protocol.SegmentAnswer) any { return known(s.Members) }},
+		{"refreshed", told(func(s protocol.SegmentAnswer) bool { return !s.RefreshedAt.IsZero() }), func(s protocol.SegmentAnswer) any { return p.minute(s.RefreshedAt) }},
+		{"bytes", told(func(s protocol.SegmentAnswer) bool { return s.Bytes > 0 }), func(s protocol.SegmentAnswer) any { return int(s.Bytes) }},
 		{"fields", len(a.Fields) == 0, fieldsCell},
 	}
 	var header []string
@@ -304,7 +304,7 @@ func segmentsPage(p *page, a command.SourceAnswer) {
 	notes(p, a.Notes)
 }
 
-func fieldsCell(s command.SegmentAnswer) any {
+func fieldsCell(s protocol.SegmentAnswer) any {
 	if s.Error != "" {
 		return "cannot be read: " + s.Error
 	}

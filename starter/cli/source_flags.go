@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // credentialVariable holds the credential of a source for source add.
@@ -188,8 +188,8 @@ func setQueries(c *cli.Context, p *catalogue.PostgresSettings) error {
 }
 
 // settingsOf is what a command says of a source.
-func settingsOf(c *cli.Context, s catalogue.Source) command.SourceSettings {
-	said := command.SourceSettings{Files: s.Files, Dataverse: s.Dataverse, Postgres: s.Postgres, Untested: c.Bool("untested")}
+func settingsOf(c *cli.Context, s catalogue.Source) protocol.SourceSettings {
+	said := protocol.SourceSettings{Files: s.Files, Dataverse: s.Dataverse, Postgres: s.Postgres, Untested: c.Bool("untested")}
 	if c.IsSet("credential-ref") {
 		said.Credential = new(c.String("credential-ref"))
 	}
@@ -255,7 +255,7 @@ func (s *session) credentialFrom(ctx context.Context, file, what string) ([]byte
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, fail(command.ErrFailed, "read the credential from the terminal: %v", err)
+		return nil, fail(protocol.ErrFailed, "read the credential from the terminal: %v", err)
 	}
 	return []byte(secret), nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -18,9 +18,9 @@ import (
 func credential(b *bench, n int) string {
 	b.t.Helper()
 	r := b.server.requests[n]
-	plain, err := b.keyring.OpenEnvelope(r.Sealed, command.Context(r.ID))
+	plain, err := b.keyring.OpenEnvelope(r.Sealed, protocol.Context(r.ID))
 	require.NoError(b.t, err)
-	var secret command.SourceSecret
+	var secret protocol.SourceSecret
 	require.NoError(b.t, json.Unmarshal(plain, &secret))
 	return string(secret.Credential)
 }
@@ -31,10 +31,10 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 	password, query := filepath.Join(dir, "password"), filepath.Join(dir, "vip.sql")
 	require.NoError(t, os.WriteFile(password, []byte("s3cret\n"), 0o600))
 	require.NoError(t, os.WriteFile(query, []byte("SELECT id, email FROM people"), 0o600))
-	b.answers(command.SourceAnswer{}, command.SourceAnswer{}, command.SourceAnswer{})
+	b.answers(protocol.SourceAnswer{}, protocol.SourceAnswer{}, protocol.SourceAnswer{})
 	require.Equal(t, 0, b.run("source", "add", "warehouse", "--kind", "postgres", "--host", "db.example.com", "--port", "6432", "--database", "crm", "--user", "reader",
 		"--id-column", "id", "--query", "vip=@"+query, "--query", "all=SELECT a, b FROM t", "--query-id", "all=a", "--credential-file", password, "--who-can-use", "admins-and-contributors"), b.err.String())
-	got := args[command.SourceAddArgs](b, 0)
+	got := args[protocol.SourceAddArgs](b, 0)
 	require.Equal(t, &catalogue.PostgresSettings{Host: "db.example.com", Port: 6432, Database: "crm", User: "reader", ID: "id",
 		Queries: map[string]catalogue.PostgresQuery{"vip": {SQL: "SELECT id, email FROM people"}, "all": {SQL: "SELECT a, b FROM t", ID: "a"}}}, got.Postgres)
 	require.Equal(t, catalogue.SharedContributors, *got.Shared)
@@ -43,13 +43,13 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 
 	require.Equal(t, 0, b.run("source", "add", "insights", "--kind", "dataverse", "--url", "https://contoso.crm4.dynamics.com", "--auth", "secret",
 		"--tenant", "contoso.onmicrosoft.com", "--client-id", "x", "--settle", "-1", "--credential-ref", "env:SOURCE_INSIGHTS"), b.err.String())
-	got = args[command.SourceAddArgs](b, 1)
+	got = args[protocol.SourceAddArgs](b, 1)
 	require.Equal(t, "env:SOURCE_INSIGHTS", *got.Credential)
 	require.Equal(t, -1, got.Dataverse.SettleSeconds)
 	require.Empty(t, b.server.requests[1].Sealed)
 
 	require.Equal(t, 0, b.run("source", "add", "lake", "--url", "s3://bucket/prefix", "--region", "eu-north-1"), b.err.String())
-	require.Equal(t, &catalogue.FilesSettings{URL: "s3://bucket/prefix", Region: "eu-north-1"}, args[command.SourceAddArgs](b, 2).Files)
+	require.Equal(t, &catalogue.FilesSettings{URL: "s3://bucket/prefix", Region: "eu-north-1"}, args[protocol.SourceAddArgs](b, 2).Files)
 	require.Empty(t, b.server.requests[2].Sealed, "the worker's own identity")
 
 	for says, line := range map[string]string{
@@ -73,19 +73,19 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 
 func TestSourceEditChangesWhatIsSaid(t *testing.T) {
 	b := newBench(t)
-	there := command.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "warehouse", Version: 4}, Type: "postgres",
+	there := protocol.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "warehouse", Version: 4}, Type: "postgres",
 		Postgres: &catalogue.PostgresSettings{Host: "a", Database: "crm", User: "reader", ID: "id", Queries: map[string]catalogue.PostgresQuery{"vip": {SQL: "SELECT 1"}}}}}
 	secret := filepath.Join(t.TempDir(), "new")
 	require.NoError(t, os.WriteFile(secret, []byte("renewed"), 0o600))
-	b.answers(there, command.SourceAnswer{}, there, command.SourceAnswer{})
+	b.answers(there, protocol.SourceAnswer{}, there, protocol.SourceAnswer{})
 	require.Equal(t, 0, b.run("source", "edit", "warehouse", "--host", "b", "--query", "vip=", "--credential-file", secret), b.err.String())
-	require.True(t, args[command.SourceShowArgs](b, 0).Stored, "the source is not asked")
-	got := args[command.SourceEditArgs](b, 1)
+	require.True(t, args[protocol.SourceShowArgs](b, 0).Stored, "the source is not asked")
+	got := args[protocol.SourceEditArgs](b, 1)
 	require.Equal(t, int64(4), got.Version, "somebody else's change in between is told")
 	require.Equal(t, &catalogue.PostgresSettings{Host: "b", Database: "crm", User: "reader", ID: "id"}, got.Postgres)
 	require.Equal(t, "renewed", credential(b, 1))
 	require.Equal(t, 0, b.run("source", "edit", "warehouse", "--no-credential", "--version", "3"))
-	got = args[command.SourceEditArgs](b, 3)
+	got = args[protocol.SourceEditArgs](b, 3)
 	require.Equal(t, int64(3), got.Version)
 	require.Empty(t, *got.Credential)
 }
@@ -93,8 +93,8 @@ func TestSourceEditChangesWhatIsSaid(t *testing.T) {
 func TestSourceTestSaysWhatIsMissing(t *testing.T) {
 	b := newBench(t)
 	good := segment.Check{Name: "login", OK: true, Detail: "as reader"}
-	b.answers(command.SourceTested{Name: "crm", OK: true, Checks: []segment.Check{good}},
-		command.SourceTested{Name: "crm", Checks: []segment.Check{good, {Name: "segments", Detail: "none", Action: "GRANT it"}}})
+	b.answers(protocol.SourceTested{Name: "crm", OK: true, Checks: []segment.Check{good}},
+		protocol.SourceTested{Name: "crm", Checks: []segment.Check{good, {Name: "segments", Detail: "none", Action: "GRANT it"}}})
 	require.Equal(t, 0, b.run("source", "test", "crm"))
 	require.Equal(t, 1, b.run("source", "test", "crm"))
 	require.Contains(t, b.out.String(), "segments  FAILED  none")

@@ -6,18 +6,18 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) statusCommand() *cli.Command {
 	return s.leaf("", leaf{
 		name: "status", usage: "show workers, backlog, budgets, last runs, next starts and what needs your attention",
 		example: "starter status",
-		do:      func(c *cli.Context) error { return show(c, s, command.Status, nil, statusPage) },
+		do:      func(c *cli.Context) error { return show(c, s, protocol.Status, nil, statusPage) },
 	})
 }
 
-func statusPage(p *page, a command.StatusAnswer) {
+func statusPage(p *page, a protocol.StatusAnswer) {
 	p.line("%s running, %s", plural(len(a.Workers), "worker is", "workers are"), backlog(a.Backlog))
 	for _, w := range a.Workers {
 		build := ""
@@ -83,21 +83,21 @@ func statusPage(p *page, a command.StatusAnswer) {
 	}
 }
 
-func backlog(b command.BacklogStatus) string {
+func backlog(b protocol.BacklogStatus) string {
 	if b.Tasks == 0 {
 		return "no task is waiting"
 	}
 	return fmt.Sprintf("%s, the oldest for %s", plural(b.Tasks, "task is waiting", "tasks are waiting"), duration(b.Age))
 }
 
-func openRun(a *command.RunAnswer) string {
+func openRun(a *protocol.RunAnswer) string {
 	if a == nil {
 		return ""
 	}
 	return string(a.Status)
 }
 
-func lastEnded(p *page, a *command.RunAnswer) string {
+func lastEnded(p *page, a *protocol.RunAnswer) string {
 	if a == nil {
 		return "never"
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -15,14 +15,14 @@ func TestStatusTellsTheWhole(t *testing.T) {
 	b := newBench(t)
 	now := b.clock.Now()
 	last := finished(run.CompletedWithRejects)
-	b.answers(command.StatusAnswer{
+	b.answers(protocol.StatusAnswer{
 		At:      now,
-		Workers: []command.WorkerStatus{{Identity: "7@one", LastSeen: now.Add(-3 * time.Second), Build: "v2"}, {Identity: "8@two", LastSeen: now}},
-		Backlog: command.BacklogStatus{Tasks: 1, Age: 4 * time.Second},
-		Budgets: []command.BudgetStatus{{Connection: "shop", Used: 120, Limit: 300, Paused: 20 * time.Second}, {Connection: "local"}},
-		Exports: []command.ExportStatus{{Export: "spring", Last: &last, LastSuccess: *last.EndedAt}, {Export: "new"}},
-		Next:    []command.ScheduleStatus{{Schedule: "schedule/spring", Next: now.Add(time.Hour), Lag: 2 * time.Minute}},
-		Attend: []command.AttendStatus{{Export: "autumn", RunID: "r9", Status: run.Parked, Reason: "guard shrunk: fewer",
+		Workers: []protocol.WorkerStatus{{Identity: "7@one", LastSeen: now.Add(-3 * time.Second), Build: "v2"}, {Identity: "8@two", LastSeen: now}},
+		Backlog: protocol.BacklogStatus{Tasks: 1, Age: 4 * time.Second},
+		Budgets: []protocol.BudgetStatus{{Connection: "shop", Used: 120, Limit: 300, Paused: 20 * time.Second}, {Connection: "local"}},
+		Exports: []protocol.ExportStatus{{Export: "spring", Last: &last, LastSuccess: *last.EndedAt}, {Export: "new"}},
+		Next:    []protocol.ScheduleStatus{{Schedule: "schedule/spring", Next: now.Add(time.Hour), Lag: 2 * time.Minute}},
+		Attend: []protocol.AttendStatus{{Export: "autumn", RunID: "r9", Status: run.Parked, Reason: "guard shrunk: fewer",
 			Action: "go on with: starter runs approve r9 --guard shrunk"},
 			{Connection: "shop", Reason: "stopped by ann", Action: "start it"},
 			{Alert: "ops", Reason: "2 messages are not delivered", Action: "test it"}},
@@ -56,7 +56,7 @@ schedule/spring  2026-11-24 10:00Z  2 min 0 s late
 	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	require.Equal(t, squeeze(want), squeeze(b.out.String()))
 
-	b.answers(command.StatusAnswer{At: now})
+	b.answers(protocol.StatusAnswer{At: now})
 	require.Zero(t, b.run("status"))
 	require.Contains(t, b.out.String(), "0 workers are running, no task is waiting")
 	require.Contains(t, b.out.String(), "Nothing needs your attention")

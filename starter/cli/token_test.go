@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -22,8 +22,8 @@ func (b *bench) withToken() {
 }
 
 // hello is the worker's introduction.
-func hello(key seal.PublicKey) command.HelloAnswer {
-	return command.HelloAnswer{PublicKey: key.String(), Fingerprint: key.Fingerprint()}
+func hello(key seal.PublicKey) protocol.HelloAnswer {
+	return protocol.HelloAnswer{PublicKey: key.String(), Fingerprint: key.Fingerprint()}
 }
 
 func (b *bench) pin(key seal.PublicKey) {
@@ -64,7 +64,7 @@ func TestTokenIsSealedToThePinnedWorker(t *testing.T) {
 			b := newBench(t)
 			b.withToken()
 			b.pin(b.keyring.PublicKey())
-			b.answers(hello(b.keyring.PublicKey()), sealedAnswer{command.WhoAmIAnswer{Name: "ann", Role: "viewer"}})
+			b.answers(hello(b.keyring.PublicKey()), sealedAnswer{protocol.WhoAmIAnswer{Name: "ann", Role: "viewer"}})
 			require.Equal(t, 0, b.run(append([]string{"whoami"}, prepare(b.options.Env.(env))...)...), b.err.String())
 			require.Equal(t, "ann, viewer\n", b.out.String())
 			require.Equal(t, []string{"hello", "whoami"}, b.names())
@@ -105,7 +105,9 @@ func TestWorkerIsRemembered(t *testing.T) {
 	b.withToken()
 	b.terminal("yes\n")
 	key := b.keyring.PublicKey()
-	answers := func() []any { return []any{hello(key), sealedAnswer{command.WhoAmIAnswer{Name: "ann", Role: "admin"}}} }
+	answers := func() []any {
+		return []any{hello(key), sealedAnswer{protocol.WhoAmIAnswer{Name: "ann", Role: "admin"}}}
+	}
 	b.answers(answers()...)
 	require.Equal(t, 0, b.run("whoami"), b.err.String())
 	require.Contains(t, b.err.String(), key.Fingerprint())

@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -54,18 +54,18 @@ func (s *session) readToken(file string) (string, error) {
 // meet asks the worker for its key and makes sure that it is the right one: a
 // token that is sealed to another key belongs to whoever holds that.
 func (s *session) meet(ctx context.Context) (seal.PublicKey, error) {
-	request := command.Request{ID: uuid.NewString(), Name: command.Hello, IssuedAt: s.o.Now().UTC()}
-	response, err := s.server.Carry(ctx, request, command.Hello)
+	request := protocol.Request{ID: uuid.NewString(), Name: protocol.Hello, IssuedAt: s.o.Now().UTC()}
+	response, err := s.server.Carry(ctx, request, protocol.Hello)
 	if err != nil {
 		return seal.PublicKey{}, err
 	}
-	var hello command.HelloAnswer
+	var hello protocol.HelloAnswer
 	if err := decode(response.Body, &hello); err != nil {
 		return seal.PublicKey{}, err
 	}
 	key, err := seal.ParsePublicKey(hello.PublicKey)
 	if err != nil {
-		return key, fail(command.ErrFailed, "the worker's answer holds no key: %v", err)
+		return key, fail(protocol.ErrFailed, "the worker's answer holds no key: %v", err)
 	}
 	return key, s.trust(ctx, key)
 }
@@ -75,7 +75,7 @@ func (s *session) meet(ctx context.Context) (seal.PublicKey, error) {
 func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 	if pinned := s.o.env(fingerprintVariable); pinned != "" {
 		if !strings.EqualFold(pinned, key.Fingerprint()) {
-			return fail(command.ErrNotAllowed, "%s is %s, but the worker's key has the fingerprint %s: no token is sent to it",
+			return fail(protocol.ErrNotAllowed, "%s is %s, but the worker's key has the fingerprint %s: no token is sent to it",
 				fingerprintVariable, pinned, key.Fingerprint())
 		}
 		return nil
@@ -94,11 +94,11 @@ func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 		return nil
 	case "":
 	default:
-		return fail(command.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, and the one known in %s is %s: no token is sent to it. "+
+		return fail(protocol.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, and the one known in %s is %s: no token is sent to it. "+
 			"If its keyring was replaced on purpose, take the entry out of the file", where, key.Fingerprint(), path, known[where])
 	}
 	if !s.o.InTerminal {
-		return fail(command.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, which is not known: compare it with what the worker says "+
+		return fail(protocol.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, which is not known: compare it with what the worker says "+
 			"(worker keyring show), then set %s to it. No token was sent", where, key.Fingerprint(), fingerprintVariable)
 	}
 	s.say("The worker on %s is not known yet. Its key has the fingerprint\n   %s\nCompare it with what the worker itself says: worker keyring show", where, key.Fingerprint())
@@ -107,7 +107,7 @@ func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 		return err
 	}
 	if !agreed {
-		return fail(command.ErrNotAllowed, "the worker's key is not trusted: no token was sent")
+		return fail(protocol.ErrNotAllowed, "the worker's key is not trusted: no token was sent")
 	}
 	known[where] = key.Fingerprint()
 	return writeKnown(path, known)
@@ -119,7 +119,7 @@ func (s *session) knownPath() (string, error) {
 	if !filepath.IsAbs(dir) {
 		home := s.o.env("HOME")
 		if home == "" {
-			return "", fail(command.ErrNotAllowed, "there is no place to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
+			return "", fail(protocol.ErrNotAllowed, "there is no place to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
 		}
 		dir = filepath.Join(home, ".config")
 	}
@@ -136,7 +136,7 @@ func readKnown(path string) (map[string]string, error) {
 		err = json.Unmarshal(raw, &known)
 	}
 	if err != nil {
-		return nil, fail(command.ErrNotAllowed, "the keys of known workers: %s: %v", path, err)
+		return nil, fail(protocol.ErrNotAllowed, "the keys of known workers: %s: %v", path, err)
 	}
 	return known, nil
 }
@@ -152,7 +152,7 @@ func writeKnown(path string, known map[string]string) error {
 		}
 	}
 	if err != nil {
-		return fail(command.ErrFailed, "remember the worker's key: %v", err)
+		return fail(protocol.ErrFailed, "remember the worker's key: %v", err)
 	}
 	return nil
 }

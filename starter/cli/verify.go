@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 func (s *session) verifyCommand() *cli.Command {
@@ -14,18 +14,18 @@ func (s *session) verifyCommand() *cli.Command {
 			"The answer holds personal data. With differences the exit code is 3.\n\n" + exitHelp,
 		example: "starter verify spring --sample 300",
 		flags: []cli.Flag{
-			&cli.IntFlag{Name: "sample", Value: command.VerifySample, Usage: "compare `N` contacts"},
+			&cli.IntFlag{Name: "sample", Value: protocol.VerifySample, Usage: "compare `N` contacts"},
 		},
 		do: s.verify,
 	})
 }
 
 func (s *session) verify(c *cli.Context) error {
-	args := command.VerifyArgs{Export: c.Args().First(), Sample: c.Int("sample")}
-	if args.Sample < 1 || args.Sample > command.VerifyMost {
-		return usage("--sample %d is not between 1 and %d", args.Sample, command.VerifyMost)
+	args := protocol.VerifyArgs{Export: c.Args().First(), Sample: c.Int("sample")}
+	if args.Sample < 1 || args.Sample > protocol.VerifyMost {
+		return usage("--sample %d is not between 1 and %d", args.Sample, protocol.VerifyMost)
 	}
-	started, err := answer[command.VerifyStarted](c.Context, s, order{name: command.Verify, args: args, object: args.Export})
+	started, err := answer[protocol.VerifyStarted](c.Context, s, order{name: protocol.Verify, args: args, object: args.Export})
 	if err != nil {
 		return err
 	}
@@ -35,11 +35,11 @@ func (s *session) verify(c *cli.Context) error {
 	if err := s.server.Ended(c.Context, started.WorkflowID); err != nil {
 		return err
 	}
-	raw, err := s.call(c.Context, order{name: command.VerifyResult, args: command.VerifyRef{Export: args.Export, ID: started.ID}, personal: true})
+	raw, err := s.call(c.Context, order{name: protocol.VerifyResult, args: protocol.VerifyRef{Export: args.Export, ID: started.ID}, personal: true})
 	if err != nil {
 		return err
 	}
-	var found command.VerifyAnswer
+	var found protocol.VerifyAnswer
 	if err := decode(raw, &found); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *session) verify(c *cli.Context) error {
 	return nil
 }
 
-func verified(p *page, a *command.VerifyAnswer) {
+func verified(p *page, a *protocol.VerifyAnswer) {
 	p.line("%s of %s compared: %s", count(a.Checked), plural(a.Ledger, "contact", "contacts"), plural(len(a.Differences), "difference", "differences"))
 	if len(a.Differences) == 0 {
 		return

@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // connections lists the Omnisend accounts.
 func (q *request) connections() error {
 	var all []catalogue.Connection
-	if err := ask(q, Order{Name: command.ConnectionList}, &all); err != nil {
+	if err := ask(q, Order{Name: protocol.ConnectionList}, &all); err != nil {
 		return err
 	}
 	return q.show("connections", view{Title: q.texts.say("connections.title"), Section: "connections", Command: "starter connection list", Content: all})
@@ -19,21 +19,21 @@ func (q *request) connections() error {
 
 // connectionView is what a connection's page shows.
 type connectionView struct {
-	command.ConnectionAnswer
+	protocol.ConnectionAnswer
 
 	Statement string
-	Budget    command.BudgetStatus
+	Budget    protocol.BudgetStatus
 }
 
 // connection shows one connection.
 func (q *request) connection() error {
 	name := q.r.PathValue("name")
 	v := connectionView{Statement: catalogue.TransferStatement}
-	if err := ask(q, Order{Name: command.ConnectionShow, Args: command.Named{Name: name}, Object: name}, &v.ConnectionAnswer); err != nil {
+	if err := ask(q, Order{Name: protocol.ConnectionShow, Args: protocol.Named{Name: name}, Object: name}, &v.ConnectionAnswer); err != nil {
 		return err
 	}
-	var status command.StatusAnswer
-	if err := ask(q, Order{Name: command.Status}, &status); err != nil {
+	var status protocol.StatusAnswer
+	if err := ask(q, Order{Name: protocol.Status}, &status); err != nil {
 		return err
 	}
 	for _, b := range status.Budgets {
@@ -75,14 +75,14 @@ func (q *request) connectionAdd() error {
 	form := q.r.PostForm
 	f := &connectionForm{Name: strings.TrimSpace(form.Get("name")), Brand: strings.TrimSpace(form.Get("brand")), Shared: form.Get("shared")}
 	shared := catalogue.Sharing(f.Shared)
-	args := command.ConnectionAddArgs{Name: f.Name, Brand: f.Brand, Agree: form.Get("agree") != "",
-		ConnectionSettings: command.ConnectionSettings{Shared: &shared}}
-	secret := command.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
+	args := protocol.ConnectionAddArgs{Name: f.Name, Brand: f.Brand, Agree: form.Get("agree") != "",
+		ConnectionSettings: protocol.ConnectionSettings{Shared: &shared}}
+	secret := protocol.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
 	err := error(nil)
 	if secret.Key == "" {
 		err = &invalid{q.texts.say("connection.key.missing")}
 	} else {
-		err = act(q, Order{Name: command.ConnectionAdd, Args: args, Object: f.Name, Secret: secret}, &ignored{})
+		err = act(q, Order{Name: protocol.ConnectionAdd, Args: args, Object: f.Name, Secret: secret}, &ignored{})
 	}
 	if err != nil {
 		if status, _ := statusOf(err); status == 422 || status == 409 {
@@ -100,39 +100,39 @@ func (q *request) connectionDo() error {
 		return err
 	}
 	name, form := q.r.PathValue("name"), q.r.PostForm
-	do := Order{Args: command.Named{Name: name}, Object: name}
+	do := Order{Args: protocol.Named{Name: name}, Object: name}
 	button := form.Get("do")
 	switch button {
 	case "test":
-		var tested command.ConnectionTested
-		do.Name = command.ConnectionTest
+		var tested protocol.ConnectionTested
+		do.Name = protocol.ConnectionTest
 		if err := act(q, do, &tested); err != nil {
 			return err
 		}
 		return q.done(address("connections", name), "connection.done.test", tested.BrandName, tested.BrandID)
 	case "stop":
-		do.Name = command.ConnectionStop
+		do.Name = protocol.ConnectionStop
 	case "start":
-		do.Name = command.ConnectionStart
+		do.Name = protocol.ConnectionStart
 	case "share":
-		do.Name, do.Args = command.ConnectionShare, command.ConnectionShareArgs{Name: name, With: catalogue.Sharing(form.Get("shared"))}
+		do.Name, do.Args = protocol.ConnectionShare, protocol.ConnectionShareArgs{Name: name, With: catalogue.Sharing(form.Get("shared"))}
 	case "agree":
-		do.Name, do.Args = command.ConnectionEdit, command.ConnectionEditArgs{Name: name, Agree: true}
+		do.Name, do.Args = protocol.ConnectionEdit, protocol.ConnectionEditArgs{Name: name, Agree: true}
 	case "withdraw":
 		if err := q.confirmed(name); err != nil {
 			return err
 		}
-		do.Name, do.Args = command.ConnectionEdit, command.ConnectionEditArgs{Name: name, Withdraw: true, Running: form.Get("running")}
+		do.Name, do.Args = protocol.ConnectionEdit, protocol.ConnectionEditArgs{Name: name, Withdraw: true, Running: form.Get("running")}
 	case "rotate":
-		do.Name, do.Args = command.ConnectionRotate, command.ConnectionRotateArgs{Name: name}
-		do.Secret = command.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
+		do.Name, do.Args = protocol.ConnectionRotate, protocol.ConnectionRotateArgs{Name: name}
+		do.Secret = protocol.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
 	case "budget":
 		percent, err := strconv.ParseFloat(strings.TrimSpace(form.Get("share")), 64)
 		if err != nil {
 			return &invalid{q.texts.say("connection.share.unreadable")}
 		}
 		share := percent / 100
-		do.Name, do.Args = command.ConnectionEdit, command.ConnectionEditArgs{Name: name, ConnectionSettings: command.ConnectionSettings{Share: &share}}
+		do.Name, do.Args = protocol.ConnectionEdit, protocol.ConnectionEditArgs{Name: name, ConnectionSettings: protocol.ConnectionSettings{Share: &share}}
 	default:
 		return &invalid{q.texts.say("form.unreadable")}
 	}
@@ -151,8 +151,8 @@ func (q *request) connectionRemove() error {
 	if err := q.confirmed(name); err != nil {
 		return err
 	}
-	args := command.ConnectionRemoveArgs{Name: name, Exports: q.r.PostForm.Get("exports")}
-	if err := act(q, Order{Name: command.ConnectionRemove, Args: args, Object: name}, &ignored{}); err != nil {
+	args := protocol.ConnectionRemoveArgs{Name: name, Exports: q.r.PostForm.Get("exports")}
+	if err := act(q, Order{Name: protocol.ConnectionRemove, Args: args, Object: name}, &ignored{}); err != nil {
 		return err
 	}
 	return q.done("/connections", "connection.done.remove", name)

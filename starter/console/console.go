@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/segment-export/segment-export/workflows"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Order is one command for a worker.
@@ -30,7 +30,7 @@ type Worker interface {
 	Call(ctx context.Context, do Order) (json.RawMessage, error)
 	// Progress asks a running workflow how far it is. Errors are temporary: a
 	// worker or the server may be restarting.
-	Progress(ctx context.Context, workflowID string) (*workflows.Progress, error)
+	Progress(ctx context.Context, workflowID string) (*protocol.Progress, error)
 }
 
 // Failure is an error with one of the classes of package command.

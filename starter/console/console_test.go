@@ -21,10 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/console"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
@@ -41,15 +40,15 @@ type worker struct {
 	role     string
 	answers  map[string]any // an error is a refusal
 	orders   []console.Order
-	progress *workflows.Progress
+	progress *protocol.Progress
 }
 
 func (w *worker) Call(_ context.Context, do console.Order) (json.RawMessage, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.orders = append(w.orders, do)
-	if do.Name == command.WhoAmI {
-		return json.Marshal(command.WhoAmIAnswer{Name: "Ada", Role: w.role})
+	if do.Name == protocol.WhoAmI {
+		return json.Marshal(protocol.WhoAmIAnswer{Name: "Ada", Role: w.role})
 	}
 	answer, ok := w.answers[do.Name]
 	if !ok {
@@ -61,7 +60,7 @@ func (w *worker) Call(_ context.Context, do console.Order) (json.RawMessage, err
 	return json.Marshal(answer)
 }
 
-func (w *worker) Progress(context.Context, string) (*workflows.Progress, error) {
+func (w *worker) Progress(context.Context, string) (*protocol.Progress, error) {
 	if w.progress == nil {
 		return nil, errors.New("no worker")
 	}
@@ -73,7 +72,7 @@ func (w *worker) given() (names []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range w.orders {
-		if o.Name != command.WhoAmI {
+		if o.Name != protocol.WhoAmI {
 			names = append(names, o.Name)
 		}
 	}
@@ -127,29 +126,29 @@ func full(role string) *worker {
 	report := run.Report{Export: hostile, RunID: "r-1", Status: run.Parked, Phase: run.PhaseDecide, Contacts: 10, ToSend: 8, Unsent: 8, Unchanged: 2, Read: 12,
 		Reason: "guard first-run: the first run would send 8 contacts.", StartedAt: now.Add(-time.Minute), Reasons: map[string]int{"email_missing": 2},
 		Guards: []run.GuardResult{{Guard: catalogue.GuardFirstRun, Message: "the first run would send 8 contacts"}}}
-	answer := command.RunAnswer{Report: report, WorkflowID: "export/x", CreatedAt: now}
-	export := command.ExportAnswer{Permissions: command.MayEdit}
+	answer := protocol.RunAnswer{Report: report, WorkflowID: "export/x", CreatedAt: now}
+	export := protocol.ExportAnswer{Permissions: protocol.MayEdit}
 	export.Name, export.Source, export.Connection = hostile, "crm", "shop"
 	export.LastRun = &answer
 	return &worker{role: role, answers: map[string]any{
-		command.Status:         command.StatusAnswer{Workers: []command.WorkerStatus{{Identity: "w"}}, Attend: []command.AttendStatus{{Export: hostile, RunID: "r-1", Status: run.Parked, Reason: "waits"}}},
-		command.ExportList:     []command.ExportAnswer{export},
-		command.ExportShow:     export,
-		command.RunsList:       command.RunsPage{Runs: []*command.RunAnswer{&answer}},
-		command.RunsShow:       answer,
-		command.ConnectionList: []catalogue.Connection{{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b", BrandName: hostile}},
-		command.ConnectionShow: command.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b"}},
-		command.SourceList:     []catalogue.Source{{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}},
-		command.SourceShow:     command.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}, SegmentList: []command.SegmentAnswer{{Name: hostile}}, Fields: []string{"Email", "FirstName"}},
-		command.ScheduleShow:   []command.ScheduleAnswer{{Export: hostile, Mode: command.ModeRefresh}},
-		command.RefreshShow:    command.RefreshAnswer{Starts: "never"},
-		command.Audit:          command.AuditPage{Entries: []command.AuditAnswer{{ID: "1", Actor: "Ada", Command: "run", Object: hostile}}},
-		command.AccessList:     []command.PersonAnswer{{Name: hostile, Role: "viewer"}},
-		command.AlertList:      []catalogue.Alert{{Meta: catalogue.Meta{Name: hostile}}},
-		command.RunsRejects:    command.RejectsPage{Rejects: []command.Reject{{Segment: "s", Row: 3, Email: "=cmd@x", Reason: "email_invalid"}}, Total: 1, Kept: 1},
-		command.Explain:        command.ExplainAnswer{Exports: []command.ExplainedExport{{Export: hostile, Verdict: "confirmed", Next: "nothing"}}},
-		command.Run:            command.RunStarted{RunID: "r-2"},
-		command.Plan:           command.RunStarted{RunID: "r-3"},
+		protocol.Status:         protocol.StatusAnswer{Workers: []protocol.WorkerStatus{{Identity: "w"}}, Attend: []protocol.AttendStatus{{Export: hostile, RunID: "r-1", Status: run.Parked, Reason: "waits"}}},
+		protocol.ExportList:     []protocol.ExportAnswer{export},
+		protocol.ExportShow:     export,
+		protocol.RunsList:       protocol.RunsPage{Runs: []*protocol.RunAnswer{&answer}},
+		protocol.RunsShow:       answer,
+		protocol.ConnectionList: []catalogue.Connection{{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b", BrandName: hostile}},
+		protocol.ConnectionShow: protocol.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b"}},
+		protocol.SourceList:     []catalogue.Source{{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}},
+		protocol.SourceShow:     protocol.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}, SegmentList: []protocol.SegmentAnswer{{Name: hostile}}, Fields: []string{"Email", "FirstName"}},
+		protocol.ScheduleShow:   []protocol.ScheduleAnswer{{Export: hostile, Mode: protocol.ModeRefresh}},
+		protocol.RefreshShow:    protocol.RefreshAnswer{Starts: "never"},
+		protocol.Audit:          protocol.AuditPage{Entries: []protocol.AuditAnswer{{ID: "1", Actor: "Ada", Command: "run", Object: hostile}}},
+		protocol.AccessList:     []protocol.PersonAnswer{{Name: hostile, Role: "viewer"}},
+		protocol.AlertList:      []catalogue.Alert{{Meta: catalogue.Meta{Name: hostile}}},
+		protocol.RunsRejects:    protocol.RejectsPage{Rejects: []protocol.Reject{{Segment: "s", Row: 3, Email: "=cmd@x", Reason: "email_invalid"}}, Total: 1, Kept: 1},
+		protocol.Explain:        protocol.ExplainAnswer{Exports: []protocol.ExplainedExport{{Export: hostile, Verdict: "confirmed", Next: "nothing"}}},
+		protocol.Run:            protocol.RunStarted{RunID: "r-2"},
+		protocol.Plan:           protocol.RunStarted{RunID: "r-3"},
 	}}
 }
 
@@ -228,16 +227,16 @@ func TestButtonsGiveCommands(t *testing.T) {
 		want string
 		to   string
 	}{
-		{"/runs/r-1", url.Values{"do": {"cancel"}}, command.RunsCancel, "/runs/r-1"},
-		{"/runs/r-1", url.Values{"do": {"approve"}, "guard": {"first-run"}}, command.RunsApprove, "/runs/r-1"},
-		{"/exports/x", url.Values{"do": {"run"}}, command.Run, "/runs/r-2"},
-		{"/exports/x", url.Values{"do": {"plan"}}, command.Plan, "/runs/r-3"},
-		{"/exports/new", url.Values{"name": {"x"}, "segment": {"a"}, "map.email": {"Email"}}, command.ExportAdd, "/exports/x"},
-		{"/exports/x/remove", url.Values{"confirm": {"x"}, "markers": {"keep"}}, command.ExportRemove, "/exports"},
-		{"/connections/new", url.Values{"name": {"shop"}, "key": {"secret-key"}, "agree": {"yes"}}, command.ConnectionAdd, "/connections/shop"},
-		{"/connections/shop", url.Values{"do": {"stop"}}, command.ConnectionStop, "/connections/shop"},
-		{"/sources/new", url.Values{"name": {"crm"}, "kind": {"files"}, "path": {"in"}}, command.SourceAdd, "/sources/crm"},
-		{"/schedules", url.Values{"do": {"set"}, "export": {"x"}, "every": {"day"}, "at": {"06:00"}, "tz": {"UTC"}}, command.ScheduleSet, "/exports/x"},
+		{"/runs/r-1", url.Values{"do": {"cancel"}}, protocol.RunsCancel, "/runs/r-1"},
+		{"/runs/r-1", url.Values{"do": {"approve"}, "guard": {"first-run"}}, protocol.RunsApprove, "/runs/r-1"},
+		{"/exports/x", url.Values{"do": {"run"}}, protocol.Run, "/runs/r-2"},
+		{"/exports/x", url.Values{"do": {"plan"}}, protocol.Plan, "/runs/r-3"},
+		{"/exports/new", url.Values{"name": {"x"}, "segment": {"a"}, "map.email": {"Email"}}, protocol.ExportAdd, "/exports/x"},
+		{"/exports/x/remove", url.Values{"confirm": {"x"}, "markers": {"keep"}}, protocol.ExportRemove, "/exports"},
+		{"/connections/new", url.Values{"name": {"shop"}, "key": {"secret-key"}, "agree": {"yes"}}, protocol.ConnectionAdd, "/connections/shop"},
+		{"/connections/shop", url.Values{"do": {"stop"}}, protocol.ConnectionStop, "/connections/shop"},
+		{"/sources/new", url.Values{"name": {"crm"}, "kind": {"files"}, "path": {"in"}}, protocol.SourceAdd, "/sources/crm"},
+		{"/schedules", url.Values{"do": {"set"}, "export": {"x"}, "every": {"day"}, "at": {"06:00"}, "tz": {"UTC"}}, protocol.ScheduleSet, "/exports/x"},
 	}
 	for _, test := range tests {
 		w := full("admin")
@@ -266,9 +265,9 @@ func TestWhatCannotBeUndoneNeedsTheNameTyped(t *testing.T) {
 }
 
 func TestRefusalsBecomePages(t *testing.T) {
-	for class, status := range map[string]int{command.ErrNotAllowed: 403, command.ErrNotFound: 404, command.ErrConflict: 409, command.ErrUsage: 422, "no worker": 503} {
+	for class, status := range map[string]int{protocol.ErrNotAllowed: 403, protocol.ErrNotFound: 404, protocol.ErrConflict: 409, protocol.ErrUsage: 422, "no worker": 503} {
 		w := full("viewer")
-		w.answers[command.RunsShow] = &failure{class, "the worker said no"}
+		w.answers[protocol.RunsShow] = &failure{class, "the worker said no"}
 		got := open(t, w).get("/runs/r-1")
 		assert.Equal(t, status, got.Code)
 		assert.Contains(t, got.Body.String(), "the worker said no")
@@ -277,7 +276,7 @@ func TestRefusalsBecomePages(t *testing.T) {
 
 func TestAStaleFormKeepsWhatWasTyped(t *testing.T) {
 	w := full("contributor")
-	w.answers[command.ExportEdit] = &failure{command.ErrConflict, "the export was changed since"}
+	w.answers[protocol.ExportEdit] = &failure{protocol.ErrConflict, "the export was changed since"}
 	got := open(t, w).post("/exports/x/edit", url.Values{"version": {"3"}, "source": {"crm"}, "segment": {hostile}, "map.email": {"Email"}, "consent": {"Y"}})
 	assert.Equal(t, http.StatusUnprocessableEntity, got.Code)
 	assert.Contains(t, got.Body.String(), "the export was changed since")
@@ -291,7 +290,7 @@ func TestPagesShareAnswersForSeconds(t *testing.T) {
 	for range 5 {
 		require.Equal(t, http.StatusOK, b.get("/exports").Code)
 	}
-	assert.Equal(t, []string{command.ExportList}, w.given())
+	assert.Equal(t, []string{protocol.ExportList}, w.given())
 }
 
 func TestRejectsAsCSVAreNoFormulas(t *testing.T) {

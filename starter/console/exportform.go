@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // exportForm is the form of an export. Its first part says from where to
@@ -31,7 +31,7 @@ type exportForm struct {
 
 // segmentChoice is one segment of the source.
 type segmentChoice struct {
-	command.SegmentAnswer
+	protocol.SegmentAnswer
 	Chosen bool
 }
 
@@ -60,8 +60,8 @@ func (q *request) exportNew() error {
 // exportEdit shows the form of an export that there is.
 func (q *request) exportEdit() error {
 	name := q.r.PathValue("name")
-	var a command.ExportAnswer
-	if err := ask(q, Order{Name: command.ExportShow, Args: command.Named{Name: name}, Object: name}, &a); err != nil {
+	var a protocol.ExportAnswer
+	if err := ask(q, Order{Name: protocol.ExportShow, Args: protocol.Named{Name: name}, Object: name}, &a); err != nil {
 		return err
 	}
 	f := &exportForm{Name: name, Version: a.Version, Spec: a.ExportSpec}
@@ -78,7 +78,7 @@ func (q *request) exportForm(f *exportForm) error {
 		return err
 	}
 	var sources []catalogue.Source
-	if err := ask(q, Order{Name: command.SourceList}, &sources); err != nil {
+	if err := ask(q, Order{Name: protocol.SourceList}, &sources); err != nil {
 		return err
 	}
 	for _, s := range sources {
@@ -103,7 +103,7 @@ func (q *request) exportForm(f *exportForm) error {
 
 func (q *request) connectionNames() ([]string, error) {
 	var all []catalogue.Connection
-	if err := ask(q, Order{Name: command.ConnectionList}, &all); err != nil {
+	if err := ask(q, Order{Name: protocol.ConnectionList}, &all); err != nil {
 		return nil, err
 	}
 	var names []string
@@ -116,8 +116,8 @@ func (q *request) connectionNames() ([]string, error) {
 // fillChoices asks the source what it has. An error is part of the form: the
 // visitor can choose another source.
 func (q *request) fillChoices(f *exportForm) {
-	var a command.SourceAnswer
-	err := ask(q, Order{Name: command.SourceShow, Args: command.SourceShowArgs{Name: f.Spec.Source}, Object: f.Spec.Source}, &a)
+	var a protocol.SourceAnswer
+	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: f.Spec.Source}, Object: f.Spec.Source}, &a)
 	if err != nil {
 		f.SourceError = err.Error()
 		return
@@ -206,17 +206,17 @@ func (q *request) exportSave() error {
 		f.New, f.Name = true, strings.TrimSpace(form.Get("name"))
 	} else {
 		f.Version, _ = strconv.ParseInt(form.Get("version"), 10, 64)
-		var now command.ExportAnswer
-		if err := act(q, Order{Name: command.ExportShow, Args: command.Named{Name: f.Name}, Object: f.Name}, &now); err != nil {
+		var now protocol.ExportAnswer
+		if err := act(q, Order{Name: protocol.ExportShow, Args: protocol.Named{Name: f.Name}, Object: f.Name}, &now); err != nil {
 			return err
 		}
 		f.Spec = now.ExportSpec
 	}
 	err := readSpec(form, &f.Spec)
 	if err == nil && f.New {
-		err = act(q, Order{Name: command.ExportAdd, Args: command.ExportAddArgs{ExportSpec: f.Spec, Name: f.Name}, Object: f.Name}, &ignored{})
+		err = act(q, Order{Name: protocol.ExportAdd, Args: protocol.ExportAddArgs{ExportSpec: f.Spec, Name: f.Name}, Object: f.Name}, &ignored{})
 	} else if err == nil {
-		err = act(q, Order{Name: command.ExportEdit, Args: command.ExportEditArgs{ExportSpec: f.Spec, Name: f.Name, Version: f.Version}, Object: f.Name}, &ignored{})
+		err = act(q, Order{Name: protocol.ExportEdit, Args: protocol.ExportEditArgs{ExportSpec: f.Spec, Name: f.Name, Version: f.Version}, Object: f.Name}, &ignored{})
 	}
 	if err != nil {
 		if status, _ := statusOf(err); status == 422 || status == 409 {

@@ -1,17 +1,17 @@
 package console
 
 import (
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // exports lists all exports.
 func (q *request) exports() error {
-	var all []command.ExportAnswer
-	if err := ask(q, Order{Name: command.ExportList}, &all); err != nil {
+	var all []protocol.ExportAnswer
+	if err := ask(q, Order{Name: protocol.ExportList}, &all); err != nil {
 		return err
 	}
 	type content struct {
-		Exports []command.ExportAnswer
+		Exports []protocol.ExportAnswer
 		All     int
 		Page    int
 		Pages   int
@@ -25,10 +25,10 @@ const exportsPerPage = 100
 
 // exportView is what an export's page shows.
 type exportView struct {
-	command.ExportAnswer
+	protocol.ExportAnswer
 
-	Runs        []*command.RunAnswer
-	Schedule    command.ScheduleAnswer
+	Runs        []*protocol.RunAnswer
+	Schedule    protocol.ScheduleAnswer
 	Connections []string // it can be attached to
 	MayEdit     bool
 }
@@ -37,22 +37,22 @@ type exportView struct {
 func (q *request) export() error {
 	name := q.r.PathValue("name")
 	var v exportView
-	if err := ask(q, Order{Name: command.ExportShow, Args: command.Named{Name: name}, Object: name}, &v.ExportAnswer); err != nil {
+	if err := ask(q, Order{Name: protocol.ExportShow, Args: protocol.Named{Name: name}, Object: name}, &v.ExportAnswer); err != nil {
 		return err
 	}
-	var page command.RunsPage
-	if err := ask(q, Order{Name: command.RunsList, Args: command.RunsListArgs{Export: name, Limit: historyRuns, Plans: true}}, &page); err != nil {
+	var page protocol.RunsPage
+	if err := ask(q, Order{Name: protocol.RunsList, Args: protocol.RunsListArgs{Export: name, Limit: historyRuns, Plans: true}}, &page); err != nil {
 		return err
 	}
 	v.Runs = page.Runs
-	var schedules []command.ScheduleAnswer
-	if err := ask(q, Order{Name: command.ScheduleShow, Args: command.ScheduleShowArgs{Export: name}, Object: name}, &schedules); err != nil {
+	var schedules []protocol.ScheduleAnswer
+	if err := ask(q, Order{Name: protocol.ScheduleShow, Args: protocol.ScheduleShowArgs{Export: name}, Object: name}, &schedules); err != nil {
 		return err
 	}
 	if len(schedules) > 0 {
 		v.Schedule = schedules[0]
 	}
-	v.MayEdit = v.Permissions == command.MayEdit
+	v.MayEdit = v.Permissions == protocol.MayEdit
 	if v.MayEdit && v.Connection == "" {
 		var err error
 		if v.Connections, err = q.connectionNames(); err != nil {
@@ -76,18 +76,18 @@ func (q *request) exportDo() error {
 		return q.start(name, form.Get("do"), form.Get("full") != "")
 	case "duplicate":
 		as := form.Get("as")
-		if err := act(q, Order{Name: command.ExportDuplicate, Args: command.ExportDuplicateArgs{Name: name, As: as}, Object: name}, &ignored{}); err != nil {
+		if err := act(q, Order{Name: protocol.ExportDuplicate, Args: protocol.ExportDuplicateArgs{Name: name, As: as}, Object: name}, &ignored{}); err != nil {
 			return err
 		}
 		return q.done(address("exports", as), "export.done.duplicate")
 	case "detach":
-		if err := act(q, Order{Name: command.ExportDetach, Args: command.Named{Name: name}, Object: name}, &ignored{}); err != nil {
+		if err := act(q, Order{Name: protocol.ExportDetach, Args: protocol.Named{Name: name}, Object: name}, &ignored{}); err != nil {
 			return err
 		}
 		return q.done(here, "export.done.detach")
 	case "attach":
-		args := command.ExportAttachArgs{Name: name, Connection: form.Get("connection")}
-		if err := act(q, Order{Name: command.ExportAttach, Args: args, Object: name}, &ignored{}); err != nil {
+		args := protocol.ExportAttachArgs{Name: name, Connection: form.Get("connection")}
+		if err := act(q, Order{Name: protocol.ExportAttach, Args: args, Object: name}, &ignored{}); err != nil {
 			return err
 		}
 		return q.done(here, "export.done.attach")
@@ -97,12 +97,12 @@ func (q *request) exportDo() error {
 
 // start begins a plan or a run and shows it.
 func (q *request) start(export, what string, full bool) error {
-	name := command.Run
+	name := protocol.Run
 	if what == "plan" {
-		name = command.Plan
+		name = protocol.Plan
 	}
-	var started command.RunStarted
-	if err := act(q, Order{Name: name, Args: command.RunArgs{Export: export, Full: full}, Object: export}, &started); err != nil {
+	var started protocol.RunStarted
+	if err := act(q, Order{Name: name, Args: protocol.RunArgs{Export: export, Full: full}, Object: export}, &started); err != nil {
 		return err
 	}
 	return q.done(address("runs", started.RunID), "export.done."+what)
@@ -117,9 +117,9 @@ func (q *request) exportRemove() error {
 	if err := q.confirmed(name); err != nil {
 		return err
 	}
-	args := command.ExportRemoveArgs{Named: command.Named{Name: name}, Markers: q.r.PostForm.Get("markers")}
-	var removed command.ExportRemoved
-	if err := act(q, Order{Name: command.ExportRemove, Args: args, Object: name}, &removed); err != nil {
+	args := protocol.ExportRemoveArgs{Named: protocol.Named{Name: name}, Markers: q.r.PostForm.Get("markers")}
+	var removed protocol.ExportRemoved
+	if err := act(q, Order{Name: protocol.ExportRemove, Args: args, Object: name}, &removed); err != nil {
 		return err
 	}
 	if removed.Run != nil {

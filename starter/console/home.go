@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -51,9 +51,9 @@ func (f firstSteps) Empty() bool { return f.Connections == 0 && f.Sources == 0 &
 
 // card is one export on home.
 type card struct {
-	command.ExportAnswer
+	protocol.ExportAnswer
 
-	Run   *command.RunAnswer // the open one, else the last
+	Run   *protocol.RunAnswer // the open one, else the last
 	Next  time.Time
 	Spark template.HTML
 	Bars  int // runs in the plot
@@ -71,21 +71,21 @@ func (c card) Route() []string {
 // home shows what needs attention, then each export.
 func (q *request) home() error {
 	var (
-		status      command.StatusAnswer
-		exports     []command.ExportAnswer
+		status      protocol.StatusAnswer
+		exports     []protocol.ExportAnswer
 		connections []catalogue.Connection
 		sources     []catalogue.Source
-		schedules   []command.ScheduleAnswer
+		schedules   []protocol.ScheduleAnswer
 	)
 	var g errgroup.Group
-	g.Go(func() error { return ask(q, Order{Name: command.Status}, &status) })
-	g.Go(func() error { return ask(q, Order{Name: command.ExportList}, &exports) })
+	g.Go(func() error { return ask(q, Order{Name: protocol.Status}, &status) })
+	g.Go(func() error { return ask(q, Order{Name: protocol.ExportList}, &exports) })
 	g.Go(func() error {
-		return ask(q, Order{Name: command.ScheduleShow, Args: command.ScheduleShowArgs{}}, &schedules)
+		return ask(q, Order{Name: protocol.ScheduleShow, Args: protocol.ScheduleShowArgs{}}, &schedules)
 	})
 	if q.contributes() {
-		g.Go(func() error { return ask(q, Order{Name: command.ConnectionList}, &connections) })
-		g.Go(func() error { return ask(q, Order{Name: command.SourceList}, &sources) })
+		g.Go(func() error { return ask(q, Order{Name: protocol.ConnectionList}, &connections) })
+		g.Go(func() error { return ask(q, Order{Name: protocol.SourceList}, &sources) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -125,7 +125,7 @@ const (
 )
 
 // attention lists what waits for a person, the most urgent first.
-func (q *request) attention(s *command.StatusAnswer, connections []catalogue.Connection) []attention {
+func (q *request) attention(s *protocol.StatusAnswer, connections []catalogue.Connection) []attention {
 	var list []attention
 	if len(s.Workers) == 0 {
 		list = append(list, attention{Class: "bad", Title: q.texts.say("attend.worker"), Detail: q.texts.say("attend.worker.detail"), Command: "worker run"})
@@ -148,8 +148,8 @@ func (q *request) attention(s *command.StatusAnswer, connections []catalogue.Con
 }
 
 // cards brings together what is known of each export.
-func (q *request) cards(s *command.StatusAnswer, exports []command.ExportAnswer, schedules []command.ScheduleAnswer) []card {
-	open := map[string]*command.ExportStatus{}
+func (q *request) cards(s *protocol.StatusAnswer, exports []protocol.ExportAnswer, schedules []protocol.ScheduleAnswer) []card {
+	open := map[string]*protocol.ExportStatus{}
 	for i := range s.Exports {
 		open[s.Exports[i].Export] = &s.Exports[i]
 	}
@@ -177,8 +177,8 @@ func (q *request) cards(s *command.StatusAnswer, exports []command.ExportAnswer,
 
 // plot fills in the small plot of an export's last runs.
 func (q *request) plot(c *card) error {
-	var page command.RunsPage
-	err := ask(q, Order{Name: command.RunsList, Args: command.RunsListArgs{Export: c.Name, Limit: sparkRuns}}, &page)
+	var page protocol.RunsPage
+	err := ask(q, Order{Name: protocol.RunsList, Args: protocol.RunsListArgs{Export: c.Name, Limit: sparkRuns}}, &page)
 	if err != nil {
 		return err
 	}
@@ -207,10 +207,10 @@ func paged[T any](all []T, page string, size int) (number, pages int, part []T) 
 // runs lists runs, the newest first.
 func (q *request) runs() error {
 	query := q.r.URL.Query()
-	args := command.RunsListArgs{Export: query.Get("export"), Status: query.Get("status"), Plans: query.Get("plans") != "",
+	args := protocol.RunsListArgs{Export: query.Get("export"), Status: query.Get("status"), Plans: query.Get("plans") != "",
 		Page: query.Get("page"), Limit: runsPerPage}
-	var page command.RunsPage
-	if err := ask(q, Order{Name: command.RunsList, Args: args}, &page); err != nil {
+	var page protocol.RunsPage
+	if err := ask(q, Order{Name: protocol.RunsList, Args: args}, &page); err != nil {
 		return err
 	}
 	line := "starter runs list"
@@ -220,8 +220,8 @@ func (q *request) runs() error {
 		}
 	}
 	type content struct {
-		command.RunsPage
-		Args     command.RunsListArgs
+		protocol.RunsPage
+		Args     protocol.RunsListArgs
 		Statuses []run.Status
 	}
 	return q.show("runs", view{Title: q.texts.say("runs.title"), Section: "runs", Command: line,

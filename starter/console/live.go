@@ -9,8 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/segment-export/segment-export/internal/command"
-	"github.com/segment-export/segment-export/workflows"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 const (
@@ -34,25 +33,25 @@ type live struct {
 // poll asks one run, and tells all who watch it.
 type poll struct {
 	stop     context.CancelFunc
-	watchers map[chan *workflows.Progress]struct{}
-	last     *workflows.Progress
+	watchers map[chan *protocol.Progress]struct{}
+	last     *protocol.Progress
 }
 
 func newLive(c *Console) *live { return &live{c: c, polls: map[string]*poll{}} }
 
 // watch returns what the workflow answers from now on, nil for a time at which
 // nothing answered. leave ends it.
-func (l *live) watch(workflowID string) (answers <-chan *workflows.Progress, leave func()) {
+func (l *live) watch(workflowID string) (answers <-chan *protocol.Progress, leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p, ok := l.polls[workflowID]
 	if !ok {
 		ctx, stop := context.WithCancel(context.Background())
-		p = &poll{stop: stop, watchers: map[chan *workflows.Progress]struct{}{}}
+		p = &poll{stop: stop, watchers: map[chan *protocol.Progress]struct{}{}}
 		l.polls[workflowID] = p
 		go l.ask(ctx, workflowID, p)
 	}
-	mine := make(chan *workflows.Progress, 1)
+	mine := make(chan *protocol.Progress, 1)
 	if p.last != nil {
 		mine <- p.last
 	}
@@ -99,9 +98,9 @@ func (l *live) ask(ctx context.Context, workflowID string, p *poll) {
 
 // runEvents sends the changing part of a run's page until the run is over.
 func (q *request) runEvents() error {
-	var a command.RunAnswer
+	var a protocol.RunAnswer
 	id := q.r.PathValue("run")
-	if err := ask(q, Order{Name: command.RunsShow, Args: command.RunRef{Run: id}, Object: id}, &a); err != nil {
+	if err := ask(q, Order{Name: protocol.RunsShow, Args: protocol.RunRef{Run: id}, Object: id}, &a); err != nil {
 		return err
 	}
 	out := http.NewResponseController(q.w)
@@ -114,7 +113,7 @@ func (q *request) runEvents() error {
 	defer leave()
 	heard, announced := q.Now(), time.Time{}
 	for {
-		var p *workflows.Progress
+		var p *protocol.Progress
 		select {
 		case <-q.ctx().Done():
 			return nil
@@ -157,8 +156,8 @@ func (q *request) runEvents() error {
 
 // ended asks the worker whether a run is over that does not answer.
 func (q *request) ended(id string) (bool, error) {
-	var a command.RunAnswer
-	err := ask(q, Order{Name: command.RunsShow, Args: command.RunRef{Run: id}, Object: id}, &a)
+	var a protocol.RunAnswer
+	err := ask(q, Order{Name: protocol.RunsShow, Args: protocol.RunRef{Run: id}, Object: id}, &a)
 	return err == nil && a.Status.Ended(), err
 }
 

@@ -4,22 +4,22 @@ import (
 	"strings"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // audit shows who did what, newest first.
 func (q *request) audit() error {
 	query := q.r.URL.Query()
-	args := command.AuditArgs{Actor: query.Get("actor"), Object: query.Get("object"), Command: query.Get("command"), Past: query.Get("past"), Limit: auditPerPage}
-	var page command.AuditPage
+	args := protocol.AuditArgs{Actor: query.Get("actor"), Object: query.Get("object"), Command: query.Get("command"), Past: query.Get("past"), Limit: auditPerPage}
+	var page protocol.AuditPage
 	// What was asked for names people, so that it travels sealed, and the answer
 	// is not kept.
-	if err := act(q, Order{Name: command.Audit, Secret: args, Personal: true}, &page); err != nil {
+	if err := act(q, Order{Name: protocol.Audit, Secret: args, Personal: true}, &page); err != nil {
 		return err
 	}
 	type content struct {
-		command.AuditPage
-		Args command.AuditArgs
+		protocol.AuditPage
+		Args protocol.AuditArgs
 		Last string
 	}
 	v := content{AuditPage: page, Args: args}
@@ -33,9 +33,9 @@ const auditPerPage = 50
 
 // people shows who may do what.
 func (q *request) people() error {
-	var people []command.PersonAnswer
+	var people []protocol.PersonAnswer
 	if q.administers() {
-		if err := act(q, Order{Name: command.AccessList, Personal: true}, &people); err != nil {
+		if err := act(q, Order{Name: protocol.AccessList, Personal: true}, &people); err != nil {
 			return err
 		}
 	}
@@ -47,12 +47,12 @@ func (q *request) peopleDo() error {
 	if err := q.form(); err != nil {
 		return err
 	}
-	names := map[string]string{"revoke": command.AccessRevoke, "restore": command.AccessRestore}
+	names := map[string]string{"revoke": protocol.AccessRevoke, "restore": protocol.AccessRestore}
 	name, ok := names[q.r.PostForm.Get("do")]
 	if !ok {
 		return &invalid{q.texts.say("form.unreadable")}
 	}
-	if err := act(q, Order{Name: name, Secret: command.PersonArgs{Name: q.r.PostForm.Get("name")}, Personal: true}, &ignored{}); err != nil {
+	if err := act(q, Order{Name: name, Secret: protocol.PersonArgs{Name: q.r.PostForm.Get("name")}, Personal: true}, &ignored{}); err != nil {
 		return err
 	}
 	return q.done("/records/people", "people.done."+q.r.PostForm.Get("do"))
@@ -62,8 +62,8 @@ func (q *request) peopleDo() error {
 // address is in the body of a POST, so that no log and no history has it.
 type personView struct {
 	Email     string
-	Explained *command.ExplainAnswer
-	Forgotten *command.ForgetAnswer
+	Explained *protocol.ExplainAnswer
+	Forgotten *protocol.ForgetAnswer
 }
 
 func (q *request) personForm() error { return q.personPage(personView{}) }
@@ -78,10 +78,10 @@ func (q *request) person() error {
 		return err
 	}
 	v := personView{Email: strings.TrimSpace(q.r.PostForm.Get("email"))}
-	secret := command.Address{Email: v.Email}
+	secret := protocol.Address{Email: v.Email}
 	if q.r.PostForm.Get("do") != "forget" {
-		v.Explained = &command.ExplainAnswer{}
-		if err := act(q, Order{Name: command.Explain, Secret: secret, Personal: true}, v.Explained); err != nil {
+		v.Explained = &protocol.ExplainAnswer{}
+		if err := act(q, Order{Name: protocol.Explain, Secret: secret, Personal: true}, v.Explained); err != nil {
 			return err
 		}
 		return q.personPage(v)
@@ -89,8 +89,8 @@ func (q *request) person() error {
 	if err := q.confirmed(v.Email); err != nil {
 		return err
 	}
-	v.Forgotten = &command.ForgetAnswer{}
-	if err := act(q, Order{Name: command.Forget, Args: command.ForgetArgs{}, Secret: secret, Personal: true}, v.Forgotten); err != nil {
+	v.Forgotten = &protocol.ForgetAnswer{}
+	if err := act(q, Order{Name: protocol.Forget, Args: protocol.ForgetArgs{}, Secret: secret, Personal: true}, v.Forgotten); err != nil {
 		return err
 	}
 	return q.personPage(v)
@@ -99,7 +99,7 @@ func (q *request) person() error {
 // alerts lists the alerts.
 func (q *request) alerts() error {
 	var all []catalogue.Alert
-	if err := ask(q, Order{Name: command.AlertList}, &all); err != nil {
+	if err := ask(q, Order{Name: protocol.AlertList}, &all); err != nil {
 		return err
 	}
 	return q.show("alerts", view{Title: q.texts.say("alerts.title"), Section: "records", Command: "starter alert list", Content: all})
@@ -111,8 +111,8 @@ func (q *request) alertTest() error {
 		return err
 	}
 	name := q.r.PostForm.Get("name")
-	var tested command.AlertTested
-	if err := act(q, Order{Name: command.AlertTest, Args: command.Named{Name: name}, Object: name}, &tested); err != nil {
+	var tested protocol.AlertTested
+	if err := act(q, Order{Name: protocol.AlertTest, Args: protocol.Named{Name: name}, Object: name}, &tested); err != nil {
 		return err
 	}
 	return q.done("/records/alerts", "alerts.done", tested.Target)

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // page answers one request. An error becomes a page that says what was wrong.
@@ -22,7 +22,7 @@ type request struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	visitor *visitor
-	me      command.WhoAmIAnswer
+	me      protocol.WhoAmIAnswer
 }
 
 // serve makes a handler of a page, for those who are logged in.
@@ -34,7 +34,7 @@ func (c *Console) serve(p page) http.Handler {
 			return
 		}
 		q := &request{Console: c, w: w, r: r, visitor: v}
-		err := ask(q, Order{Name: command.WhoAmI}, &q.me)
+		err := ask(q, Order{Name: protocol.WhoAmI}, &q.me)
 		if err == nil {
 			err = p(q)
 		}
@@ -56,7 +56,7 @@ func ask[T any](q *request, do Order, answer *T) error {
 	}
 	content, err := q.cache.get(do.Name+" "+string(raw), func() (json.RawMessage, error) {
 		// Others may wait for the same answer when this browser has gone.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.ctx()), command.Timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.ctx()), protocol.Timeout)
 		defer cancel()
 		return q.Worker.Call(ctx, do)
 	})
@@ -100,7 +100,7 @@ func (q *request) done(to, key string, args ...any) error {
 type view struct {
 	Title   string
 	Section string // of the navigation
-	Me      command.WhoAmIAnswer
+	Me      protocol.WhoAmIAnswer
 	Flash   string
 	Command string // that shows or does the same
 	Reload  int    // seconds after which a browser without JavaScript loads the page again; 0: never
@@ -171,13 +171,13 @@ func statusOf(err error) (int, string) {
 		return http.StatusInternalServerError, "failure.log"
 	}
 	switch f.Class() {
-	case command.ErrUsage, command.ErrMarkers, command.ErrFailed:
+	case protocol.ErrUsage, protocol.ErrMarkers, protocol.ErrFailed:
 		return http.StatusUnprocessableEntity, "failure.back"
-	case command.ErrNotFound:
+	case protocol.ErrNotFound:
 		return http.StatusNotFound, "failure.home"
-	case command.ErrNotAllowed:
+	case protocol.ErrNotAllowed:
 		return http.StatusForbidden, "failure.ask"
-	case command.ErrExists, command.ErrConflict:
+	case protocol.ErrExists, protocol.ErrConflict:
 		return http.StatusConflict, "failure.reload"
 	case "no server", "no worker":
 		return http.StatusServiceUnavailable, "failure.worker"

@@ -11,14 +11,13 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/workflows"
 )
 
 // runView is what a run's page shows.
 type runView struct {
-	*command.RunAnswer
+	*protocol.RunAnswer
 
 	Now     time.Time
 	Live    bool // the page changes while it is looked at
@@ -36,9 +35,9 @@ type runView struct {
 
 // run shows one run.
 func (q *request) run() error {
-	var a command.RunAnswer
+	var a protocol.RunAnswer
 	id := q.r.PathValue("run")
-	if err := ask(q, Order{Name: command.RunsShow, Args: command.RunRef{Run: id}, Object: id}, &a); err != nil {
+	if err := ask(q, Order{Name: protocol.RunsShow, Args: protocol.RunRef{Run: id}, Object: id}, &a); err != nil {
 		return err
 	}
 	v := q.runView(&a, nil)
@@ -59,7 +58,7 @@ const runReload = 5
 
 // runView works out what is shown of a run. progress is nil for a run that is
 // over, or when no worker answers.
-func (q *request) runView(a *command.RunAnswer, progress *workflows.Progress) runView {
+func (q *request) runView(a *protocol.RunAnswer, progress *protocol.Progress) runView {
 	v := runView{RunAnswer: a, Now: q.Now(), Live: !a.Status.Ended()}
 	if q.WebUI != "" {
 		v.WebUI = q.WebUI + "/workflows/" + template.URLQueryEscaper(a.WorkflowID)
@@ -98,7 +97,7 @@ func (q *request) runView(a *command.RunAnswer, progress *workflows.Progress) ru
 }
 
 // pace is how many contacts a second the phase brings, and how long is left.
-func pace(p *workflows.Progress, now time.Time) (perSecond int, left string) {
+func pace(p *protocol.Progress, now time.Time) (perSecond int, left string) {
 	spent := now.Sub(p.Since)
 	if p.Phase != run.PhaseDeliver || p.Sent == 0 || spent < time.Second {
 		return 0, ""
@@ -108,7 +107,7 @@ func pace(p *workflows.Progress, now time.Time) (perSecond int, left string) {
 }
 
 // acts are the buttons for the run; the worker decides in any case.
-func (q *request) acts(a *command.RunAnswer) []string {
+func (q *request) acts(a *protocol.RunAnswer) []string {
 	if !q.contributes() {
 		return nil
 	}
@@ -130,13 +129,13 @@ func (q *request) steer() error {
 	if err := q.form(); err != nil {
 		return err
 	}
-	ref := command.RunRef{Run: q.r.PathValue("run")}
-	names := map[string]string{"pause": command.RunsPause, "resume": command.RunsResume, "cancel": command.RunsCancel, "retry": command.RunsRetry}
+	ref := protocol.RunRef{Run: q.r.PathValue("run")}
+	names := map[string]string{"pause": protocol.RunsPause, "resume": protocol.RunsResume, "cancel": protocol.RunsCancel, "retry": protocol.RunsRetry}
 	button := q.r.PostForm.Get("do")
 	if button == "approve" {
 		for _, guard := range q.r.PostForm["guard"] {
-			args := command.RunsApproveArgs{RunRef: ref, Guard: catalogue.Guard(guard), Remember: q.r.PostForm.Get("remember") != ""}
-			if err := act(q, Order{Name: command.RunsApprove, Args: args, Object: ref.Run}, &ignored{}); err != nil {
+			args := protocol.RunsApproveArgs{RunRef: ref, Guard: catalogue.Guard(guard), Remember: q.r.PostForm.Get("remember") != ""}
+			if err := act(q, Order{Name: protocol.RunsApprove, Args: args, Object: ref.Run}, &ignored{}); err != nil {
 				return err
 			}
 		}
@@ -147,7 +146,7 @@ func (q *request) steer() error {
 		return &invalid{q.texts.say("form.unreadable")}
 	}
 	if button == "retry" {
-		var started command.RunStarted
+		var started protocol.RunStarted
 		if err := act(q, Order{Name: name, Args: ref, Object: ref.Run}, &started); err != nil {
 			return err
 		}
@@ -161,7 +160,7 @@ func (q *request) steer() error {
 
 // rejects shows the rows that a run did not carry over, or gives them as CSV.
 func (q *request) rejects() error {
-	ref := command.RunRef{Run: q.r.PathValue("run")}
+	ref := protocol.RunRef{Run: q.r.PathValue("run")}
 	number, err := strconv.Atoi(q.r.URL.Query().Get("page"))
 	if err != nil || number < 0 {
 		number = 0
@@ -169,16 +168,16 @@ func (q *request) rejects() error {
 	if q.r.URL.Query().Get("as") == "csv" {
 		return q.rejectsCSV(ref)
 	}
-	var page command.RejectsPage
-	if err := act(q, Order{Name: command.RunsRejects, Args: command.RejectsArgs{RunRef: ref, Page: number}, Object: ref.Run, Personal: true}, &page); err != nil {
+	var page protocol.RejectsPage
+	if err := act(q, Order{Name: protocol.RunsRejects, Args: protocol.RejectsArgs{RunRef: ref, Page: number}, Object: ref.Run, Personal: true}, &page); err != nil {
 		return err
 	}
 	reason := q.r.URL.Query().Get("reason")
 	if reason != "" {
-		page.Rejects = slices.DeleteFunc(page.Rejects, func(r command.Reject) bool { return r.Reason != reason })
+		page.Rejects = slices.DeleteFunc(page.Rejects, func(r protocol.Reject) bool { return r.Reason != reason })
 	}
 	type content struct {
-		command.RejectsPage
+		protocol.RejectsPage
 		Run    string
 		Number int
 		Reason string
@@ -190,14 +189,14 @@ func (q *request) rejects() error {
 // mostCSVPages bounds the file of rejects; a run keeps fewer.
 const mostCSVPages = 1000
 
-func (q *request) rejectsCSV(ref command.RunRef) error {
+func (q *request) rejectsCSV(ref protocol.RunRef) error {
 	q.w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	q.w.Header().Set("Content-Disposition", `attachment; filename="rejects.csv"`)
 	out := csv.NewWriter(q.w)
 	_ = out.Write([]string{"segment", "row", "id", "email", "reason", "refused"})
 	for number := range mostCSVPages {
-		var page command.RejectsPage
-		if err := act(q, Order{Name: command.RunsRejects, Args: command.RejectsArgs{RunRef: ref, Page: number}, Object: ref.Run, Personal: true}, &page); err != nil {
+		var page protocol.RejectsPage
+		if err := act(q, Order{Name: protocol.RunsRejects, Args: protocol.RejectsArgs{RunRef: ref, Page: number}, Object: ref.Run, Personal: true}, &page); err != nil {
 			if number == 0 {
 				q.w.Header().Del("Content-Disposition")
 				return err
@@ -227,9 +226,9 @@ func cell(text string) string {
 
 // samples shows what a plan would send.
 func (q *request) samples() error {
-	ref := command.RunRef{Run: q.r.PathValue("run")}
-	var a command.SamplesAnswer
-	if err := act(q, Order{Name: command.Samples, Args: ref, Object: ref.Run, Personal: true}, &a); err != nil {
+	ref := protocol.RunRef{Run: q.r.PathValue("run")}
+	var a protocol.SamplesAnswer
+	if err := act(q, Order{Name: protocol.Samples, Args: ref, Object: ref.Run, Personal: true}, &a); err != nil {
 		return err
 	}
 	type sample struct {
@@ -257,7 +256,7 @@ func (q *request) samples() error {
 		Run          string
 		New, Leavers []sample
 		Changed      []sample
-		Invalid      []command.Reject
+		Invalid      []protocol.Reject
 	}{Run: ref.Run, New: list(a.New), Leavers: list(a.Leavers), Invalid: a.Invalid}
 	for _, c := range a.Changed {
 		content.Changed = append(content.Changed, sample{strings.Join(c.Differs, ", "), pretty(c.Contact)})

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
@@ -15,8 +15,8 @@ const calendarDays = 14
 // schedulesView is the calendar of all exports.
 type schedulesView struct {
 	Days    []calendarDay
-	Exports []command.ScheduleAnswer
-	Refresh command.RefreshAnswer
+	Exports []protocol.ScheduleAnswer
+	Refresh protocol.RefreshAnswer
 	Zone    string
 	Zones   []string
 	Now     time.Time
@@ -39,10 +39,10 @@ type start struct {
 // schedules shows the starts of the next days.
 func (q *request) schedules() error {
 	v := schedulesView{Now: q.Now()}
-	if err := ask(q, Order{Name: command.ScheduleShow, Args: command.ScheduleShowArgs{}}, &v.Exports); err != nil {
+	if err := ask(q, Order{Name: protocol.ScheduleShow, Args: protocol.ScheduleShowArgs{}}, &v.Exports); err != nil {
 		return err
 	}
-	if err := ask(q, Order{Name: command.RefreshShow}, &v.Refresh); err != nil {
+	if err := ask(q, Order{Name: protocol.RefreshShow}, &v.Refresh); err != nil {
 		return err
 	}
 	zone := q.zone()
@@ -81,7 +81,7 @@ func calendar(v *schedulesView, zone *time.Location) []calendarDay {
 	}
 	end := today.AddDate(0, 0, calendarDays)
 	for _, e := range v.Exports {
-		if e.Mode != command.ModeSchedule || e.Calendar == nil {
+		if e.Mode != protocol.ModeSchedule || e.Calendar == nil {
 			continue
 		}
 		for at := e.Calendar.Next(v.Now); !at.IsZero() && at.Before(end); at = e.Calendar.Next(at) {
@@ -116,17 +116,17 @@ func (q *request) scheduleSet() error {
 	if err := q.form(); err != nil {
 		return err
 	}
-	ref := command.ScheduleRef{Export: q.r.PostForm.Get("export")}
+	ref := protocol.ScheduleRef{Export: q.r.PostForm.Get("export")}
 	do := Order{Args: ref, Object: ref.Export}
 	switch q.r.PostForm.Get("do") {
 	case "set":
-		do.Name, do.Args = command.ScheduleSet, command.ScheduleSetArgs{ScheduleRef: ref, Calendar: q.calendarOf()}
+		do.Name, do.Args = protocol.ScheduleSet, protocol.ScheduleSetArgs{ScheduleRef: ref, Calendar: q.calendarOf()}
 	case "on":
-		do.Name = command.ScheduleOn
+		do.Name = protocol.ScheduleOn
 	case "off":
-		do.Name = command.ScheduleOff
+		do.Name = protocol.ScheduleOff
 	case "follow":
-		do.Name = command.ScheduleFollow
+		do.Name = protocol.ScheduleFollow
 	default:
 		return &invalid{q.texts.say("form.unreadable")}
 	}
@@ -145,11 +145,11 @@ func (q *request) refreshSet() error {
 	switch q.r.PostForm.Get("do") {
 	case "set":
 		c := q.calendarOf()
-		do = Order{Name: command.RefreshSet, Args: command.RefreshSetArgs{Calendar: &c}}
+		do = Order{Name: protocol.RefreshSet, Args: protocol.RefreshSetArgs{Calendar: &c}}
 	case "on":
-		do = Order{Name: command.RefreshOn}
+		do = Order{Name: protocol.RefreshOn}
 	case "off":
-		do = Order{Name: command.RefreshOff}
+		do = Order{Name: protocol.RefreshOff}
 	default:
 		return &invalid{q.texts.say("form.unreadable")}
 	}

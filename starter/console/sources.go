@@ -4,13 +4,13 @@ import (
 	"strings"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // sources lists where segments are read.
 func (q *request) sources() error {
 	var all []catalogue.Source
-	if err := ask(q, Order{Name: command.SourceList}, &all); err != nil {
+	if err := ask(q, Order{Name: protocol.SourceList}, &all); err != nil {
 		return err
 	}
 	return q.show("sources", view{Title: q.texts.say("sources.title"), Section: "sources", Command: "starter source list", Content: all})
@@ -18,25 +18,25 @@ func (q *request) sources() error {
 
 // sourceView is what a source's page shows.
 type sourceView struct {
-	command.SourceAnswer
+	protocol.SourceAnswer
 
 	Error  string // why the source does not show what it has
-	Tested *command.SourceTested
+	Tested *protocol.SourceTested
 }
 
 // source shows one source with what is in it.
 func (q *request) source() error { return q.sourcePage(nil) }
 
-func (q *request) sourcePage(tested *command.SourceTested) error {
+func (q *request) sourcePage(tested *protocol.SourceTested) error {
 	name := q.r.PathValue("name")
 	v := sourceView{Tested: tested}
-	err := ask(q, Order{Name: command.SourceShow, Args: command.SourceShowArgs{Name: name}, Object: name}, &v.SourceAnswer)
+	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name}, Object: name}, &v.SourceAnswer)
 	if err != nil {
 		if status, _ := statusOf(err); status != 422 {
 			return err
 		}
 		v.Error = err.Error()
-		err = ask(q, Order{Name: command.SourceShow, Args: command.SourceShowArgs{Name: name, Stored: true}, Object: name}, &v.SourceAnswer)
+		err = ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name, Stored: true}, Object: name}, &v.SourceAnswer)
 	}
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (q *request) sourceAdd() error {
 	text := func(name string) string { return strings.TrimSpace(form.Get(name)) }
 	shared := catalogue.Sharing(text("shared"))
 	f := &sourceForm{Name: text("name"), Kind: text("kind"), Shared: shared.String()}
-	settings := command.SourceSettings{Shared: &shared}
+	settings := protocol.SourceSettings{Shared: &shared}
 	switch f.Kind {
 	case catalogue.TypeFiles:
 		f.Files = catalogue.FilesSettings{Path: text("path"), URL: text("url"), Account: text("account"), Delimiter: text("delimiter"), Encoding: text("encoding")}
@@ -92,9 +92,9 @@ func (q *request) sourceAdd() error {
 		f.Postgres = catalogue.PostgresSettings{Host: text("host"), Database: text("database"), User: text("user"), TLS: text("tls"), Schema: text("schema"), ID: text("id")}
 		settings.Postgres = &f.Postgres
 	}
-	do := Order{Name: command.SourceAdd, Args: command.SourceAddArgs{SourceSettings: settings, Name: f.Name, Kind: f.Kind}, Object: f.Name}
+	do := Order{Name: protocol.SourceAdd, Args: protocol.SourceAddArgs{SourceSettings: settings, Name: f.Name, Kind: f.Kind}, Object: f.Name}
 	if secret := form.Get("credential"); secret != "" {
-		do.Secret = command.SourceSecret{Credential: []byte(secret)}
+		do.Secret = protocol.SourceSecret{Credential: []byte(secret)}
 	}
 	if err := act(q, do, &ignored{}); err != nil {
 		if status, _ := statusOf(err); status == 422 || status == 409 {
@@ -114,14 +114,14 @@ func (q *request) sourceDo() error {
 	name := q.r.PathValue("name")
 	switch q.r.PostForm.Get("do") {
 	case "test":
-		var tested command.SourceTested
-		if err := act(q, Order{Name: command.SourceTest, Args: command.Named{Name: name}, Object: name}, &tested); err != nil {
+		var tested protocol.SourceTested
+		if err := act(q, Order{Name: protocol.SourceTest, Args: protocol.Named{Name: name}, Object: name}, &tested); err != nil {
 			return err
 		}
 		return q.sourcePage(&tested)
 	case "share":
-		args := command.SourceShareArgs{Name: name, With: catalogue.Sharing(q.r.PostForm.Get("shared"))}
-		if err := act(q, Order{Name: command.SourceShare, Args: args, Object: name}, &ignored{}); err != nil {
+		args := protocol.SourceShareArgs{Name: name, With: catalogue.Sharing(q.r.PostForm.Get("shared"))}
+		if err := act(q, Order{Name: protocol.SourceShare, Args: args, Object: name}, &ignored{}); err != nil {
 			return err
 		}
 		return q.done(address("sources", name), "source.done.share")
@@ -138,7 +138,7 @@ func (q *request) sourceRemove() error {
 	if err := q.confirmed(name); err != nil {
 		return err
 	}
-	if err := act(q, Order{Name: command.SourceRemove, Args: command.Named{Name: name}, Object: name}, &ignored{}); err != nil {
+	if err := act(q, Order{Name: protocol.SourceRemove, Args: protocol.Named{Name: name}, Object: name}, &ignored{}); err != nil {
 		return err
 	}
 	return q.done("/sources", "source.done.remove", name)

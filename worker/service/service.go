@@ -21,12 +21,12 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/datadir"
 	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
+	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/store"
@@ -127,7 +127,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		},
 		Endpoint: o.OmnisendURL, Tuning: o.Tuning,
 	})
-	s.worker = worker.New(temporal, command.TaskQueue, worker.Options{
+	s.worker = worker.New(temporal, protocol.TaskQueue, worker.Options{
 		// What is in flight when the worker is told to stop may end: a call to
 		// Omnisend takes at most RequestTimeout.
 		WorkerStopTimeout: RequestTimeout + 5*time.Second,

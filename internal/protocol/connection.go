@@ -1,4 +1,4 @@
-package command
+package protocol
 
 import "github.com/segment-export/segment-export/internal/catalogue"
 

@@ -1,8 +1,8 @@
-// Package command is what travels between the starter and a worker: each
+// Package protocol is what travels between the starter and a worker: each
 // command of the command line is one short workflow with a Request and a
 // Response. Both pass through Temporal, so nothing secret or personal stands
 // in them in clear.
-package command
+package protocol
 
 import (
 	"crypto/sha256"
@@ -12,17 +12,6 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
-)
-
-// The names of the Temporal workflow type and task queue. They are part of the
-// protocol between starter and worker.
-const (
-	WorkflowType = "Command"
-	TaskQueue    = "segment-export"
-	// WorkflowIDPrefix begins the workflow id; the command's id ends it.
-	WorkflowIDPrefix = "command/"
-	// Timeout is how long a command may take: nothing is carried out later.
-	Timeout = 30 * time.Second
 )
 
 // Request asks a worker to carry out one command.
