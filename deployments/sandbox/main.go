@@ -92,6 +92,7 @@ effect), slow_answer slow_batch stopped_batch.`,
 			&cli.BoolFlag{Name: "count-only", Usage: "count contacts and keep none, for benchmarks"},
 			&cli.DurationFlag{Name: "batch-delay", Value: time.Second, Usage: "how long a batch takes"},
 			&cli.BoolFlag{Name: "track-received", Usage: "count how often each address arrives"},
+			&cli.BoolFlag{Name: "as-documented", Usage: "answer as the documents allow, without the nulls of the live service"},
 			&cli.BoolFlag{Name: "random-list", Usage: "list batches in random order"},
 			&cli.StringSliceFlag{Name: "fault", Usage: "`NAME=PROBABILITY`, may be repeated"},
 			&cli.DurationFlag{Name: "slow", Value: 2 * time.Second, Usage: "how long a slow_answer takes"},
@@ -176,7 +177,8 @@ func options(c *cli.Context, getenv func(string) string) (sandbox.Options, error
 	o := sandbox.Options{
 		CallsPerMinute: c.Int("calls-per-minute"), BatchDelay: c.Duration("batch-delay"),
 		CountOnly: c.Bool("count-only"), TrackReceived: c.Bool("track-received"), RandomList: c.Bool("random-list"),
-		Seed: c.Uint64("seed"),
+		AsDocumented: c.Bool("as-documented"),
+		Seed:         c.Uint64("seed"),
 		Faults: sandbox.Faults{
 			Rates:       map[sandbox.Fault]float64{},
 			SlowSeconds: c.Duration("slow").Seconds(), SlowBatchSeconds: c.Duration("slow-batch").Seconds(),

@@ -50,6 +50,7 @@ func (c *check) value(path string, s schema, v any) {
 			c.fail(path, "refers to the unknown schema %s", name)
 			return
 		}
+		target.Nullable = target.Nullable || s.Nullable
 		s, required = target, target.Required
 		if c.answer {
 			required = append(slices.Clone(required), relied[name]...)

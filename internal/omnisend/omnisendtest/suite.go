@@ -38,6 +38,7 @@ func Suite(t *testing.T, start func(t *testing.T, o sandbox.Options) *Target) {
 	t.Run("a batch from its making to its verdicts", func(t *testing.T) { suiteBatch(t, start) })
 	t.Run("stopped batch", func(t *testing.T) { suiteStopped(t, start) })
 	t.Run("list", func(t *testing.T) { suiteList(t, start) })
+	t.Run("endless list", func(t *testing.T) { suiteEndless(t, start) })
 	t.Run("segments", func(t *testing.T) { suiteSegments(t, start) })
 	t.Run("contact", func(t *testing.T) { suiteContact(t, start) })
 	t.Run("classes", func(t *testing.T) { suiteClasses(t, start) })
@@ -103,7 +104,7 @@ func suiteBatch(t *testing.T, start starter) {
 	require.Equal(t, omnisend.Verdicts{ByEmail: map[string]omnisend.Verdict{
 		"zoë+a@example.com":   {OK: true, Code: 201},
 		"o'brien@example.com": {OK: true, Code: 201},
-		"poison@example.com":  {Code: 400, Reason: "400 identifiers[0].id invalid"},
+		"poison@example.com":  {Code: 400, Reason: "400 identifiers[0].id invalid", Sentence: "poison@example.com cannot be taken"},
 	}}, omnisend.Judge(b))
 
 	x.Clock.Advance(8 * 24 * time.Hour)
@@ -113,6 +114,17 @@ func suiteBatch(t *testing.T, start starter) {
 	RequireError(t, err, omnisend.Gone, 404)
 	_, err = x.API.Batch(ctx, "no/such?id")
 	RequireError(t, err, omnisend.Gone, 404)
+}
+
+// suiteEndless: a list whose every page names a next one ends with the first
+// page that is empty.
+func suiteEndless(t *testing.T, start starter) {
+	x := start(t, sandbox.Options{Faults: sandbox.Faults{EndlessList: true}})
+	_, err := x.API.CreateBatch(t.Context(), "o", [][]byte{Item("a@example.com", "")})
+	require.NoError(t, err)
+	all, err := AllBatches(t.Context(), x.API)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
 }
 
 func suiteStopped(t *testing.T, start starter) {

@@ -8,7 +8,12 @@ import (
 )
 
 func TestClient(t *testing.T) {
-	omnisendtest.Suite(t, func(t *testing.T, o sandbox.Options) *omnisendtest.Target {
-		return omnisendtest.Start(t, o)
-	})
+	for name, asDocumented := range map[string]bool{"as live": false, "as documented": true} {
+		t.Run(name, func(t *testing.T) {
+			omnisendtest.Suite(t, func(t *testing.T, o sandbox.Options) *omnisendtest.Target {
+				o.AsDocumented = asDocumented
+				return omnisendtest.Start(t, o)
+			})
+		})
+	}
 }

@@ -51,10 +51,13 @@ type wireItem struct {
 	Status       string          `json:"status"`
 }
 
-func (r result) wire() wireItem {
+func (s *Sandbox) wireItem(r result) wireItem {
 	out := wireItem{ID: r.id, Request: r.request, ResponseCode: r.code, Status: "finished", Response: r.problem}
-	if r.contact != nil {
-		out.Response = r.contact.wire()
+	switch {
+	case r.contact != nil:
+		out.Response = s.wire(r.contact)
+	case !s.o.AsDocumented && len(r.problem.Errors) == 1 && strings.HasSuffix(r.problem.Errors[0].Message, channelMissing):
+		out.Response = map[string]string{"error": r.problem.Errors[0].Message}
 	}
 	return out
 }
@@ -282,7 +285,10 @@ func (s *Sandbox) listBatches(c call, r *http.Request, _ []byte) answer {
 		v.Set("limit", strconv.Itoa(q.limit))
 		return fmt.Sprintf("http://%s/api/batches?%s", r.Host, v.Encode())
 	}
-	if to < len(found) {
+	if !s.o.AsDocumented {
+		paging["next"], paging["previous"] = nil, nil
+	}
+	if to < len(found) || s.o.Faults.EndlessList {
 		paging["next"] = link(to)
 	}
 	if from > 0 {
@@ -313,9 +319,9 @@ func (s *Sandbox) readBatch(c call, items bool) answer {
 		failed, taken := []wireItem{}, []wireItem{}
 		for _, i := range s.random.Perm(len(t.results)) {
 			if res := t.results[i]; res.problem == nil {
-				taken = append(taken, res.wire())
+				taken = append(taken, s.wireItem(res))
 			} else {
-				failed = append(failed, res.wire())
+				failed = append(failed, s.wireItem(res))
 			}
 		}
 		out.Errors, out.Responses = &failed, &taken

@@ -212,7 +212,7 @@ func (c *Contact) setFields(sent map[string]string) {
 }
 
 // wire is the contact as the API answers it.
-func (c *Contact) wire() map[string]any {
+func (s *Sandbox) wire(c *Contact) map[string]any {
 	channel := func(status string, at time.Time) map[string]string {
 		return map[string]string{"status": status, "statusChangedAt": stamp(at)}
 	}
@@ -234,6 +234,12 @@ func (c *Contact) wire() map[string]any {
 		"consents": append([]Consent{}, c.Consents...), "tags": append([]string{}, c.Tags...),
 		"customProperties": maps.Clone(c.Properties),
 		"createdAt":        stamp(c.CreatedAt), "updatedAt": stamp(c.UpdatedAt),
+	}
+	if !s.o.AsDocumented {
+		out["gender"] = ""
+		if len(c.Properties) == 0 {
+			out["customProperties"] = nil
+		}
 	}
 	for name, v := range c.Fields {
 		out[name] = v

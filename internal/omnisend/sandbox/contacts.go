@@ -3,7 +3,10 @@ package sandbox
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +15,74 @@ import (
 
 // contactParameters are those of GET /contacts that the sandbox carries out;
 // Omnisend knows more.
-var contactParameters = []string{"limit", "after", "email", "status", "tag"}
+var contactParameters = append([]string{"limit", "after"}, contactFilters...)
+
+var contactFilters = []string{"email", "phone", "status", "segmentID", "tag", "updatedAtFrom"}
+
+// contactQuery is the checked query of GET /contacts.
+type contactQuery struct {
+	url.Values
+
+	limit int
+	after string // the id of the last contact of the page before; empty: none
+	since time.Time
+}
+
+// parseContactQuery refuses what Omnisend's documents say cannot be combined, and
+// other filters than those of the page before.
+func parseContactQuery(q url.Values) (contactQuery, []fieldError) {
+	out := contactQuery{Values: q, limit: 100}
+	var fields []fieldError
+	if q.Has("limit") {
+		n, err := strconv.Atoi(q.Get("limit"))
+		if err != nil || n < 1 || n > 250 {
+			fields = append(fields, fieldError{"limit", "invalid_value", "must be 1 to 250"})
+		}
+		out.limit = n
+	}
+	if q.Has("status") && q.Has("tag") {
+		fields = append(fields, fieldError{"tag", "invalid_value", "cannot be combined with status"})
+	}
+	if q.Has("updatedAtFrom") {
+		var err error
+		if out.since, err = time.Parse(time.RFC3339, q.Get("updatedAtFrom")); err != nil {
+			fields = append(fields, fieldError{"updatedAtFrom", "invalid_format", "must be an RFC 3339 date"})
+		}
+		for _, other := range contactFilters[:len(contactFilters)-1] {
+			if q.Has(other) {
+				fields = append(fields, fieldError{other, "invalid_value", "cannot be combined with updatedAtFrom"})
+			}
+		}
+	}
+	if q.Has("after") {
+		id, filters, ok := strings.Cut(q.Get("after"), ".")
+		if out.after = id; !ok || filters != out.filters() {
+			fields = append(fields, fieldError{"after", "invalid_value", "is of a list with other filters"})
+		}
+	}
+	return out, fields
+}
+
+// filters are a digest of the filters, which a cursor carries.
+func (q contactQuery) filters() string {
+	h := fnv.New64a()
+	for _, name := range contactFilters {
+		_, _ = fmt.Fprintf(h, "%s=%q;", name, q.Values[name])
+	}
+	return strconv.FormatUint(h.Sum64(), 16)
+}
+
+// selects says whether a contact is in the list; the sandbox's segments have no
+// members.
+func (q contactQuery) selects(email string, c *Contact) bool {
+	_, hasPhone := c.Phones[q.Get("phone")]
+	return (!q.Has("email") || email == strings.ToLower(q.Get("email"))) &&
+		(!q.Has("phone") || hasPhone) &&
+		(!q.Has("status") || c.Status == q.Get("status")) &&
+		(!q.Has("tag") || slices.Contains(c.Tags, q.Get("tag"))) &&
+		!q.Has("segmentID") && !c.UpdatedAt.Before(q.since) &&
+		(q.after == "" || c.ID < q.after)
+}
 
 func (s *Sandbox) currentBrand(c call, _ *http.Request, _ []byte) answer {
 	return respond(http.StatusOK, map[string]any{
@@ -22,39 +92,27 @@ func (s *Sandbox) currentBrand(c call, _ *http.Request, _ []byte) answer {
 }
 
 func (s *Sandbox) listContacts(c call, r *http.Request, _ []byte) answer {
-	q := r.URL.Query()
-	limit := 100
-	if q.Has("limit") {
-		n, err := strconv.Atoi(q.Get("limit"))
-		if err != nil || n < 1 || n > 250 {
-			return invalid(fieldError{"limit", "invalid_value", "must be 1 to 250"})
-		}
-		limit = n
-	}
-	if q.Has("status") && q.Has("tag") {
-		return invalid(fieldError{"tag", "invalid_value", "cannot be combined with status"})
+	q, fields := parseContactQuery(r.URL.Query())
+	if len(fields) > 0 {
+		return invalid(fields...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance(c.brand, s.now())
 	var found []*Contact
 	for email, contact := range c.brand.contacts {
-		if q.Has("email") && email != strings.ToLower(q.Get("email")) ||
-			q.Has("status") && contact.Status != q.Get("status") ||
-			q.Has("tag") && !slices.Contains(contact.Tags, q.Get("tag")) ||
-			q.Has("after") && contact.ID >= q.Get("after") {
-			continue
+		if q.selects(email, contact) {
+			found = append(found, contact)
 		}
-		found = append(found, contact)
 	}
-	// Ids grow with time, so this is newest first, and an id is a cursor.
+	// Ids grow with time, so this is newest first, and an id begins a cursor.
 	slices.SortFunc(found, func(a, b *Contact) int { return cmp.Compare(b.ID, a.ID) })
-	page := found[:min(limit, len(found))]
+	page := found[:min(q.limit, len(found))]
 	out := make([]any, 0, len(page))
 	var after any
 	for _, contact := range page {
-		out = append(out, contact.wire())
-		after = contact.ID
+		out = append(out, s.wire(contact))
+		after = contact.ID + "." + q.filters()
 	}
 	more := len(found) > len(page)
 	if !more {
@@ -63,7 +121,7 @@ func (s *Sandbox) listContacts(c call, r *http.Request, _ []byte) answer {
 	return respond(http.StatusOK, map[string]any{
 		"contacts": out,
 		"paging": map[string]any{
-			"limit": limit, "hasMore": more, "cursors": map[string]any{"after": after, "before": nil},
+			"limit": q.limit, "hasMore": more, "cursors": map[string]any{"after": after, "before": nil},
 		},
 	})
 }
@@ -80,9 +138,9 @@ func (s *Sandbox) postContact(c call, _ *http.Request, body []byte) answer {
 	}
 	contact, isNew := s.upsert(c.brand, w, now)
 	if isNew {
-		return respond(http.StatusCreated, contact.wire())
+		return respond(http.StatusCreated, s.wire(contact))
 	}
-	return respond(http.StatusOK, contact.wire())
+	return respond(http.StatusOK, s.wire(contact))
 }
 
 func (s *Sandbox) patchContact(c call, r *http.Request, body []byte) answer {
@@ -114,7 +172,7 @@ func (s *Sandbox) patchContact(c call, r *http.Request, body []byte) answer {
 	welcome := w.email != "" && w.welcome
 	w.email, w.welcome = contact.Email, welcome
 	contact, _ = s.upsert(c.brand, w, now)
-	return respond(http.StatusOK, contact.wire())
+	return respond(http.StatusOK, s.wire(contact))
 }
 
 // tagsPerMinute is the limit of adding and of removing tags, each, on top of

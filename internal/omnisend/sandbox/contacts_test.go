@@ -134,3 +134,59 @@ func TestSteering(t *testing.T) {
 	status, _ = f.send("GET", "/sandbox/else", "")
 	require.Equal(t, 404, status)
 }
+
+// What cannot be combined by Omnisend's documents is refused, and a cursor is of
+// one list only.
+func TestFiltersOfContacts(t *testing.T) {
+	f := start(t, sandbox.Options{})
+	for i := range 3 {
+		f.Seed(brand, sandbox.Contact{Email: fmt.Sprintf("c%d@example.com", i), Phones: map[string]sandbox.Phone{fmt.Sprintf("+1555123456%d", i): {Status: "subscribed"}}})
+		f.clock.Advance(time.Minute)
+	}
+	list := func(query string) (int, map[string]any) { return f.send("GET", "/api/contacts?"+query, "") }
+	since := "updatedAtFrom=" + f.clock.Now().Add(-2*time.Minute).UTC().Format("2006-01-02T15:04:05Z")
+	status, out := list(since)
+	require.Equal(t, 200, status)
+	require.Len(t, out["contacts"], 2)
+	status, out = list("phone=%2B15551234561")
+	require.Equal(t, 200, status)
+	require.Len(t, out["contacts"], 1)
+	for _, other := range []string{"email=a@example.com", "phone=1", "status=subscribed", "segmentID=1", "tag=a"} {
+		status, _ = list(since + "&" + other)
+		require.Equal(t, 400, status, other)
+	}
+	for _, bad := range []string{"updatedAtFrom=yesterday", "status=subscribed&tag=a"} {
+		status, _ = list(bad)
+		require.Equal(t, 400, status, bad)
+	}
+	status, out = list("limit=1&status=nonSubscribed")
+	require.Equal(t, 200, status)
+	after := "&after=" + out["paging"].(map[string]any)["cursors"].(map[string]any)["after"].(string)
+	status, _ = list("limit=2&status=nonSubscribed" + after)
+	require.Equal(t, 200, status, "another size is the same list")
+	for _, other := range []string{"status=subscribed", "limit=1", "tag=a"} {
+		status, _ = list(other + after)
+		require.Equal(t, 400, status, other)
+	}
+}
+
+func TestAnswersAsLiveAndAsDocumented(t *testing.T) {
+	for _, documented := range []bool{false, true} {
+		f := start(t, sandbox.Options{AsDocumented: documented})
+		status, contact := f.send("POST", "/api/contacts", string(omnisendtest.Item("a@example.com", "")))
+		require.Equal(t, 201, status)
+		_, hasGender := contact["gender"]
+		require.Equal(t, !documented, hasGender)
+		require.Equal(t, documented, contact["customProperties"] != nil)
+		_, list := f.send("GET", "/api/batches?endpoint=contacts", "")
+		_, hasNext := list["paging"].(map[string]any)["next"]
+		require.Equal(t, !documented, hasNext)
+
+		status, made := f.send("POST", "/api/batches", `{"endpoint":"contacts","method":"POST","items":[{"identifiers":[{"type":"email","id":"b@example.com"}]}]}`)
+		require.Equal(t, 201, status)
+		_, items := f.send("GET", "/api/batches/"+made["batchID"].(string)+"/items", "")
+		response := items["errors"].([]any)[0].(map[string]any)["response"].(map[string]any)
+		_, oneSentence := response["error"]
+		require.Equal(t, !documented, oneSentence)
+	}
+}

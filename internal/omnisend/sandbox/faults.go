@@ -52,6 +52,8 @@ type Faults struct {
 	// StopAfterErrors stops a batch at this many errors and leaves the rest of
 	// its items undone; 0 is never. Omnisend's own threshold is not known.
 	StopAfterErrors int `json:"stop_after_errors,omitempty"`
+	// EndlessList names a next page of batches on every page.
+	EndlessList bool `json:"endless_list,omitempty"`
 	// PoisonCalls are addresses or names of properties, in lower case, that
 	// make every POST /batches with one of them answer 400 as a whole.
 	PoisonCalls []string `json:"poison_calls,omitempty"`

@@ -65,10 +65,15 @@ type Options struct {
 	// HideOrigin leaves a batch's origin out of what is answered: Omnisend does
 	// not promise to repeat it.
 	HideOrigin bool
-	Faults     Faults
-	Seed       uint64                               // of all randomness
-	Now        func() time.Time                     // nil: time.Now
-	Sleep      func(context.Context, time.Duration) // of slow answers; nil: a real timer
+	// AsDocumented makes answers as Omnisend's documents allow them. Otherwise they
+	// are as the live service was seen to give them: null for a page that is not
+	// there and for no custom properties, "" for no gender, one sentence about a
+	// channel that is missing.
+	AsDocumented bool
+	Faults       Faults
+	Seed         uint64                               // of all randomness
+	Now          func() time.Time                     // nil: time.Now
+	Sleep        func(context.Context, time.Duration) // of slow answers; nil: a real timer
 }
 
 // Sandbox is the stand-in; it is an http.Handler. All its methods may be

@@ -161,6 +161,8 @@ func (p *contactParser) identifier(path string, m map[string]any) {
 	}
 }
 
+const channelMissing = " channel must be provided"
+
 // channel reads the one channel that the identifier has. The contract marks it
 // optional; a live batch, as a third party reports, refused an item without it.
 func (p *contactParser) channel(path, name string, v any) *channelWrite {
@@ -173,7 +175,7 @@ func (p *contactParser) channel(path, name string, v any) *channelWrite {
 	}
 	c, ok := channels[name].(map[string]any)
 	if !ok {
-		p.fail(path, "required", name+" channel must be provided")
+		p.fail(path, "required", name+channelMissing)
 		return nil
 	}
 	out := &channelWrite{}
