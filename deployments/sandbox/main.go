@@ -1,5 +1,5 @@
 // Command sandbox serves a stand-in for the Omnisend API on this machine, with
-// faults to switch on. Its state is in memory and ends with it.
+// faults to switch on. Its state ends with it, unless it has a data directory.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,7 +65,8 @@ func newApp(getenv func(string) string) *cli.App {
 		Name:  "sandbox",
 		Usage: "a stand-in for the Omnisend API on this machine, with faults to switch on",
 		Description: `Serves the API below /api and its own steering below /sandbox, until it is
-interrupted; nothing is kept. For example:
+interrupted. With --data-dir a later process knows its contacts, batches and
+segments; without it nothing is kept. For example:
 
    sandbox --listen 127.0.0.1:9900 --batch-delay 2s \
       --fault server_error=0.1 --fault break_after=0.05 --fault too_many=0.05
@@ -89,6 +91,7 @@ effect), slow_answer slow_batch stopped_batch.`,
 			&cli.BoolFlag{Name: "allow-remote", Usage: "take an address that other machines can reach"},
 			&cli.StringFlag{Name: "key-file", Usage: "read keys from `FILE`"},
 			&cli.IntFlag{Name: "calls-per-minute", Value: omnisend.CallsPerMinute, Usage: "limit of each brand; 0 is none"},
+			&cli.StringFlag{Name: "data-dir", Usage: "keep contacts, batches and segments in `FOLDER`"},
 			&cli.BoolFlag{Name: "count-only", Usage: "count contacts and keep none, for benchmarks"},
 			&cli.DurationFlag{Name: "batch-delay", Value: time.Second, Usage: "how long a batch takes"},
 			&cli.BoolFlag{Name: "track-received", Usage: "count how often each address arrives"},
@@ -108,7 +111,7 @@ effect), slow_answer slow_batch stopped_batch.`,
 	}
 }
 
-func serve(c *cli.Context, getenv func(string) string) error {
+func serve(c *cli.Context, getenv func(string) string) (err error) {
 	if c.Args().Present() {
 		return &usageError{"unexpected argument: it takes none"}
 	}
@@ -124,10 +127,17 @@ func serve(c *cli.Context, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
+	if dir := c.String("data-dir"); dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making the data directory: %w", err)
+		}
+		o.File = filepath.Join(dir, "sandbox.db")
+	}
 	sb, err := sandbox.New(o)
 	if err != nil {
 		return &usageError{err.Error()}
 	}
+	defer func() { err = errors.Join(err, sb.Close()) }()
 	listener, err := (&net.ListenConfig{}).Listen(c.Context, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("--listen: %w; choose another address, or port 0 for any free one", err)

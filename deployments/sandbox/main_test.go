@@ -99,3 +99,25 @@ func TestCalledWrongly(t *testing.T) {
 		})
 	}
 }
+
+func TestKeepsItsStateInADataDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	var id string
+	for i := range 2 {
+		url, stop := launch(t, nil, "--data-dir", dir, "--batch-delay", "0")
+		c, err := omnisend.New(omnisend.Options{BaseURL: url, Key: "sandbox-key"})
+		require.NoError(t, err)
+		if i == 0 {
+			id, err = c.CreateBatch(t.Context(), "o", [][]byte{omnisendtest.Item("a@example.com", "")})
+			require.NoError(t, err)
+		}
+		b, err := c.Batch(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, omnisend.BatchFinished, b.Status)
+		_, there, err := c.ContactByEmail(t.Context(), "a@example.com")
+		require.NoError(t, err)
+		require.True(t, there)
+		c.CloseIdle()
+		require.Zero(t, stop())
+	}
+}

@@ -70,7 +70,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
 			&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "folder of mounted secrets, which credentials may name as file:NAME"},
 			&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
-			&cli.BoolFlag{Name: "sandbox", Usage: "serve a stand-in for Omnisend and use it; its contacts are in memory, its API key is " + sandboxKey},
+			&cli.BoolFlag{Name: "sandbox", Usage: "serve a stand-in for Omnisend and use it; its contacts are kept in the data directory, its API key is " + sandboxKey},
 			&cli.IntFlag{Name: "sandbox-port", Value: 9900, Usage: "port of the sandbox; 0 is any free one"},
 			&cli.IntFlag{Name: "temporal-port", Value: 7233, Usage: "port of the Temporal server; 0 is any free one"},
 			&cli.IntFlag{Name: "ui-port", Value: 8233, Usage: "port of the Web UI; 0 is any free one"},
@@ -132,7 +132,7 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	}
 	url := c.String("omnisend-url")
 	if c.Bool("sandbox") {
-		at, stop, err := serveSandbox(c.Context, c.Int("sandbox-port"), logger)
+		at, stop, err := serveSandbox(c.Context, dir, c.Int("sandbox-port"), logger)
 		if err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func announce(w io.Writer, output string, r ready) error {
 	}
 	text += fmt.Sprintf("  data       %s\n", r.DataDir)
 	if r.Sandbox {
-		text = strings.TrimSuffix(text, "\n") + fmt.Sprintf("\n  (a sandbox: its API key is %s, its contacts go with this process)\n", sandboxKey)
+		text = strings.TrimSuffix(text, "\n") + fmt.Sprintf("\n  (a sandbox: its API key is %s)\n", sandboxKey)
 	}
 	_, err := io.WriteString(w, text)
 	return err
@@ -282,18 +282,24 @@ func (e consoleEnvironment) LookupEnv(name string) (string, bool) {
 	return value, ok
 }
 
+// sandboxFile is where the sandbox keeps its state, in the data directory.
+const sandboxFile = "sandbox.db"
+
 // serveSandbox serves the stand-in for Omnisend on this machine.
-func serveSandbox(ctx context.Context, port int, logger *slog.Logger) (url string, stop func() error, err error) {
-	sb, err := sandbox.New(sandbox.Options{Keys: []sandbox.Key{{Key: sandboxKey, Brand: sandboxBrand}},
-		CallsPerMinute: omnisend.CallsPerMinute, BatchDelay: time.Second, Seed: 1})
-	if err != nil {
-		return "", nil, err
-	}
+func serveSandbox(ctx context.Context, dir string, port int, logger *slog.Logger) (url string, stop func() error, err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return "", nil, fmt.Errorf("--sandbox-port: %w; choose another one, or 0 for any free port", err)
 	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, errors.Join(err, listener.Close())
+	}
+	sb, err := sandbox.New(sandbox.Options{Keys: []sandbox.Key{{Key: sandboxKey, Brand: sandboxBrand}},
+		CallsPerMinute: omnisend.CallsPerMinute, BatchDelay: time.Second, Seed: 1, File: filepath.Join(dir, sandboxFile)})
+	if err != nil {
+		return "", nil, errors.Join(err, listener.Close())
+	}
 	server := &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn)}
 	go func() { _ = server.Serve(listener) }() // ends with ErrServerClosed
-	return "http://" + listener.Addr().String() + "/api", server.Close, nil
+	return "http://" + listener.Addr().String() + "/api", func() error { return errors.Join(server.Close(), sb.Close()) }, nil
 }

@@ -100,7 +100,7 @@ func (s *Sandbox) serveAdmin(w http.ResponseWriter, r *http.Request) {
 				return errors.New("the query parameter brand is missing")
 			}
 			s.Seed(brandID, list...)
-			return nil
+			return s.keep()
 		})
 	case "GET faults":
 		reply(w, s.Faults())

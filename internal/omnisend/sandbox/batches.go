@@ -56,7 +56,7 @@ func (s *Sandbox) wireItem(r result) wireItem {
 	switch {
 	case r.contact != nil:
 		out.Response = s.wire(r.contact)
-	case !s.o.AsDocumented && len(r.problem.Errors) == 1 && strings.HasSuffix(r.problem.Errors[0].Message, channelMissing):
+	case !s.o.AsDocumented && r.problem != nil && len(r.problem.Errors) == 1 && strings.HasSuffix(r.problem.Errors[0].Message, channelMissing):
 		out.Response = map[string]string{"error": r.problem.Errors[0].Message}
 	}
 	return out
@@ -153,7 +153,10 @@ func (s *Sandbox) createBatch(c call, _ *http.Request, body []byte) answer {
 		t.items, t.emails = e.items, emails
 		c.brand.open = append(c.brand.open, t)
 	}
-	c.brand.take(t, e, len(body))
+	for _, old := range c.brand.take(t, e, len(body)) {
+		s.touch(c.brand, keptBatch, old.id, nil)
+	}
+	s.touch(c.brand, keptBatch, t.id, t)
 	return respond(http.StatusCreated, map[string]any{"batchID": t.id, "totalCount": t.total})
 }
 
@@ -184,13 +187,15 @@ func poisoned(body []byte, names []string) bool {
 	})
 }
 
-// take keeps a new batch and its statistics, and lets go of those too old.
-func (b *brand) take(t *batch, e envelope, size int) {
+// take keeps a new batch and its statistics, and returns those that are too old
+// to be kept any longer.
+func (b *brand) take(t *batch, e envelope, size int) []*batch {
 	old := 0
 	for old < len(b.batches) && t.created.Sub(b.batches[old].created) > keptFor {
 		delete(b.byID, b.batches[old].id)
 		old++
 	}
+	gone := slices.Clone(b.batches[:old])
 	b.batches = append(slices.Delete(b.batches, 0, old), t)
 	b.byID[t.id] = t
 	b.stats.Batches++
@@ -204,6 +209,7 @@ func (b *brand) take(t *batch, e envelope, size int) {
 		}
 		b.inOpen[email]++
 	}
+	return gone
 }
 
 var listParameters = []string{"offset", "limit", "status", "dateFrom", "dateTo", "endpoint"}

@@ -83,6 +83,7 @@ func (s *Sandbox) Seed(brandID string, contacts ...Contact) {
 		}
 		c.fillMaps()
 		b.contacts[strings.ToLower(c.Email)] = &c
+		s.touch(b, keptContact, strings.ToLower(c.Email), &c)
 		for number := range c.Phones {
 			b.phones[number] = strings.ToLower(c.Email)
 		}
@@ -122,6 +123,7 @@ func (s *Sandbox) upsert(b *brand, w write, now time.Time) (*Contact, bool) {
 	b.stats.UnknownFields += w.unknown
 	before := c.Status
 	b.apply(c, w, now)
+	s.touch(b, keptContact, email, c)
 	if before == "unsubscribed" && c.Status != before {
 		b.stats.Resubscribed++
 	}

@@ -232,6 +232,7 @@ func (s *Sandbox) changeTags(c call, body []byte, which int, change func(*Contac
 	for _, contact := range c.brand.choose(sent.ContactIDs, sent.Emails, sent.Phones) {
 		change(contact, sent.Tags)
 		contact.UpdatedAt = now.UTC().Truncate(time.Millisecond)
+		s.touch(c.brand, keptContact, strings.ToLower(contact.Email), contact)
 	}
 	return answer{status: http.StatusAccepted}
 }

@@ -48,6 +48,7 @@ func (s *Sandbox) process(b *brand, t *batch) {
 		t.results = append(t.results, res)
 	}
 	t.items, t.emails, t.done = nil, nil, true
+	s.touch(b, keptBatch, t.id, t)
 }
 
 // processItem does with one item what POST /contacts would do with it.

@@ -1,6 +1,6 @@
 // Package sandbox is a stand-in for the Omnisend API, version 2026-03-15, for
 // tests, demonstrations and benchmarks: the part of it that a bulk export of
-// contacts meets, kept in memory, with faults to switch on.
+// contacts meets, kept in memory and on demand in a file, with faults to switch on.
 //
 // It answers below /api as Omnisend's documents say, and is strict where they
 // are silent: what a client gets away with here it should get away with there.
@@ -70,10 +70,13 @@ type Options struct {
 	// there and for no custom properties, "" for no gender, one sentence about a
 	// channel that is missing.
 	AsDocumented bool
-	Faults       Faults
-	Seed         uint64                               // of all randomness
-	Now          func() time.Time                     // nil: time.Now
-	Sleep        func(context.Context, time.Duration) // of slow answers; nil: a real timer
+	// File is an SQLite file that contacts, batches and segments are kept in, for
+	// the next sandbox with the same file; empty: nowhere. Close closes it.
+	File   string
+	Faults Faults
+	Seed   uint64                               // of all randomness
+	Now    func() time.Time                     // nil: time.Now
+	Sleep  func(context.Context, time.Duration) // of slow answers; nil: a real timer
 }
 
 // Sandbox is the stand-in; it is an http.Handler. All its methods may be
@@ -90,6 +93,7 @@ type Sandbox struct {
 	triggers     []Trigger
 	lastID       uint64
 	unauthorized int
+	kept         *keeper // nil: nothing is kept
 }
 
 // brand is one account's shop with all that is in it.
@@ -131,6 +135,16 @@ func New(o Options) (*Sandbox, error) {
 		if err := s.SetKey(k); err != nil {
 			return nil, err
 		}
+	}
+	if o.File == "" {
+		return s, nil
+	}
+	var err error
+	if s.kept, err = openKeeper(o.File); err != nil {
+		return nil, fmt.Errorf("sandbox: %s: %w", o.File, err)
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %s: %w", o.File, err), s.Close())
 	}
 	return s, nil
 }

@@ -84,6 +84,7 @@ func (s *Sandbox) createSegment(c call, _ *http.Request, body []byte) answer {
 	now := s.now()
 	segment := &Segment{ID: s.newID(now), Name: sent.Name, Groups: sent.Groups, CreatedAt: now}
 	c.brand.rules = append(c.brand.rules, segment)
+	s.touch(c.brand, keptSegment, segment.ID, segment)
 	return respond(http.StatusCreated, segment.wire())
 }
 

@@ -82,6 +82,9 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 		s.sleep(r.Context(), c.slow)
 	}
 	a := s.answer(c, r)
+	if err := s.keep(); err != nil {
+		a = *refusal(http.StatusInternalServerError, "problem", "The sandbox cannot write its file")
+	}
 	if c.brand != nil {
 		s.mu.Lock()
 		c.brand.stats.count(c.route, a)
