@@ -34,6 +34,8 @@ type CollectResult struct {
 	Unreadable int            `json:"unreadable,omitempty"`
 	Reasons    map[string]int `json:"reasons,omitempty"`
 	LeftOut    map[string]int `json:"left_out,omitempty"` // values that were left out, by why; their rows are not invalid
+	Mended     map[string]int `json:"mended,omitempty"`   // addresses that were put right, by what
+	OptOuts    int            `json:"opt_outs,omitempty"` // invalid rows that say an opt-out
 	Notes      []string       `json:"notes,omitempty"`
 	Halt       *Halt          `json:"halt,omitempty"`
 }
@@ -165,7 +167,7 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 		return nil, err
 	}
 	c.digest = contact.NewDigester(key)
-	if c.mapper, err = contact.NewMapper(c.job.Export.Mapping, c.job.Export.Consent, c.job.Began); err != nil {
+	if c.mapper, err = c.job.mapper(); err != nil {
 		return nil, err
 	}
 	c.email = slices.Index(c.mapper.Fields(), c.job.Export.Mapping[contact.Email])
@@ -297,15 +299,14 @@ func (c *collector) add(row segment.Row) {
 	}
 	p, why := c.mapper.Map(row.Values)
 	if why != "" {
+		if c.mapper.OptsOut(row.Values) {
+			c.state.OptOuts++
+		}
 		c.reject(row, string(why))
 		return
 	}
-	for _, why := range c.mapper.LeftOut() {
-		if c.state.LeftOut == nil {
-			c.state.LeftOut = map[string]int{}
-		}
-		c.state.LeftOut[string(why)]++
-	}
+	count(&c.state.LeftOut, c.mapper.LeftOut())
+	count(&c.state.Mended, c.mapper.Mended())
 	if c.gone.has(p.Email) {
 		c.reject(row, string(reasonForgotten))
 		return
@@ -317,6 +318,16 @@ func (c *collector) add(row segment.Row) {
 		Address: address, Segment: uint8(c.in.Segment), Row: row.Number, Profile: p,
 	})
 	c.bytes += len(c.shards[shard]) - before
+}
+
+// count adds one for each code.
+func count[T ~string](counts *map[string]int, codes []T) {
+	for _, c := range codes {
+		if *counts == nil {
+			*counts = map[string]int{}
+		}
+		(*counts)[string(c)]++
+	}
 }
 
 // reject counts an invalid row and keeps the first ones for whoever mends them.

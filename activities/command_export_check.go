@@ -107,7 +107,11 @@ func (a *Activities) checkProperties(ctx context.Context, e catalogue.Export, co
 // checkMapping holds the mapping against the segments' fields, and names what
 // is missing with the nearest field that exists.
 func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s catalogue.Source) error {
-	mapper, err := contact.NewMapper(e.Mapping, e.Consent, time.Now())
+	rules, err := e.ContactRules(s)
+	if err != nil {
+		return refuse(command.ErrUsage, "%v", err)
+	}
+	mapper, err := contact.NewMapper(e.Mapping, rules, time.Now())
 	if err != nil {
 		return refuse(protocol.ErrUsage, "%v", err)
 	}

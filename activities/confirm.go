@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
@@ -384,7 +385,8 @@ func (s *sweeper) store(ctx context.Context, c store.Call, v store.Verdict, item
 func (a *Activities) refusedBlob(c store.Call, v store.Verdict, items []spool.BatchItem, said map[int]string) (store.Blob, error) {
 	rejects := make([]protocol.Reject, 0, len(v.Refused))
 	for _, r := range v.Refused {
-		rejects = append(rejects, protocol.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true, Said: said[r.Item]})
+		rejects = append(rejects, protocol.Reject{Email: items[r.Item].Email, Reason: r.Reason, Refused: true, Said: said[r.Item],
+			OptOut: carries(items[r.Item].Item, contact.Unsubscribed)})
 	}
 	sealed, err := a.Keyring.SealBlob(encode(rejects), blobContext(c.Run, store.BlobReject))
 	return store.Blob{Kind: store.BlobReject, Group: rejectsRefused, Seq: c.Batch*refusedPerBatch + c.First, Data: sealed}, err

@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -153,7 +152,8 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 		d.full = "as the export wants every " + reason.Count(e.FullEvery, "day", "days")
 	}
 	unmark := e.Leavers != catalogue.LeaversKeep && !asked.IsCanary()
-	d.rules = decide.Rules{Markers: d.note.Markers, Unmark: unmark || asked.Remove != "", Full: d.full != "", Retry: asked.Retry, Foreign: foreign}
+	d.rules = decide.Rules{Markers: d.note.Markers, Unmark: unmark || asked.Remove != "", Full: d.full != "", Retry: asked.Retry, Foreign: foreign,
+		Consent: e.Consent, Now: d.job.Began}
 	for i, s := range e.Segments {
 		bit, err := d.note.bit(s)
 		if err != nil {
@@ -199,6 +199,7 @@ func (d *decider) shard(ctx context.Context) error {
 	}
 	var blobs []store.Blob
 	var stale []byte
+	var memos []decide.Memo
 	err = d.rules.Shard(records, entries, d.digest, &d.state.Counts, decide.Sink{
 		Send: func(item decide.Decision) error {
 			d.samples.add(item)
@@ -217,10 +218,16 @@ func (d *decider) shard(ctx context.Context) error {
 			blobs = append(blobs, blob)
 			return err
 		},
-		Stale: func(address contact.Digest) { stale = append(stale, address[:]...) },
+		Stale:    func(address contact.Digest) { stale = append(stale, address[:]...) },
+		Remember: func(m decide.Memo) { memos = append(memos, m) },
 	})
 	if err != nil {
 		return err
+	}
+	if len(memos) > 0 && !d.read.Plan {
+		if err := d.remember(ctx, d.state.NextShard, memos); err != nil {
+			return err
+		}
 	}
 	if len(stale) > 0 && !d.read.Plan && !d.job.Request.IsCanary() {
 		sealed, err := d.Keyring.SealBlob(stale, blobContext(d.job.RunID, store.BlobStale))
@@ -242,7 +249,7 @@ func (d *decider) chosen(item decide.Decision) bool {
 		return false
 	}
 	d.state.Chosen++
-	if bytes.Contains(item.Item, []byte(`"status":"subscribed"`)) { // a quote within a value would be escaped
+	if carries(item.Item, contact.Subscribed) {
 		d.state.Subscribed++
 	}
 	return true
@@ -296,8 +303,7 @@ func (d *decider) report(r *run.Report) *run.Report {
 	}
 	r.Contacts, r.Unchanged, r.Refused = c.Contacts, c.Unchanged, c.Refused
 	r.ToSend, r.Unsent, r.LeaversDue = c.ToSend(), c.ToSend(), c.Leavers
-	r.Consent = run.ConsentCount{Subscribed: c.Subscribed, Unsubscribed: c.Unsubscribed,
-		NonSubscribed: c.Contacts - c.Subscribed - c.Unsubscribed, Notes: c.Notes}
+	r.Consent = consentCount(c, r.InvalidOptOuts)
 	r.Differences = c.Differences
 	mergeReasons(r, c.Reasons)
 	if r.Plan {
@@ -356,7 +362,7 @@ func (d *decider) tell(r *run.Report) {
 	if d.full != "" {
 		r.Notes = append(r.Notes, "unchanged contacts are sent too, "+d.full)
 	}
-	if r.NewRules = d.note.Rules.changed(rulesOf(d.job.Export)); len(r.NewRules) > 0 && !r.Removes {
+	if r.NewRules = d.note.Rules.changed(rulesOf(d.job.Export, d.job.Source)); len(r.NewRules) > 0 && !r.Removes {
 		has := "has"
 		if len(r.NewRules) > 1 || strings.HasSuffix(r.NewRules[0], "s") {
 			has = "have"

@@ -150,11 +150,12 @@ func (a *Activities) sayWhyStopped(ctx context.Context, runID string, r *run.Rep
 // the status that the store shows.
 func (a *Activities) conclude(ctx context.Context, j job, r *run.Report) error {
 	if !r.Plan {
-		reasons, err := a.refusedReasons(ctx, j.RunID)
+		refused, err := a.refused(ctx, j.RunID)
 		if err != nil {
 			return err
 		}
-		mergeReasons(r, reasons)
+		mergeReasons(r, refused.reasons)
+		r.Consent.WithoutEffect += refused.optOuts
 	}
 	if r.Status != "" {
 		return nil // canceled, skipped, failed, expired
@@ -166,7 +167,7 @@ func (a *Activities) conclude(ctx context.Context, j job, r *run.Report) error {
 	switch {
 	case r.Plan:
 		return nil
-	case r.Invalid > 0 || r.Refused > 0:
+	case r.Invalid > 0 || r.Refused > 0 || r.Consent.WithoutEffect > 0:
 		r.Status = run.CompletedWithRejects
 	}
 	if r.Canary != nil {
@@ -200,7 +201,7 @@ func (a *Activities) noteComplete(ctx context.Context, j job, r *run.Report) err
 			n.LastMembers[s.Segment] = s.Members
 		}
 		n.Unsure = n.Unsure && !r.Full
-		n.LastRead, n.LastRun, n.LastAt, n.Rules = r.Contacts, j.RunID, j.Began, rulesOf(j.Export)
+		n.LastRead, n.LastRun, n.LastAt, n.Rules = r.Contacts, j.RunID, j.Began, rulesOf(j.Export, j.Source)
 		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
 	})
 }
@@ -223,7 +224,16 @@ func (a *Activities) dropStale(ctx context.Context, j job) error {
 				stale[contact.Digest(data[:len(contact.Digest{})])] = true
 				data = data[len(contact.Digest{}):]
 			}
-			if err := a.removeEntries(ctx, j.Export.Name, shard, func(e spool.Entry) bool { return stale[e.Address] }); err != nil {
+			err = a.changeEntries(ctx, j.Export.Name, shard, func(e spool.Entry) *spool.Entry {
+				if !stale[e.Address] {
+					return &e
+				}
+				if left, ok := spool.Remember(e); ok {
+					return &left
+				}
+				return nil
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -254,26 +264,35 @@ func (a *Activities) dropSpool(ctx context.Context, runID string, r *run.Report)
 	return a.Store.DropSpool(ctx, runID, keep...)
 }
 
-// refusedReasons counts the contacts of a run that Omnisend turned down, by reason.
-func (a *Activities) refusedReasons(ctx context.Context, runID string) (map[string]int, error) {
+// refusals counts contacts that Omnisend turned down.
+type refusals struct {
+	reasons map[string]int
+	optOuts int // of them, those that would have been unsubscribed
+}
+
+// refused counts the contacts of a run that Omnisend turned down.
+func (a *Activities) refused(ctx context.Context, runID string) (refusals, error) {
+	found := refusals{reasons: map[string]int{}}
 	blobs, err := a.Store.Blobs(ctx, runID, store.BlobReject, rejectsRefused)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
-	reasons := map[string]int{}
 	for _, b := range blobs {
 		if phaseOf(b.Seq/refusedPerBatch) != phaseUploads {
 			continue
 		}
 		rejects, err := a.rejects(runID, b)
 		if err != nil {
-			return nil, err
+			return found, err
 		}
 		for _, r := range rejects {
-			reasons[r.Reason]++
+			found.reasons[r.Reason]++
+			if r.OptOut {
+				found.optOuts++
+			}
 		}
 	}
-	return reasons, nil
+	return found, nil
 }
 
 // rejects opens a blob of rejects.

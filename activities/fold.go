@@ -138,14 +138,23 @@ func (f *folding) add(c store.Call, items []spool.BatchItem) {
 		}
 		// A leaver that keeps a marker stays, with no content that a row could equal.
 		u := update{gone: item.Kind == spool.Leaver && item.Segments == 0, Entry: spool.Entry{Address: item.Address, Content: item.Content,
-			Email: item.Email, Segments: item.Segments, State: spool.Confirmed, SentAt: c.AnsweredAt.Unix(), Reason: f.note}}
+			Email: item.Email, Segments: item.Segments, State: spool.Confirmed, SentAt: c.AnsweredAt.Unix(), Reason: f.note,
+			Memory: item.Memory, Filled: item.Filled}}
 		switch {
 		case undelivered && reason == "":
 			// It may have taken effect or not. Unless a later call has a verdict, the
 			// next run sends it, whatever the source has by then.
 			u.unsure, u.Content = true, contact.ContentDigest{}
+			u.Memory.Mail.Sent, u.Memory.SMS.Sent = "", ""
 		case undelivered:
 			u.State, u.Reason = spool.Refused, reason
+		case f.note == adopted:
+			// It was never sent: the account may have it otherwise, and an opt-out has
+			// to go with the next run.
+			u.Memory.Mail.Sent, u.Memory.SMS.Sent = "", ""
+			if carries(item.Item, contact.Unsubscribed) {
+				u.Content.Consent = [8]byte{}
+			}
 		}
 		shard := contact.Shard(item.Address)
 		f.updates[shard] = append(f.updates[shard], u)
@@ -184,9 +193,14 @@ func (f *folding) merge(ctx context.Context, shard int, updates []update) error 
 	for i := range updates {
 		switch u := &updates[i]; {
 		case u.gone:
-			removals = append(removals, u.Address)
+			if left, ok := spool.Remember(u.Entry); ok {
+				entries = append(entries, left)
+			} else {
+				removals = append(removals, u.Address)
+			}
 		case u.State == spool.Refused:
-			u.Segments = 0
+			// What was confirmed before is still what the account has.
+			u.Segments, u.Filled, u.Memory = 0, 0, contact.Memory{}
 			undelivered[u.Address] = append(undelivered[u.Address], u)
 		case u.unsure:
 			undelivered[u.Address] = append(undelivered[u.Address], u)
@@ -200,6 +214,10 @@ func (f *folding) merge(ctx context.Context, shard int, updates []update) error 
 			}
 			for _, u := range undelivered[e.Address] {
 				u.Segments |= e.Segments
+				u.Filled |= e.Filled
+				if u.State == spool.Refused {
+					u.Memory = e.Memory
+				}
 			}
 		}
 	}
@@ -225,26 +243,31 @@ func (a *Activities) saveShard(ctx context.Context, export string, shard int, da
 	return a.Store.SaveLedgerShard(ctx, export, shard, sealed)
 }
 
-// removeEntries removes the chosen entries of a shard. Whoever calls it holds
-// the ledger's lease.
-func (a *Activities) removeEntries(ctx context.Context, export string, shard int, chosen func(spool.Entry) bool) error {
+// changeEntries replaces the entries of a shard that change returns another one
+// for, and removes those that it returns nil for. Whoever calls it holds the
+// ledger's lease.
+func (a *Activities) changeEntries(ctx context.Context, export string, shard int, change func(spool.Entry) *spool.Entry) error {
 	old, err := a.ledgerData(ctx, export, shard)
 	if err != nil {
 		return err
 	}
+	var changed []spool.Entry
 	var removals []contact.Digest
 	for e, err := range spool.Entries(old) {
 		if err != nil {
 			return fmt.Errorf("ledger of %q, shard %d: %w", export, shard, err)
 		}
-		if chosen(e) {
+		switch now := change(e); {
+		case now == nil:
 			removals = append(removals, e.Address)
+		case *now != e:
+			changed = append(changed, *now)
 		}
 	}
-	if len(removals) == 0 {
+	if len(removals)+len(changed) == 0 {
 		return nil
 	}
-	data, err := spool.MergeShard(old, nil, removals)
+	data, err := spool.MergeShard(old, changed, removals)
 	if err != nil {
 		return fmt.Errorf("ledger of %q, shard %d: %w", export, shard, err)
 	}

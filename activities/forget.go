@@ -72,9 +72,12 @@ func (e *eraser) ledgers(ctx context.Context) error {
 		address := contact.NewDigester(key).Address(e.email)
 		found := false
 		err = e.underLease(ctx, ledgerLease(name), func(ctx context.Context, _ hold) error {
-			return e.removeEntries(ctx, name, contact.Shard(address), func(entry spool.Entry) bool {
-				found = found || entry.Address == address
-				return entry.Address == address
+			return e.changeEntries(ctx, name, contact.Shard(address), func(entry spool.Entry) *spool.Entry {
+				if entry.Address != address {
+					return &entry
+				}
+				found = true
+				return nil
 			})
 		})
 		if err != nil {

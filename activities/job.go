@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -34,6 +35,15 @@ func (j *job) segments() []catalogue.ExportedSegment {
 		return nil
 	}
 	return j.Export.Segments
+}
+
+// mapper returns a mapper of the run's rows.
+func (j *job) mapper() (*contact.Mapper, error) {
+	rules, err := j.Export.ContactRules(j.Source)
+	if err != nil {
+		return nil, err
+	}
+	return contact.NewMapper(j.Export.Mapping, rules, j.Began)
 }
 
 // onlyContext is the context that a canary's only address is sealed with.

@@ -45,9 +45,10 @@ type rules struct {
 	Mapping string `json:"mapping"`
 	Consent string `json:"consent"`
 	Markers string `json:"markers"`
+	Dates   string `json:"dates,omitempty"`
 }
 
-func rulesOf(e catalogue.Export) rules {
+func rulesOf(e catalogue.Export, s catalogue.Source) rules {
 	digest := func(v any) string {
 		sum := sha256.Sum256(encode(v))
 		return hex.EncodeToString(sum[:8])
@@ -56,7 +57,11 @@ func rulesOf(e catalogue.Export) rules {
 	for _, s := range e.Segments {
 		markers[s.Segment] = s.Marker
 	}
-	return rules{Mapping: digest(e.Mapping), Consent: digest(e.Consent), Markers: digest(markers)}
+	r := rules{Mapping: digest(e.Mapping), Consent: digest(e.Consent), Markers: digest(markers)}
+	if read := [2]catalogue.Dates{e.Dates, s.Dates}; read != [2]catalogue.Dates{} {
+		r.Dates = digest(read)
+	}
+	return r
 }
 
 // changed names what differs; nothing for a ledger without a complete run.
@@ -72,6 +77,7 @@ func (r rules) changed(now rules) []string {
 		{"mapping", r.Mapping == now.Mapping},
 		{"consent rule", r.Consent == now.Consent},
 		{"segments and markers", r.Markers == now.Markers},
+		{"time zone or date format", r.Dates == now.Dates},
 	} {
 		if !part.same {
 			names = append(names, part.name)

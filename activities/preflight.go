@@ -173,7 +173,7 @@ func (a *Activities) checkBrand(ctx context.Context, api omnisend.API, c catalog
 // checkFields makes sure that each segment has what the mapping wants. An
 // empty segment has no fields to check; the guard "empty" asks about it.
 func (a *Activities) checkFields(ctx context.Context, j *job) (*Halt, error) {
-	mapper, err := contact.NewMapper(j.Export.Mapping, j.Export.Consent, j.Began)
+	mapper, err := j.mapper()
 	if err != nil {
 		return &Halt{Kind: HaltFail, Reason: "the mapping cannot work: " + err.Error()}, nil
 	}

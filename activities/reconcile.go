@@ -34,7 +34,7 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 			if err := h.stopped(); err != nil {
 				return err // what was not looked at may be open
 			}
-			refused, err := a.refusedReasons(ctx, id)
+			refused, err := a.refused(ctx, id)
 			if err != nil {
 				return err
 			}
@@ -75,19 +75,20 @@ func (a *Activities) Reconcile(ctx context.Context, in RunInput) (*SweepResult, 
 }
 
 // setRight brings the report of a run that has ended to the verdicts that came
-// since; refused are the reasons of contacts that were turned down before.
-func (a *Activities) setRight(ctx context.Context, id string, totals store.CallTotals, refused map[string]int) error {
-	reasons, err := a.refusedReasons(ctx, id)
+// since; before is who had been turned down until then.
+func (a *Activities) setRight(ctx context.Context, id string, totals store.CallTotals, before refusals) error {
+	now, err := a.refused(ctx, id)
 	if err != nil {
 		return err
 	}
 	return a.amendReport(ctx, id, func(r *run.Report) {
 		verdictsOf(totals)(r)
-		for reason, n := range reasons {
-			if more := n - refused[reason]; more > 0 {
+		for reason, n := range now.reasons {
+			if more := n - before.reasons[reason]; more > 0 {
 				r.Reasons[reason] += more
 			}
 		}
+		r.Consent.WithoutEffect += max(0, now.optOuts-before.optOuts)
 	})
 }
 

@@ -81,15 +81,22 @@ func (a *Activities) readReport(ctx context.Context, j job) (report *run.Report,
 		report.Read += c.Read
 		report.Invalid += c.Invalid
 		mergeReasons(report, c.Reasons)
-		for why, n := range c.LeftOut {
-			if report.LeftOut == nil {
-				report.LeftOut = map[string]int{}
-			}
-			report.LeftOut[why] += n
-		}
+		addCounts(&report.LeftOut, c.LeftOut)
+		addCounts(&report.Mended, c.Mended)
+		report.InvalidOptOuts += c.OptOuts
 		report.Notes = append(report.Notes, c.Notes...)
 	}
 	return report, complete, nil
+}
+
+// addCounts adds counts to those of a report.
+func addCounts(counts *map[string]int, more map[string]int) {
+	for name, n := range more {
+		if *counts == nil {
+			*counts = map[string]int{}
+		}
+		(*counts)[name] += n
+	}
 }
 
 // reportOf is a run's report by what the store holds, with how its workflow says

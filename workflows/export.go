@@ -246,12 +246,9 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 			for _, reason := range workflow.DeterministicKeys(result.Reasons) {
 				r.Reasons[reason] += result.Reasons[reason]
 			}
-			for _, why := range workflow.DeterministicKeys(result.LeftOut) {
-				if r.LeftOut == nil {
-					r.LeftOut = map[string]int{}
-				}
-				r.LeftOut[why] += result.LeftOut[why]
-			}
+			merge(&r.LeftOut, result.LeftOut)
+			merge(&r.Mended, result.Mended)
+			r.InvalidOptOuts += result.OptOuts
 			r.Notes = append(r.Notes, result.Notes...)
 			e.state.Segment++
 		}
@@ -261,6 +258,16 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 	}
 	e.enter(work, run.PhaseDecide)
 	return ending{}, true
+}
+
+// merge adds counts to those of a report.
+func merge(counts *map[string]int, more map[string]int) {
+	for _, name := range workflow.DeterministicKeys(more) {
+		if *counts == nil {
+			*counts = map[string]int{}
+		}
+		(*counts)[name] += more[name]
+	}
 }
 
 func (e *exporter) decide(_, work workflow.Context) (ending, bool) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
@@ -17,8 +18,8 @@ import (
 
 // mapped is what a valid profile of the segment has to be at the target.
 type mapped struct {
-	fields  map[string]string
-	consent contact.Consent
+	fields map[string]string
+	said   contact.Said
 }
 
 // mappedRows maps the segment's file by itself: the first row of an address
@@ -35,7 +36,7 @@ func (s *shop) mappedRows() map[string]mapped {
 		name, field, _ := strings.Cut(mapping[i+1], "=")
 		attributes[contact.Attribute(name)] = field
 	}
-	mapper, err := contact.NewMapper(attributes, contact.ConsentRule{}, time.Now())
+	mapper, err := contact.NewMapper(attributes, contact.Rules{}, time.Now())
 	require.NoError(s.t, err)
 	column := map[string]int{}
 	for i, name := range rows[0] {
@@ -53,15 +54,25 @@ func (s *shop) mappedRows() map[string]mapped {
 		}
 		known, again := all[p.Email]
 		if again {
-			known.consent = contact.Stricter(known.consent, p.Consent)
+			known.said = contact.Stricter(known.said, p.Said.Mail)
 			all[p.Email] = known
 			continue
 		}
-		m := mapped{fields: map[string]string{}, consent: p.Consent}
+		m := mapped{fields: map[string]string{}, said: p.Said.Mail}
 		require.NoError(s.t, json.Unmarshal([]byte("{"+string(p.Fields)+"}"), &m.fields))
 		all[p.Email] = m
 	}
 	return all
+}
+
+// firstRunBegan is when the export's first run began, from which it counts what
+// it saw without a date.
+func (s *shop) firstRunBegan() time.Time {
+	s.t.Helper()
+	var page command.RunsPage
+	require.NoError(s.t, json.Unmarshal([]byte(s.must("runs", "list", "spring", "--output", "json")), &page))
+	require.NotEmpty(s.t, page.Runs)
+	return page.Runs[len(page.Runs)-1].StartedAt
 }
 
 // known are contacts that the account has before the run: each opted out a
@@ -87,6 +98,7 @@ func (s *shop) known() map[string]sandbox.Contact {
 func (s *shop) arrivedAsMapped(known map[string]sandbox.Contact) {
 	s.t.Helper()
 	want, got := s.mappedRows(), s.sandbox.Contacts(omnisendtest.Brand)
+	began := s.firstRunBegan()
 	require.Len(s.t, got, len(want))
 	fields := 0
 	for address, m := range want {
@@ -97,9 +109,10 @@ func (s *shop) arrivedAsMapped(known map[string]sandbox.Contact) {
 			delete(m.fields, "country")
 		}
 		properties := map[string]any{"segment_spring_buyers": true}
-		status, at := string(m.consent.Status), m.consent.At
+		consent, _ := contact.Channel{}.Settle(m.said, contact.ConsentRule{}, began)
+		status, at := string(consent.Status), consent.At
 		before, wasThere := known[address]
-		if wasThere {
+		if wasThere && !at.After(before.StatusChangedAt) {
 			status, at = before.Status, before.StatusChangedAt
 			maps.Copy(properties, before.Properties)
 			maps.Copy(m.fields, before.Fields)

@@ -91,16 +91,20 @@ type Export struct {
 
 // ExportSpec is what people decide about an export.
 type ExportSpec struct {
+	Dates
+
 	Connection string              `json:"connection,omitempty"` // empty: the export is inactive
 	Source     string              `json:"source"`
 	Segments   []ExportedSegment   `json:"segments"`
 	ID         string              `json:"id,omitempty"` // the field with the stable customer id
 	Mapping    contact.Mapping     `json:"mapping"`
 	Consent    contact.ConsentRule `json:"consent_rule,omitzero"`
-	Leavers    LeaverPolicy        `json:"leavers,omitempty"`
-	FullEvery  int                 `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
-	Guards     map[Guard]Threshold `json:"guards,omitempty"`     // thresholds that differ from the defaults
-	RunAs      string              `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
+	// LenientLocalPart takes addresses with doubled or trailing dots before the @.
+	LenientLocalPart bool                `json:"lenient_local_part,omitempty"`
+	Leavers          LeaverPolicy        `json:"leavers,omitempty"`
+	FullEvery        int                 `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
+	Guards           map[Guard]Threshold `json:"guards,omitempty"`     // thresholds that differ from the defaults
+	RunAs            string              `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
 }
 
 // Normalise fills in what may be left out: markers made of the segments'

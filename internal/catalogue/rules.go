@@ -87,6 +87,9 @@ func (e *Export) Check() error {
 	if e.Leavers != LeaversUnmark && e.Leavers != LeaversKeep {
 		return invalid("--leavers %q is neither %s nor %s", e.Leavers, LeaversUnmark, LeaversKeep)
 	}
+	if err := e.Dates.Check(); err != nil {
+		return err
+	}
 	if e.FullEvery < 0 {
 		return invalid("--full-every %d is not a number of days; 0 is never", e.FullEvery)
 	}

@@ -21,6 +21,8 @@ var SourceTypes = []string{TypeFiles, TypeDataverse, TypePostgres}
 // libraries that it takes to use them.
 type Source struct {
 	Meta
+	Dates
+
 	Type      string             `json:"kind"`             // one of SourceTypes
 	Owner     string             `json:"owner,omitempty"`  // who answers for it, and may read from it whether it is shared or not
 	Shared    Sharing            `json:"shared,omitempty"` // who besides administrators may read from it
@@ -88,6 +90,9 @@ func (s *Source) Check() error {
 	given := map[string]bool{TypeFiles: s.Files != nil, TypeDataverse: s.Dataverse != nil, TypePostgres: s.Postgres != nil}
 	if _, ok := given[s.Type]; !ok {
 		return invalid("--kind %q is not a kind of source; there are: %s", s.Type, strings.Join(SourceTypes, ", "))
+	}
+	if err := s.Dates.Check(); err != nil {
+		return err
 	}
 	for _, kind := range SourceTypes {
 		switch {

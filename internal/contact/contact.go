@@ -49,11 +49,11 @@ const (
 // with the latest date.)
 var Undated = time.Unix(0, 0).UTC()
 
-// Consent is what a row says about the permission to mail its address.
+// Consent is a status as it is sent.
 type Consent struct {
 	Status Status
-	At     time.Time   // UTC; Undated when the status has no true date
-	Note   ConsentNote // why a consent was not taken as it stood; empty when it was
+	At     time.Time // UTC; Undated when the status has no true date
+	Rule   Rule      // which rule decided it
 }
 
 // ConsentNote is why a row's consent counts for less than it may have meant.
@@ -61,51 +61,52 @@ type ConsentNote string
 
 // The notes. None of them makes a row invalid.
 const (
-	NoteNotMapped  ConsentNote = "consent_not_mapped"
-	NoteUndated    ConsentNote = "consent_without_date"
-	NoteBadDate    ConsentNote = "consent_date_unreadable"
-	NoteFuture     ConsentNote = "consent_date_in_future"
-	NoteUndeclared ConsentNote = "consent_value_not_declared"
+	NoteNotMapped     ConsentNote = "consent_not_mapped"
+	NoteUndated       ConsentNote = "consent_without_date"
+	NoteBadDate       ConsentNote = "consent_date_unreadable"
+	NoteAmbiguousDate ConsentNote = "consent_date_unreadable_day_or_month_first" // the export's date format settles it
+	NoteSerialDate    ConsentNote = "consent_date_unreadable_serial_number"      // of a spreadsheet, perhaps
+	NoteFuture        ConsentNote = "consent_date_in_future"
+	NoteUndeclared    ConsentNote = "consent_value_not_declared"
 )
-
-// ConsentRule says which values of the consent field mean what; values are
-// compared without case and surrounding space. The zero rule is the default
-// one: true, 1, yes, subscribed are consent; unsubscribed, opted-out are
-// opt-outs; false, no, 0 and empty are no consent, and so is all else.
-type ConsentRule struct {
-	Consent []string `json:"consent,omitempty"`
-	OptOut  []string `json:"opt_out,omitempty"`
-}
 
 // Reason is why a row was not sent; a short code without personal data.
 type Reason string
 
 // The reasons of this package; sources add their own (package segment).
 const (
-	ReasonEmailMissing Reason = "email_missing"
-	ReasonEmailInvalid Reason = "email_invalid"
+	ReasonEmailMissing  Reason = "email_missing"
+	ReasonEmailInvalid  Reason = "email_invalid"
+	ReasonEmailTwo      Reason = "email_two_addresses"
+	ReasonEmailNotASCII Reason = "email_not_ascii"
+	ReasonEmailTooLong  Reason = "email_too_long"
+	ReasonEmailDomain   Reason = "email_without_domain"
+	ReasonEmailDots     Reason = "email_dots"
 )
+
+var advice = map[Reason]string{
+	ReasonEmailMissing:  "the row has no address",
+	ReasonEmailInvalid:  "no mail system takes such an address: put it right at the source",
+	ReasonEmailTwo:      "the cell holds several addresses: keep one of them",
+	ReasonEmailNotASCII: "a letter before the @, or the @ itself, is not ASCII: look for accents and full-width characters",
+	ReasonEmailTooLong:  "longer than an address can be: 64 characters before the @, 254 in all",
+	ReasonEmailDomain:   "there is no domain with a dot after the @",
+	ReasonEmailDots:     "a dot before the @ is first, last or doubled; where such addresses are real: --lenient-local-part",
+}
+
+// Advice says in a few words what is wrong and what to do; empty for the
+// reasons of others.
+func (r Reason) Advice() string { return advice[r] }
 
 // Profile is a contact's own data as read from one row, before rows with the
 // same address are brought together.
 type Profile struct {
-	Email   string // normalised: lower case, IDN domain as A-labels
-	Fields  []byte // JSON members without braces: "firstName":"Zoë","city":"Łódź"; empty when there are none
-	Consent Consent
+	Email  string // normalised: lower case, IDN domain as A-labels
+	Fields []byte // JSON members without braces: "firstName":"Zoë","city":"Łódź"; empty when there are none
 	// Properties are the custom properties, as JSON members without braces.
 	Properties []byte
-	SMS        SMS
-}
-
-// SMS is what a row says about a telephone number and the permission to text
-// it. A row that says nothing has a consent without status.
-type SMS struct {
-	Phone   string // E.164; empty: none that could be read
-	Consent Consent
-}
-
-// Sent says whether the number is sent: only with evidence of consent, or of
-// an opt-out. A number about which nobody knows stays where it is.
-func (s SMS) Sent() bool {
-	return s.Phone != "" && (s.Consent.Status == Unsubscribed || s.Consent.Status == Subscribed && s.Consent.At.After(Undated))
+	Said       Statements
+	// Filled are the mapped values that the profile has, a bit for each of
+	// Mapper.Clearable.
+	Filled uint64
 }

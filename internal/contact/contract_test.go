@@ -33,7 +33,7 @@ func TestItemsKeepTheContract(t *testing.T) {
 		contact.Email: "Email", contact.FirstName: "FirstName", contact.LastName: "LastName", contact.Address: "Street",
 		contact.City: "City", contact.State: "State", contact.PostalCode: "PostalCode", contact.Country: "Country",
 		contact.ConsentFlag: "EmailConsent", contact.ConsentDate: "ConsentDate",
-	}, contact.ConsentRule{}, now)
+	}, contact.Rules{}, now)
 	require.NoError(t, err)
 
 	items := [][]byte{contact.LeaverItem(nil, "gone@example.com", []string{"segment_spring", "segment_summer"})}
@@ -43,7 +43,7 @@ func TestItemsKeepTheContract(t *testing.T) {
 			values[i] = row[slices.Index(rows[0], field)]
 		}
 		if p, reason := m.Map(values); reason == "" {
-			items = append(items, contact.Item(nil, p, p.Consent, []contact.MarkerValue{{Property: "segment_spring", Member: true}, {Property: "segment_summer"}}))
+			items = append(items, contact.Item(nil, p, settled(p, now), []contact.MarkerValue{{Property: "segment_spring", Member: true}, {Property: "segment_summer"}}))
 		}
 	}
 	requireContract(t, items)
@@ -82,6 +82,12 @@ func TestItemsKeepTheContract(t *testing.T) {
 	}
 }
 
+// settled are the statuses of a contact that nothing is remembered of.
+func settled(p contact.Profile, now time.Time) contact.Settled {
+	s, _ := contact.Memory{}.Settle(p.Said, contact.ConsentRule{}, now)
+	return s
+}
+
 // requireContract holds contacts, put into batches, against the contract.
 func requireContract(t *testing.T, items [][]byte) {
 	t.Helper()
@@ -106,7 +112,7 @@ func TestEverythingThatCanBeMapped(t *testing.T) {
 		contact.BirthDate: "D", contact.Gender: "G", contact.ConsentFlag: "Y", contact.ConsentDate: "D", contact.City: "Never",
 		"property:spent:number": "N", "property:tags:list": "L", "property:vip:boolean": "Y", "property:since:date": "D",
 		"property:note": "G", "property:gone": "Never",
-	}, contact.ConsentRule{}, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC))
+	}, contact.Rules{}, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	values := make([]string, len(m.Fields()))
 	for i, field := range m.Fields() {
@@ -115,7 +121,7 @@ func TestEverythingThatCanBeMapped(t *testing.T) {
 	p, reason := m.Map(values)
 	require.Empty(t, reason)
 	require.Empty(t, m.LeftOut())
-	item := contact.Item(nil, p, p.Consent, []contact.MarkerValue{{Property: "segment_spring", Member: true}})
+	item := contact.Item(nil, p, settled(p, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)), []contact.MarkerValue{{Property: "segment_spring", Member: true}})
 	requireContract(t, [][]byte{item})
 	_, err = target.API.CreateBatch(t.Context(), "test", [][]byte{item})
 	require.NoError(t, err)

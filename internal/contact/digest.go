@@ -55,8 +55,8 @@ func (d *Digester) Address(email string) Digest {
 }
 
 // Content returns the digest of a contact as Item writes it. The order of the
-// markers counts. Notes do not: they are not sent.
-func (d *Digester) Content(p Profile, c Consent, markers []MarkerValue) ContentDigest {
+// markers counts. Which rule decided a status does not: it is not sent.
+func (d *Digester) Content(p Profile, s Settled, markers []MarkerValue) ContentDigest {
 	var digest ContentDigest
 
 	d.buf = append(append(d.buf[:0], digestProfile), p.Fields...)
@@ -65,11 +65,11 @@ func (d *Digester) Content(p Profile, c Consent, markers []MarkerValue) ContentD
 	}
 	copy(digest.Profile[:], d.hmac())
 
-	d.buf = append(append(d.buf[:0], digestConsent), c.Status...)
-	d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(c.At.UnixMilli()))
-	if p.SMS.Sent() {
-		d.buf = append(append(append(d.buf, p.SMS.Phone...), 0), p.SMS.Consent.Status...)
-		d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(p.SMS.Consent.At.UnixMilli()))
+	d.buf = append(append(d.buf[:0], digestConsent), s.Mail.Status...)
+	d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(s.Mail.At.UnixMilli()))
+	if s.Texts() {
+		d.buf = append(append(append(d.buf, s.Phone...), 0), s.SMS.Status...)
+		d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(s.SMS.At.UnixMilli()))
 	}
 	copy(digest.Consent[:], d.hmac())
 

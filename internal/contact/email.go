@@ -2,6 +2,7 @@ package contact
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -19,34 +20,94 @@ const (
 const maxCached = 8192
 
 // NormaliseEmail returns an address in the one form in which it is sent and
-// compared, and false for one that is never sent.
+// compared, and false for one that is never sent, not even by an export that
+// takes lenient local parts.
 func NormaliseEmail(s string) (string, bool) {
-	m := Mapper{domains: map[string]string{}}
+	m := Mapper{domains: map[string]string{}, lenient: true}
 	email, reason := m.normaliseEmail(s)
 	return email, reason == ""
 }
 
 // normaliseEmail returns the address in the one form in which it is sent and
-// compared: lower case, international domain as A-labels. Omnisend does not
-// say what it accepts; this is stricter than RFC 5322 (no quoted local part,
-// no display name, no address literal, no non-ASCII local part), so that what
-// is sent is what any mail system takes.
+// compared: mended where there is one reading (see mend), lower case,
+// international domain as A-labels. Omnisend does not say what it accepts; this
+// is stricter than RFC 5322 (no quoted local part, no address literal, no
+// non-ASCII local part), so that what is sent is what any mail system takes.
 func (m *Mapper) normaliseEmail(s string) (string, Reason) {
-	s = strings.TrimFunc(s, isEdge)
-	if s == "" {
-		return "", ReasonEmailMissing
+	s, reason := m.mend(s)
+	if reason != "" {
+		return "", reason
 	}
 	at := strings.IndexByte(s, '@')
-	if at <= 0 || at > maxLocal || strings.IndexByte(s[at+1:], '@') >= 0 || !isDotAtom(s[:at]) {
-		return "", ReasonEmailInvalid
+	if at <= 0 || strings.IndexByte(s[at+1:], '@') >= 0 {
+		return "", wrongSigns(s)
+	}
+	if reason := m.checkLocal(s[:at]); reason != "" {
+		return "", reason
 	}
 	domain, ok := m.domain(s[at+1:])
-	if !ok || at+1+len(domain) > maxAddress {
-		return "", ReasonEmailInvalid
+	switch {
+	case ok && at+1+len(domain) > maxAddress:
+		return "", ReasonEmailTooLong
+	case !ok:
+		return "", wrongDomain(s[at+1:])
 	}
 	// In ASCII, lower-casing and NFC cannot turn one address into another. (In
 	// Unicode they could: the Kelvin sign becomes a k, hence the check before.)
 	return lowerASCII(s[:at]) + "@" + domain, ""
+}
+
+// wrongSigns says what is wrong with a text that has not one @ after something.
+func wrongSigns(s string) Reason {
+	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(",;/| \t\r\n", r) || unicode.IsSpace(r) })
+	addresses := 0
+	for _, part := range parts {
+		if i := strings.IndexByte(part, '@'); i > 0 && i < len(part)-1 {
+			addresses++
+		}
+	}
+	switch {
+	case addresses > 1:
+		return ReasonEmailTwo
+	case strings.ContainsAny(s, "＠﹫"):
+		return ReasonEmailNotASCII
+	}
+	return ReasonEmailInvalid
+}
+
+// checkLocal checks what stands before the @.
+func (m *Mapper) checkLocal(local string) Reason {
+	for i := range len(local) {
+		if local[i] >= utf8.RuneSelf {
+			return ReasonEmailNotASCII
+		}
+	}
+	dots := isDotAtom(local)
+	switch {
+	case !dots && !isDotAtom(strings.ReplaceAll(local, ".", "")):
+		return ReasonEmailInvalid // not for the dots alone
+	case len(local) > maxLocal:
+		return ReasonEmailTooLong
+	case !dots && (!m.lenient || local[0] == '.'):
+		return ReasonEmailDots
+	}
+	return ""
+}
+
+// wrongDomain says what is wrong with what stands after the @.
+func wrongDomain(s string) Reason {
+	name := strings.Trim(s, ".")
+	long := len(s) > maxAddress
+	for label := range strings.SplitSeq(name, ".") {
+		long = long || len(label) > maxLabel && len(label) == utf8.RuneCountInString(label)
+	}
+	switch {
+	case long:
+		return ReasonEmailTooLong
+	case !strings.ContainsRune(name, '.') && !strings.ContainsAny(name, "[]:。．｡"):
+		return ReasonEmailDomain
+	}
+	return ReasonEmailInvalid
 }
 
 // isDotAtom checks a local part by RFC 5322, section 3.2.3.

@@ -24,12 +24,12 @@ const stamp = "2006-01-02T15:04:05.999Z07:00"
 // tags: they would replace the account's own. A marker that the contact is not
 // a member of is sent as an empty string, which removes the property; that is
 // what other integrations observed, Omnisend does not document it.
-func Item(dst []byte, p Profile, c Consent, markers []MarkerValue) []byte {
+func Item(dst []byte, p Profile, s Settled, markers []MarkerValue) []byte {
 	dst = append(dst, `{"identifiers":[`...)
-	dst = appendIdentifier(dst, identifier{"email", p.Email, "email"}, c)
-	if p.SMS.Sent() {
+	dst = appendIdentifier(dst, identifier{"email", p.Email, "email"}, s.Mail)
+	if s.Texts() {
 		dst = append(dst, ',')
-		dst = appendIdentifier(dst, identifier{"phone", p.SMS.Phone, "sms"}, p.SMS.Consent)
+		dst = appendIdentifier(dst, identifier{"phone", s.Phone, "sms"}, s.SMS)
 	}
 	dst = append(dst, ']')
 	if len(p.Fields) > 0 {
@@ -64,7 +64,7 @@ func LeaverItem(dst []byte, email string, properties []string) []byte {
 	for i, property := range properties {
 		markers[i] = MarkerValue{Property: property}
 	}
-	return Item(dst, Profile{Email: email}, Consent{Status: NonSubscribed, At: Undated}, markers)
+	return Item(dst, Profile{Email: email}, Settled{Mail: Consent{Status: NonSubscribed, At: Undated}}, markers)
 }
 
 // identifier is what a contact is known by, and the channel that goes with it.

@@ -26,12 +26,12 @@ func TestItem(t *testing.T) {
 		"opted out": {Profile{Email: "a@example.com"}, Consent{Unsubscribed, at("2024-05-01T10:00:00Z"), ""}, []MarkerValue{{"segment_a", true}, {"segment_b", false}}, `{
 			"identifiers":[{"type":"email","id":"a@example.com","channels":{"email":{"status":"unsubscribed","statusChangedAt":"2024-05-01T10:00:00Z"}},
 				"sendWelcomeMessage":false}],"customProperties":{"segment_a":true,"segment_b":""}}`},
-		"no consent, no markers": {anna, Consent{NonSubscribed, Undated, NoteFuture}, nil, `{
+		"no consent, no markers": {anna, Consent{NonSubscribed, Undated, RuleNone}, nil, `{
 			"identifiers":[{"type":"email","id":"anna@example.com","channels":{"email":{"status":"nonSubscribed","statusChangedAt":"1970-01-01T00:00:00Z"}},
 				"sendWelcomeMessage":false}],"firstName":"Anna","city":"Łódź"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Item([]byte("x"), test.profile, test.consent, test.markers)
+			got := Item([]byte("x"), test.profile, Settled{Mail: test.consent}, test.markers)
 			require.Equal(t, byte('x'), got[0])
 			require.JSONEq(t, test.want, string(got[1:]))
 		})
@@ -45,12 +45,12 @@ func TestItem(t *testing.T) {
 // status dated later than stated, no unknown status, no tags.
 func TestItemNeverWidensConsent(t *testing.T) {
 	for _, c := range []Consent{{}, {Status: Subscribed}, {Subscribed, Undated, ""}, {Subscribed, Undated.Add(-time.Hour), ""}, {"odd", now, ""}, {NonSubscribed, now, ""}} {
-		item := string(Item(nil, Profile{Email: "a@example.com"}, c, nil))
+		item := string(Item(nil, Profile{Email: "a@example.com"}, Settled{Mail: c}, nil))
 		require.Contains(t, item, `"status":"nonSubscribed","statusChangedAt":"1970-01-01T00:00:00Z"`, "%+v", c)
 		require.NotContains(t, item, `"consent"`)
 		require.NotContains(t, item, `tags`)
 	}
-	require.Contains(t, string(Item(nil, Profile{Email: "a@example.com"}, Consent{Status: Unsubscribed}, nil)),
+	require.Contains(t, string(Item(nil, Profile{Email: "a@example.com"}, Settled{Mail: Consent{Status: Unsubscribed}}, nil)),
 		`"status":"unsubscribed","statusChangedAt":"1970-01-01T00:00:00Z"`)
 }
 
@@ -59,7 +59,7 @@ func FuzzItem(f *testing.F) {
 	f.Fuzz(func(t *testing.T, email, name, property string, ms int64, status uint8) {
 		p := Profile{Email: email, Fields: appendString([]byte(`"firstName":`), name)}
 		c := Consent{Status: []Status{Subscribed, Unsubscribed, NonSubscribed, ""}[status%4], At: time.UnixMilli(ms % 250e12)}
-		item := Item(nil, p, c, []MarkerValue{{Property: property, Member: true}})
+		item := Item(nil, p, Settled{Mail: c}, []MarkerValue{{Property: property, Member: true}})
 		var decoded struct {
 			FirstName        string          `json:"firstName"`
 			CustomProperties map[string]bool `json:"customProperties"`
@@ -118,18 +118,18 @@ func TestDigests(t *testing.T) {
 	require.Equal(t, "8fba5cf2f2af4143480eac0509e48fda", fmt.Sprintf("%x", a))
 
 	p := Profile{Email: "a@example.com", Fields: []byte(`"firstName":"Anna"`)}
-	c := Consent{Status: Subscribed, At: at("2024-05-01T10:00:00Z")}
+	c := Settled{Mail: Consent{Status: Subscribed, At: at("2024-05-01T10:00:00Z")}}
 	markers := []MarkerValue{{"segment_a", true}, {"segment_b", true}}
 	base := d.Content(p, c, markers)
 	require.Equal(t, base, d.Content(p, c, markers))
-	require.Equal(t, base, d.Content(p, Consent{Subscribed, c.At.In(time.FixedZone("", 3600)), NoteFuture}, markers), "the same moment; notes are not sent")
+	require.Equal(t, base, d.Content(p, Settled{Mail: Consent{Subscribed, c.Mail.At.In(time.FixedZone("", 3600)), RuleConsent}}, markers), "the same moment; rules are not sent")
 
 	changed := d.Content(Profile{Fields: []byte(`"firstName":"Anne"`)}, c, markers)
 	require.NotEqual(t, base.Profile, changed.Profile)
 	require.Equal(t, base.Consent, changed.Consent)
 	require.Equal(t, base.Markers, changed.Markers)
-	require.NotEqual(t, base.Consent, d.Content(p, Consent{Unsubscribed, c.At, ""}, markers).Consent)
-	require.NotEqual(t, base.Consent, d.Content(p, Consent{Subscribed, c.At.Add(time.Millisecond), ""}, markers).Consent)
+	require.NotEqual(t, base.Consent, d.Content(p, Settled{Mail: Consent{Unsubscribed, c.Mail.At, ""}}, markers).Consent)
+	require.NotEqual(t, base.Consent, d.Content(p, Settled{Mail: Consent{Subscribed, c.Mail.At.Add(time.Millisecond), ""}}, markers).Consent)
 	for _, m := range [][]MarkerValue{nil, markers[:1], {{"segment_a", true}, {"segment_b", false}}, {{"segment_asegment_b", true}}} {
 		require.NotEqual(t, base.Markers, d.Content(p, c, m).Markers, "%v", m)
 	}
@@ -153,7 +153,7 @@ func TestShards(t *testing.T) {
 func BenchmarkDigests(b *testing.B) {
 	d := NewDigester(make([]byte, 32))
 	p := Profile{Email: "anna.kowalska@example.com", Fields: []byte(`"firstName":"Anna","lastName":"Kowalska","address":"ul. Długa 5","city":"Łódź","postalCode":"90-001","countryCode":"PL"`)}
-	c := Consent{Status: Subscribed, At: now}
+	c := Settled{Mail: Consent{Status: Subscribed, At: now}}
 	markers := []MarkerValue{{"segment_spring_buyers", true}}
 	b.Run("address", func(b *testing.B) {
 		b.ReportAllocs()
@@ -175,6 +175,6 @@ func BenchmarkItem(b *testing.B) {
 	b.ReportAllocs()
 	var item []byte
 	for b.Loop() {
-		item = Item(item[:0], p, Consent{Status: Subscribed, At: now}, markers)
+		item = Item(item[:0], p, Settled{Mail: Consent{Status: Subscribed, At: now}}, markers)
 	}
 }

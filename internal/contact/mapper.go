@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/dates"
 	"github.com/segment-export/segment-export/internal/spelling"
 )
 
@@ -55,31 +56,49 @@ type Mapper struct {
 	props    []property
 
 	now       time.Time
+	rule      ConsentRule
+	lenient   bool
+	dates     *dates.Reader
 	meanings  map[string]meaning
 	countries map[string]country
 	domains   map[string]string // A-labels of international domains; empty: invalid
 	buf       []byte
 	propBuf   []byte
 	leftOut   []LeftOut
+	mended    []Mend
+	seen      Seen
+}
+
+// Rules say how the values of rows are read.
+type Rules struct {
+	Consent ConsentRule
+	Dates   *dates.Reader // nil: what has only one meaning, in UTC
+	// LenientLocalPart takes addresses with dots where RFC 5322 has none: doubled
+	// or last before the @, as Japanese carriers gave them out.
+	LenientLocalPart bool
 }
 
 // LeftOut is why a value was left out of a contact that was carried over all
 // the same; a short code without personal data.
 type LeftOut string
 
-// NewMapper checks a mapping and a rule, and returns a mapper by them. A
+// NewMapper checks a mapping and its rules, and returns a mapper by them. A
 // consent dated after now is in the future; a run uses one and the same now
 // for all its rows, however often it is broken off.
-func NewMapper(mapping Mapping, rule ConsentRule, now time.Time) (*Mapper, error) {
+func NewMapper(mapping Mapping, rules Rules, now time.Time) (*Mapper, error) {
 	props, err := mapping.check()
 	if err != nil {
 		return nil, err
 	}
-	table, err := rule.meanings()
+	table, err := rules.Consent.meanings()
 	if err != nil {
 		return nil, fmt.Errorf("consent rule: %w", err)
 	}
-	m := &Mapper{now: now, meanings: table, countries: map[string]country{}, domains: map[string]string{}}
+	m := &Mapper{now: now, rule: rules.Consent, lenient: rules.LenientLocalPart, dates: rules.Dates, meanings: table,
+		countries: map[string]country{}, domains: map[string]string{}}
+	if m.dates == nil {
+		m.dates = &dates.Reader{}
+	}
 	m.email, m.flag, m.flagDate = m.place(mapping[Email]), m.place(mapping[ConsentFlag]), m.place(mapping[ConsentDate])
 	m.land = m.place(mapping[Country])
 	for i, f := range textFields {
@@ -135,12 +154,11 @@ func (m *Mapper) Fields() []string { return slices.Clone(m.fields) }
 // cannot be one. The profile shares no memory with the values. A value that is
 // not there counts as empty.
 func (m *Mapper) Map(values []string) (Profile, Reason) {
-	given := value(values, m.email)
-	email, reason := m.normaliseEmail(given)
+	m.buf, m.leftOut, m.mended = m.buf[:0], m.leftOut[:0], m.mended[:0]
+	email, reason := m.normaliseEmail(value(values, m.email))
 	if reason != "" {
 		return Profile{}, reason
 	}
-	m.buf, m.leftOut = m.buf[:0], m.leftOut[:0]
 	for i, f := range textFields {
 		if text := cleanText(value(values, m.text[i])); text != "" {
 			m.member(f.member, text)
@@ -160,9 +178,21 @@ func (m *Mapper) Map(values []string) (Profile, Reason) {
 	m.birthDate(value(values, m.birth))
 	m.genderOf(value(values, m.gender))
 	m.properties(values)
-	return Profile{Email: email, Fields: bytes.Clone(m.buf), Properties: bytes.Clone(m.propBuf),
-		Consent: m.consent(values), SMS: m.smsOf(values, land.code)}, ""
+	p := Profile{Email: email, Fields: bytes.Clone(m.buf), Properties: bytes.Clone(m.propBuf)}
+	p.Said.Mail = m.say(values, m.flag, m.flagDate)
+	p.Said.Phone, p.Said.SMS = m.smsOf(values, land.code)
+	return p, ""
 }
+
+// OptsOut says whether a row, of whatever address, declares an opt-out from
+// being mailed.
+func (m *Mapper) OptsOut(values []string) bool {
+	return m.flag >= 0 && m.meaningOf(consentValue(value(values, m.flag))) == optedOut
+}
+
+// Mended says what was put right about the address of the row mapped last;
+// valid until the next Map.
+func (m *Mapper) Mended() []Mend { return m.mended }
 
 // LeftOut says why values of the row mapped last were left out; valid until
 // the next Map.

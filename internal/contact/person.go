@@ -24,17 +24,13 @@ func (m *Mapper) birthDate(text string) {
 	if text = cleanText(text); text == "" {
 		return
 	}
-	const length = len(time.DateOnly)
-	_, ok := parseDate(text)
-	var day time.Time
-	if ok {
-		day, _ = time.Parse(time.DateOnly, text[:length])
-	}
-	if !ok || day.After(m.now) || day.Before(m.now.AddDate(-oldest, 0, 0)) {
+	reading, problem := m.dates.Read(text)
+	day := reading.Wall.Truncate(24 * time.Hour)
+	if problem != "" || day.After(m.now) || day.Before(m.now.AddDate(-oldest, 0, 0)) {
 		m.leftOut = append(m.leftOut, LeftOutBirthDate)
 		return
 	}
-	m.member(`"birthdate":`, text[:length])
+	m.member(`"birthdate":`, day.Format(time.DateOnly))
 }
 
 // genders are the values that mean what Omnisend has a letter for.
@@ -56,32 +52,35 @@ func (m *Mapper) genderOf(text string) {
 // refuses a contact as a whole for a number that it cannot read, so only one
 // that the numbering plans know is taken. A number without a country's prefix
 // is read in the country of the row's address, if that is sure.
-func (m *Mapper) smsOf(values []string, countryCode string) SMS {
+func (m *Mapper) smsOf(values []string, countryCode string) (string, Said) {
+	silent := Said{Word: Silent, At: Undated}
 	if m.phone < 0 {
-		return SMS{}
+		return "", silent
 	}
 	text := cleanText(value(values, m.phone))
-	s := SMS{Consent: m.consentOf(values, m.sms, m.smsDate)}
+	said := m.say(values, m.sms, m.smsDate)
+	phone := ""
 	if text != "" {
-		if s.Phone = e164(text, countryCode); s.Phone == "" {
+		if phone = e164(text, countryCode); phone == "" {
 			m.leftOut = append(m.leftOut, LeftOutPhone)
 		}
 	}
-	if s.Phone == "" && s.Consent.Status != Unsubscribed {
-		return SMS{} // nobody's consent
-	}
-	if s.Phone != "" && !s.Sent() {
+	switch {
+	case phone == "" && (said.Word == Yes || said.Word == Doubtful):
+		return "", silent // nobody's consent
+	case phone != "" && said.Word != Yes && !said.isOptOut():
 		reason := LeftOutSMSConsent
-		if s.Consent.Note != "" {
-			reason += LeftOut(": " + s.Consent.Note)
+		if said.Note != "" {
+			reason += LeftOut(": " + said.Note)
 		}
 		m.leftOut = append(m.leftOut, reason)
 	}
-	return s
+	return phone, said
 }
 
 // e164 returns the number with its country's prefix; empty when it is none.
 func e164(text, countryCode string) string {
+	text = strings.TrimPrefix(text, "'") // by which a spreadsheet keeps a number a text
 	if rest, ok := strings.CutPrefix(text, "00"); ok && countryCode == "" {
 		text = "+" + rest // what most of the world dials for the plus sign
 	}
@@ -90,21 +89,4 @@ func e164(text, countryCode string) string {
 		return ""
 	}
 	return phonenumbers.Format(n, phonenumbers.E164)
-}
-
-// StricterSMS brings together what two rows of the same address say, the first
-// one's number before the second's: the most restrictive consent decides, and
-// a row that says nothing changes nothing.
-func StricterSMS(a, b SMS) SMS {
-	switch {
-	case b.Consent.Status == "":
-		return a
-	case a.Consent.Status == "":
-		return b
-	}
-	if a.Phone == "" {
-		a.Phone = b.Phone
-	}
-	a.Consent = Stricter(a.Consent, b.Consent)
-	return a
 }

@@ -13,7 +13,8 @@ func TestBirthDateAndGender(t *testing.T) {
 	for in, want := range map[string]string{
 		"1980-05-01":                "1980-05-01",
 		"1980-05-01T00:00:00+02:00": "1980-05-01", // the day before in UTC, and yet the birthday
-		"01.05.1980":                "",
+		"01.05.1980":                "1980-05-01",
+		"01/05/1980":                "", // January or May?
 		"1850-01-01":                "",
 		"2026-03-16":                "", // tomorrow
 		"1980-02-30":                "",
@@ -54,8 +55,8 @@ func TestPhoneNumbers(t *testing.T) {
 		m := newMapper(t, texting, ConsentRule{})
 		p, reason := m.Map(row(m, "Email", "a@example.com", "Phone", c.text, "Country", c.country, "SMS", "yes", "Since", "2024-05-01"))
 		require.Empty(t, reason, "a contact is not lost for its number")
-		require.Equal(t, c.want, p.SMS.Phone, "%s in %s", c.text, c.country)
-		require.Equal(t, c.want != "", p.SMS.Sent())
+		require.Equal(t, c.want, p.Said.Phone, "%s in %s", c.text, c.country)
+		require.Equal(t, c.want != "", settled(p).Texts())
 		if c.want == "" {
 			require.Equal(t, []LeftOut{LeftOutPhone}, m.LeftOut())
 		}
@@ -73,7 +74,8 @@ func TestPhoneNeedsConsent(t *testing.T) {
 		{"yes", "", "", []LeftOut{"phone without consent to be texted: consent_without_date"}},
 		{"yes", "2099-01-01", "", []LeftOut{"phone without consent to be texted: consent_date_in_future"}},
 		{"perhaps", "2024-05-01", "", []LeftOut{"phone without consent to be texted: consent_value_not_declared"}},
-		{"no", "2024-05-01", "", []LeftOut{LeftOutSMSConsent}},
+		{"no", "", "", []LeftOut{LeftOutSMSConsent}},
+		{"no", "2024-05-01 10:00", Unsubscribed, nil},
 		{"", "", "", []LeftOut{LeftOutSMSConsent}},
 		{"unsubscribed", "2024-05-01", Unsubscribed, nil},
 		{"opted-out", "", Unsubscribed, nil},
@@ -81,14 +83,14 @@ func TestPhoneNeedsConsent(t *testing.T) {
 		m := newMapper(t, texting, ConsentRule{})
 		p, _ := m.Map(row(m, "Email", "a@example.com", "Phone", "+48512345678", "SMS", c.flag, "Since", c.date))
 		require.Equal(t, c.leftOut, append([]LeftOut(nil), m.LeftOut()...), "%q of %q", c.flag, c.date)
-		item := string(Item(nil, p, p.Consent, nil))
+		item := string(Item(nil, p, settled(p), nil))
 		if c.sent == "" {
 			require.NotContains(t, item, "phone")
 			continue
 		}
-		at := "2024-05-01T00:00:00Z"
-		if c.date == "" {
-			at = "1970-01-01T00:00:00Z"
+		at := map[string]string{"": "2026-03-15T12:00:00Z", "2024-05-01 10:00": "2024-05-01T10:00:00Z", "2024-05-01": "2024-05-01T23:59:59.999Z"}[c.date]
+		if c.sent == Subscribed {
+			at = "2024-05-01T00:00:00Z"
 		}
 		consent := ""
 		if c.sent == Subscribed {
@@ -99,7 +101,7 @@ func TestPhoneNeedsConsent(t *testing.T) {
 	}
 	m := newMapper(t, texting, ConsentRule{})
 	p, _ := m.Map(row(m, "Email", "a@example.com", "SMS", "yes", "Since", "2024-05-01"))
-	require.Zero(t, p.SMS, "a consent to text nobody knows whom")
+	require.Equal(t, Silent, p.Said.SMS.Word, "a consent to text nobody knows whom")
 }
 
 func TestCompanionsAreAskedFor(t *testing.T) {
@@ -108,38 +110,45 @@ func TestCompanionsAreAskedFor(t *testing.T) {
 		`"sms-consent" is mapped without "phone"`:            {Email: "E", SMSConsent: "S"},
 		`"sms-consent-date" is mapped without "sms-consent"`: {Email: "E", SMSConsentDate: "D"},
 	} {
-		_, err := NewMapper(mapping, ConsentRule{}, now)
+		_, err := NewMapper(mapping, Rules{}, now)
 		require.ErrorContains(t, err, want)
 	}
 }
 
 func TestTheStrictestConsentToBeTextedDecides(t *testing.T) {
-	yes := SMS{"+48512345678", Consent{Subscribed, at("2024-05-01T00:00:00Z"), ""}}
-	other := SMS{"+442079460958", Consent{NonSubscribed, Undated, ""}}
-	out := SMS{"", Consent{Unsubscribed, at("2024-06-01T00:00:00Z"), ""}}
-	require.Equal(t, yes, StricterSMS(yes, SMS{}))
-	require.Equal(t, yes, StricterSMS(SMS{}, yes))
-	require.False(t, StricterSMS(yes, other).Sent())
-	require.Equal(t, SMS{"+48512345678", out.Consent}, StricterSMS(yes, out))
-	require.Equal(t, SMS{"+48512345678", out.Consent}, StricterSMS(out, yes))
-	require.Zero(t, StricterSMS(SMS{}, SMS{}))
+	yes := Statements{Phone: "+48512345678", SMS: Said{Yes, at("2024-05-01T00:00:00Z"), ""}}
+	other := Statements{Phone: "+442079460958", SMS: Said{No, Undated, ""}}
+	out := Statements{SMS: Said{OptOut, at("2024-06-01T00:00:00Z"), ""}}
+	for _, nobody := range []Statements{{}, {SMS: Said{No, Undated, ""}}} { // a row without a number
+		require.Equal(t, yes, yes.Stricter(nobody))
+		require.Equal(t, yes, nobody.Stricter(yes))
+	}
+	require.Equal(t, other.SMS, yes.Stricter(other).SMS)
+	require.Equal(t, Statements{Phone: "+48512345678", SMS: out.SMS}, yes.Stricter(out))
+	require.Equal(t, Statements{Phone: "+48512345678", SMS: out.SMS}, out.Stricter(yes))
+	require.Zero(t, Statements{}.Stricter(Statements{}))
+}
+
+// settled are the statuses of a contact that nothing is remembered of.
+func settled(p Profile) Settled {
+	s, _ := Memory{}.Settle(p.Said, ConsentRule{}, now)
+	return s
 }
 
 // What is new in a profile is part of its digest, and exports that do not use
 // it keep theirs.
 func TestDigestOfPhoneAndProperties(t *testing.T) {
 	d := NewDigester(make([]byte, 32))
-	c := Consent{Subscribed, at("2024-05-01T00:00:00Z"), ""}
+	c := Settled{Mail: Consent{Subscribed, at("2024-05-01T00:00:00Z"), ""}}
 	plain := Profile{Email: "a@example.com", Fields: []byte(`"firstName":"Anna"`)}
 	before := d.Content(plain, c, nil)
 	with := plain
 	with.Properties = []byte(`"p":1`)
 	require.NotEqual(t, before.Profile, d.Content(with, c, nil).Profile)
 	require.Equal(t, before.Consent, d.Content(with, c, nil).Consent)
-	with = plain
-	with.SMS = SMS{"+48512345678", Consent{Unsubscribed, Undated, ""}}
-	require.NotEqual(t, before.Consent, d.Content(with, c, nil).Consent)
-	require.Equal(t, before.Profile, d.Content(with, c, nil).Profile)
-	with.SMS.Consent.Status = NonSubscribed
-	require.Equal(t, before, d.Content(with, c, nil), "a number that is not sent counts for nothing")
+	c.Phone, c.SMS = "+48512345678", Consent{Unsubscribed, Undated, ""}
+	require.NotEqual(t, before.Consent, d.Content(plain, c, nil).Consent)
+	require.Equal(t, before.Profile, d.Content(plain, c, nil).Profile)
+	c.SMS.Status = NonSubscribed
+	require.Equal(t, before, d.Content(plain, c, nil), "a number that is not sent counts for nothing")
 }

@@ -139,7 +139,7 @@ func (m *Mapper) properties(values []string) {
 			m.propBuf = append(m.propBuf, ',')
 		}
 		m.propBuf = append(m.propBuf, p.member...)
-		written, ok := appendTyped(m.propBuf, p.kind, text)
+		written, ok := m.appendTyped(m.propBuf, p.kind, text)
 		if !ok {
 			m.leftOut = append(m.leftOut, p.bad)
 			written = m.propBuf[:before]
@@ -149,7 +149,7 @@ func (m *Mapper) properties(values []string) {
 }
 
 // appendTyped appends a value of a type as JSON, or says that it is none.
-func appendTyped(dst []byte, kind PropertyType, text string) ([]byte, bool) {
+func (m *Mapper) appendTyped(dst []byte, kind PropertyType, text string) ([]byte, bool) {
 	switch kind {
 	case NumberProperty:
 		return appendNumber(dst, text)
@@ -157,7 +157,7 @@ func appendTyped(dst []byte, kind PropertyType, text string) ([]byte, bool) {
 		b, ok := booleans[strings.ToLower(text)]
 		return strconv.AppendBool(dst, b), ok
 	case DateProperty:
-		return appendDate(dst, text)
+		return m.appendDate(dst, text)
 	case ListProperty:
 		return appendList(dst, text)
 	}
@@ -194,17 +194,16 @@ func appendNumber(dst []byte, text string) ([]byte, bool) {
 }
 
 // appendDate writes a day as a day and a time as a time.
-func appendDate(dst []byte, text string) ([]byte, bool) {
-	at, ok := parseDate(text)
-	if !ok {
+func (m *Mapper) appendDate(dst []byte, text string) ([]byte, bool) {
+	reading, problem := m.dates.Read(text)
+	if problem != "" {
 		return dst, false
 	}
-	layout := stamp
-	if len(text) == len(time.DateOnly) {
-		layout = time.DateOnly
-	}
 	dst = append(dst, '"')
-	return append(at.AppendFormat(dst, layout), '"'), true
+	if reading.Day {
+		return append(reading.Wall.AppendFormat(dst, time.DateOnly), '"'), true
+	}
+	return append(reading.Earliest.AppendFormat(dst, stamp), '"'), true
 }
 
 // appendList takes a JSON array of texts, or texts with semicolons between

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/dates"
 )
 
 func TestCustomProperties(t *testing.T) {
@@ -55,9 +57,9 @@ func TestPropertiesAreInOneOrder(t *testing.T) {
 	m := newMapper(t, Mapping{Email: "Email", "property:zeta": "Z", "property:alpha:number": "A", "property:mid:boolean": "M"}, ConsentRule{})
 	p, _ := m.Map(row(m, "Email", "a@example.com", "Z", "last", "A", "no number", "M", "yes"))
 	require.Equal(t, `"mid":true,"zeta":"last"`, string(p.Properties), "what is left out leaves no comma")
-	item := string(Item(nil, p, p.Consent, []MarkerValue{{"segment_a", true}}))
+	item := string(Item(nil, p, settled(p), []MarkerValue{{"segment_a", true}}))
 	require.Contains(t, item, `"customProperties":{"mid":true,"zeta":"last","segment_a":true}`)
-	item = string(Item(nil, p, p.Consent, nil))
+	item = string(Item(nil, p, settled(p), nil))
 	require.Contains(t, item, `"customProperties":{"mid":true,"zeta":"last"}`)
 	p, _ = m.Map(row(m, "Email", "a@example.com"))
 	require.Empty(t, p.Properties)
@@ -72,7 +74,7 @@ func TestMappingsOfPropertiesAreChecked(t *testing.T) {
 		"property:a:":        `"" is no type`,
 		"property:p:number":  `the custom property "p" is mapped twice`,
 	} {
-		_, err := NewMapper(Mapping{Email: "E", "property:p": "P", a: "F"}, ConsentRule{}, now)
+		_, err := NewMapper(Mapping{Email: "E", "property:p": "P", a: "F"}, Rules{}, now)
 		require.ErrorContains(t, err, want)
 	}
 	mapping := Mapping{"property:b": "B", Email: "E", "property:a:list": "A", City: "C"}
@@ -88,14 +90,14 @@ func FuzzProperty(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind, text string) {
 		text = cleanText(text)
-		got, ok := appendTyped(nil, PropertyType(kind), text)
+		got, ok := (&Mapper{dates: &dates.Reader{}}).appendTyped(nil, PropertyType(kind), text)
 		if !ok || text == "" {
 			return
 		}
 		require.True(t, json.Valid(got) && utf8.Valid(got), "%s of %q", got, text)
 		require.NotEqual(t, `""`, string(got), "it would remove the property")
 		if PropertyType(kind) == NumberProperty {
-			again, ok := appendTyped(nil, NumberProperty, string(got))
+			again, ok := (&Mapper{dates: &dates.Reader{}}).appendTyped(nil, NumberProperty, string(got))
 			require.True(t, ok || strings.Trim(string(got), "-0123456789") == "", "%s", got)
 			if ok {
 				require.Equal(t, got, again)

@@ -17,13 +17,13 @@ import (
 
 var digest = contact.NewDigester(bytes.Repeat([]byte{7}, 32))
 
-func nobody(t time.Time) contact.Consent {
-	return contact.Consent{Status: contact.NonSubscribed, At: t}
-}
+// nobody is a row that says nothing of consent.
+func nobody(t time.Time) contact.Said { return contact.Said{Word: contact.No, At: t} }
 
-func row(segment uint8, n int64, email string, consent contact.Consent) spool.Record {
+func row(segment uint8, n int64, email string, mail contact.Said) spool.Record {
 	return spool.Record{Address: digest.Address(email), Segment: segment, Row: n,
-		Profile: contact.Profile{Email: email, Fields: fmt.Appendf(nil, `"firstName":"row %d"`, n), Consent: consent}}
+		Profile: contact.Profile{Email: email, Fields: fmt.Appendf(nil, `"firstName":"row %d"`, n),
+			Said: contact.Statements{Mail: mail, SMS: contact.Said{At: contact.Undated}}}}
 }
 
 type sent struct {
@@ -51,7 +51,7 @@ func decideAll(t *testing.T, r *Rules, records []spool.Record, ledger []spool.En
 		if i.Kind == spool.Leaver && i.Segments == 0 {
 			delete(after, i.Address)
 		} else {
-			after[i.Address] = spool.Entry{Address: i.Address, Content: i.Content, Email: i.Email, Segments: i.Segments, State: spool.Confirmed}
+			after[i.Address] = spool.Entry{Address: i.Address, Content: i.Content, Email: i.Email, Segments: i.Segments, State: spool.Confirmed, Memory: i.Memory}
 		}
 		return nil
 	}}))
@@ -69,14 +69,14 @@ func TestFirstRowsFieldsStrictestConsent(t *testing.T) {
 	day := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
 	r := &Rules{Bits: []uint{0, 1}, Markers: []string{"segment_a", "segment_b"}, Unmark: true}
 	counts, out, _ := decideAll(t, r, []spool.Record{
-		row(1, 1, "zoe@example.com", contact.Consent{Status: contact.Unsubscribed, At: day}),
+		row(1, 1, "zoe@example.com", contact.Said{Word: contact.OptOut, At: day}),
 		row(0, 9, "zoe@example.com", nobody(contact.Undated)),
-		row(0, 3, "zoe@example.com", contact.Consent{Status: contact.Subscribed, At: day}),
+		row(0, 3, "zoe@example.com", contact.Said{Word: contact.Yes, At: day}),
 	}, nil)
 	require.Equal(t, []int{1, 1}, counts.Members)
 	require.Equal(t, []int{1, 0}, counts.Duplicate)
 	require.Equal(t, 1, counts.Contacts)
-	require.Equal(t, 1, counts.Unsubscribed)
+	require.Equal(t, 1, counts.Consent.Unsubscribed)
 	z := out["zoe@example.com"]
 	require.Equal(t, spool.New, z.kind)
 	require.Equal(t, "row 3", z.item["firstName"], "the first row of the first segment")
@@ -107,7 +107,7 @@ func TestChangesAreNamed(t *testing.T) {
 	_, _, ledger := decideAll(t, r, []spool.Record{row(0, 1, "a@example.com", nobody(contact.Undated)), row(0, 2, "b@example.com", nobody(contact.Undated))}, nil)
 	counts, out, _ := decideAll(t, r, []spool.Record{
 		row(0, 7, "a@example.com", nobody(contact.Undated)),
-		row(0, 2, "b@example.com", contact.Consent{Status: contact.Unsubscribed, At: contact.Undated}),
+		row(0, 2, "b@example.com", contact.Said{Word: contact.OptOut, At: contact.Undated}),
 	}, ledger)
 	require.Equal(t, 2, counts.Changed)
 	require.Equal(t, map[string]int{"profile": 1, "consent": 1}, counts.Differences)
@@ -221,8 +221,8 @@ func TestNumbersAlwaysAddUp(t *testing.T) {
 func TestTextingFollowsTheStrictestRow(t *testing.T) {
 	since := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
 	yes, no := row(0, 1, "a@example.com", nobody(contact.Undated)), row(0, 2, "a@example.com", nobody(contact.Undated))
-	yes.Profile.SMS = contact.SMS{Phone: "+48512345678", Consent: contact.Consent{Status: contact.Subscribed, At: since}}
-	no.Profile.SMS = contact.SMS{Phone: "+48512345678", Consent: nobody(contact.Undated)}
+	yes.Profile.Said.Phone, yes.Profile.Said.SMS = "+48512345678", contact.Said{Word: contact.Yes, At: since}
+	no.Profile.Said.Phone, no.Profile.Said.SMS = "+48512345678", nobody(contact.Undated)
 	other := yes
 	other.Address, other.Profile.Email = digest.Address("b@example.com"), "b@example.com"
 	_, out, _ := decideAll(t, &Rules{Bits: []uint{0}, Markers: []string{"m"}}, []spool.Record{yes, no, other}, nil)

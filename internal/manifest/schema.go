@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/contact"
 )
 
 // enums are the values of types that have only a few.
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[catalogue.Sharing]():      {string(catalogue.SharedAdmins), string(catalogue.SharedContributors)},
 	reflect.TypeFor[catalogue.LeaverPolicy](): {string(catalogue.LeaversUnmark), string(catalogue.LeaversKeep)},
+	reflect.TypeFor[contact.UndatedOptOuts](): {string(contact.UndatedFirstSeen), string(contact.UndatedIgnore)},
+	reflect.TypeFor[contact.Refusals]():       {string(contact.RefusalsOptOut), string(contact.RefusalsNone)},
 }
 
 // descriptions are what an editor says of a field.
@@ -31,19 +34,24 @@ var descriptions = map[string]string{ //nolint:gosec // texts about credentials,
 	"connection/calls_per_minute": "the brand's limit in calls a minute",
 	"connection/max_contacts":     "the most contacts of one export, after the contract with Omnisend",
 
-	"export/connection":   "name of the connection to send through; left out, the export is inactive",
-	"export/source":       "name of the source to read from",
-	"export/segments":     "segments of the source, and the custom property that marks the members of each; left out, it is made of the name",
-	"export/id":           "field with the customer's id",
-	"export/mapping":      "which field fills which attribute: email, first-name, ..., property:NAME, property:NAME:TYPE",
-	"export/consent_rule": "values of the consent field that are consent and opt-out, where they are not the usual ones",
-	"export/leavers":      "what happens to contacts that left",
-	"schedule/every":      "days: day, mon,thu or month:1,15",
-	"schedule/at":         "times of the clock, as 06:00",
-	"schedule/cron":       "in place of every and at: minute, hour, day of the month, month, day of the week",
-	"schedule/zone":       "time zone of the times, as Europe/Warsaw",
-	"schedule/off":        "the export does not run by itself; the times are kept",
-	"export/guards":       "thresholds, from 0 to 1, that differ from the usual ones",
+	"export/connection":         "name of the connection to send through; left out, the export is inactive",
+	"export/source":             "name of the source to read from",
+	"export/segments":           "segments of the source, and the custom property that marks the members of each; left out, it is made of the name",
+	"export/id":                 "field with the customer's id",
+	"export/mapping":            "which field fills which attribute: email, first-name, ..., property:NAME, property:NAME:TYPE",
+	"export/consent_rule":       "values of the consent field that are consent and opt-out, where they are not the usual ones",
+	"export/leavers":            "what happens to contacts that left",
+	"schedule/every":            "days: day, mon,thu or month:1,15",
+	"schedule/at":               "times of the clock, as 06:00",
+	"schedule/cron":             "in place of every and at: minute, hour, day of the month, month, day of the week",
+	"schedule/zone":             "time zone of the times, as Europe/Warsaw",
+	"schedule/off":              "the export does not run by itself; the times are kept",
+	"export/lenient_local_part": "take addresses with doubled or trailing dots before the @, as Japanese carriers gave them out",
+	"export/time_zone":          "IANA time zone of dates that name none, where it is another one than the source's",
+	"export/date_format":        "how dates are written, where it is otherwise than the source says",
+	"source/time_zone":          "IANA time zone of dates that name none, as Europe/Warsaw; UTC when left out",
+	"source/date_format":        "how dates are written: iso, dmy, mdy, excel, epoch, or a layout such as dd/MM/yyyy; left out, what has only one meaning is read",
+	"export/guards":             "thresholds, from 0 to 1, that differ from the usual ones",
 }
 
 // Schema is the JSON Schema of one document, for editors.

@@ -130,6 +130,7 @@ type Reject struct {
 	Reason  string `json:"reason"`
 	Refused bool   `json:"refused,omitempty"` // sent and turned down
 	Said    string `json:"said,omitempty"`    // about it, by Omnisend, in its own words
+	OptOut  bool   `json:"opt_out,omitempty"` // it would have been unsubscribed
 }
 
 // SamplesAnswer is what a plan would send; it travels sealed.

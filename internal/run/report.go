@@ -96,9 +96,16 @@ type SegmentCount struct {
 // ConsentCount says how the contacts of a run stand, and how many were held
 // back from being subscribed, by the note that says why.
 type ConsentCount struct {
-	Subscribed    int            `json:"subscribed"`
-	Unsubscribed  int            `json:"unsubscribed"`
-	NonSubscribed int            `json:"non_subscribed"`
+	Subscribed    int `json:"subscribed"`
+	Unsubscribed  int `json:"unsubscribed"`
+	Undated       int `json:"undated"`   // of Unsubscribed: without a date that could be read
+	Withdrawn     int `json:"withdrawn"` // of Unsubscribed: sent as subscribed before, and not consenting any more
+	Refusals      int `json:"refusals"`  // of Unsubscribed: refusals with a date
+	NonSubscribed int `json:"non_subscribed"`
+	// WithoutEffect counts opt-outs that change nothing at Omnisend: of rows that
+	// are invalid, of contacts that were turned down, without a date where the
+	// export ignores those.
+	WithoutEffect int            `json:"opt_outs_without_effect"`
 	Notes         map[string]int `json:"notes,omitempty"`
 }
 
@@ -130,11 +137,14 @@ type Report struct {
 	Calls       int            `json:"calls"`              // POST /batches of at most 100 contacts
 	Reasons     map[string]int `json:"reasons"`            // of Invalid and Refused together
 	LeftOut     map[string]int `json:"left_out,omitempty"` // values left out of contacts, by why: rows counted
-	Consent     ConsentCount   `json:"consent"`
-	Guards      []GuardResult  `json:"guards,omitempty"` // those that ask
-	Notes       []string       `json:"notes,omitempty"`  // what happened on the way, in sentences
-	ToSend      int            `json:"to_send"`          // contacts decided to be sent, leavers apart
-	LeaversDue  int            `json:"leavers_due"`      // leavers decided
+	Mended      map[string]int `json:"mended,omitempty"`   // addresses that were put right, by what: rows counted
+	// InvalidOptOuts are rows of Invalid that say an opt-out.
+	InvalidOptOuts int           `json:"invalid_opt_outs,omitempty"`
+	Consent        ConsentCount  `json:"consent"`
+	Guards         []GuardResult `json:"guards,omitempty"` // those that ask
+	Notes          []string      `json:"notes,omitempty"`  // what happened on the way, in sentences
+	ToSend         int           `json:"to_send"`          // contacts decided to be sent, leavers apart
+	LeaversDue     int           `json:"leavers_due"`      // leavers decided
 	// Differences counts what changed contacts differ in from what was
 	// confirmed; a contact may differ in several.
 	Differences    map[string]int `json:"differences,omitempty"`

@@ -55,13 +55,14 @@ func code[T ~string](d *decoder, table []T) T {
 	return ""
 }
 
-// all iterates over the entries of a blob.
-func all[T any](data []byte, version byte, read func(*decoder) T) iter.Seq2[T, error] {
+// all iterates over the entries of a blob of this version, or of a former one
+// that can still be read.
+func all[T any](data []byte, version byte, read func(*decoder) T, former ...byte) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if len(data) == 0 {
 			return
 		}
-		d := decoder{rest: data[1:], bad: data[0] != version}
+		d := decoder{rest: data[1:], version: data[0], bad: data[0] != version && !slices.Contains(former, data[0])}
 		for len(d.rest) > 0 || d.bad {
 			v := read(&d)
 			if d.bad {
@@ -79,8 +80,9 @@ func all[T any](data []byte, version byte, read func(*decoder) T) iter.Seq2[T, e
 // decoder reads values one after another. Once something was bad it gives zero
 // values, so that only the end has to be checked.
 type decoder struct {
-	rest []byte
-	bad  bool
+	rest    []byte
+	version byte
+	bad     bool
 }
 
 // take returns the next n bytes; they cannot be appended to.

@@ -15,6 +15,10 @@ type State uint8
 const (
 	Confirmed State = iota + 1
 	Refused
+	// Remembered is a contact that Omnisend has nothing of ours of: it left, or was
+	// never sent. What is remembered of its consent stays, under the digest of its
+	// address alone.
+	Remembered
 )
 
 // Entry is what the ledger knows of one contact.
@@ -26,6 +30,8 @@ type Entry struct {
 	State    State
 	SentAt   int64  // Unix seconds
 	Reason   string // of a refusal: a code, nothing personal; or how it was confirmed without being sent
+	Memory   contact.Memory
+	Filled   uint64 // the bits of mapped fields that the account has values of from us
 }
 
 // appendEntry appends an entry to a shard.
@@ -37,7 +43,8 @@ func appendEntry(dst []byte, e Entry) []byte {
 	dst = appendUint(dst, e.Segments)
 	dst = appendInt(dst, e.SentAt)
 	dst = appendBytes(dst, e.Email)
-	return appendBytes(dst, e.Reason)
+	dst = appendBytes(dst, e.Reason)
+	return appendUint(appendMemory(dst, e.Memory), e.Filled)
 }
 
 func readEntry(d *decoder) Entry {
@@ -45,13 +52,16 @@ func readEntry(d *decoder) Entry {
 	copy(e.Address[:], d.take(len(e.Address)))
 	e.Content = d.content()
 	e.State = State(d.byte())
-	if e.State != Confirmed && e.State != Refused {
+	if e.State < Confirmed || e.State > Remembered {
 		d.bad = true
 	}
 	e.Segments = d.uint()
 	e.SentAt = d.int()
 	e.Email = string(d.bytes())
 	e.Reason = string(d.bytes())
+	if d.version != versionEntriesBefore {
+		e.Memory, e.Filled = d.memory(), d.uint()
+	}
 	return e
 }
 
@@ -61,7 +71,7 @@ func Entries(data []byte) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		var last contact.Digest
 		first := true
-		for e, err := range all(data, versionEntries, readEntry) {
+		for e, err := range all(data, versionEntries, readEntry, versionEntriesBefore) {
 			if err == nil && !first && bytes.Compare(last[:], e.Address[:]) >= 0 {
 				err = ErrCorrupt
 			}

@@ -21,9 +21,14 @@ var ErrCorrupt = errors.New("spool: damaged data, or written by another version"
 // The first byte of each kind of blob: the kind in the upper half, its version
 // in the lower.
 const (
-	versionRecords = 0x12
-	versionItems   = 0x21
-	versionEntries = 0x31
+	versionRecords = 0x13
+	versionItems   = 0x22
+	versionEntries = 0x32
+
+	// Written before there was a memory of consent: a worker that is upgraded finds
+	// such ledgers, and batches that wait for a verdict.
+	versionItemsBefore   = 0x21
+	versionEntriesBefore = 0x31
 )
 
 // Record is one row of a segment as read.
@@ -43,17 +48,24 @@ func AppendRecord(dst []byte, r Record) []byte {
 	dst = appendInt(dst, r.Row)
 	dst = appendBytes(dst, r.Profile.Email)
 	dst = appendBytes(dst, r.Profile.Fields)
-	dst = appendCode(dst, statuses, r.Profile.Consent.Status)
-	dst = appendInt(dst, r.Profile.Consent.At.UnixMilli())
-	dst = appendCode(dst, notes, r.Profile.Consent.Note)
 	dst = appendBytes(dst, r.Profile.Properties)
-	dst = appendCode(dst, statuses, r.Profile.SMS.Consent.Status)
-	if r.Profile.SMS.Consent.Status == "" {
-		return dst // nothing is said about texting
+	dst = appendUint(dst, r.Profile.Filled)
+	dst = appendSaid(dst, r.Profile.Said.Mail)
+	dst = appendBytes(dst, r.Profile.Said.Phone)
+	return appendSaid(dst, r.Profile.Said.SMS)
+}
+
+func appendSaid(dst []byte, s contact.Said) []byte {
+	dst = appendInt(append(dst, byte(s.Word)), s.At.UnixMilli())
+	return appendCode(dst, notes, s.Note)
+}
+
+func (d *decoder) said() contact.Said {
+	s := contact.Said{Word: contact.Word(d.byte()), At: time.UnixMilli(d.int()).UTC(), Note: code(d, notes)}
+	if s.Word > contact.OptOut {
+		d.bad = true
 	}
-	dst = appendBytes(dst, r.Profile.SMS.Phone)
-	dst = appendInt(dst, r.Profile.SMS.Consent.At.UnixMilli())
-	return appendCode(dst, notes, r.Profile.SMS.Consent.Note)
+	return s
 }
 
 // Records iterates over a blob of records; after an error it ends. A record's
@@ -67,15 +79,11 @@ func Records(data []byte) iter.Seq2[Record, error] {
 		r.Row = d.int()
 		r.Profile.Email = string(d.bytes())
 		r.Profile.Fields = d.bytes()
-		r.Profile.Consent.Status = code(d, statuses)
-		r.Profile.Consent.At = time.UnixMilli(d.int()).UTC()
-		r.Profile.Consent.Note = code(d, notes)
 		r.Profile.Properties = d.bytes()
-		if r.Profile.SMS.Consent.Status = code(d, statuses); r.Profile.SMS.Consent.Status != "" {
-			r.Profile.SMS.Phone = string(d.bytes())
-			r.Profile.SMS.Consent.At = time.UnixMilli(d.int()).UTC()
-			r.Profile.SMS.Consent.Note = code(d, notes)
-		}
+		r.Profile.Filled = d.uint()
+		r.Profile.Said.Mail = d.said()
+		r.Profile.Said.Phone = string(d.bytes())
+		r.Profile.Said.SMS = d.said()
 		return r
 	})
 }
@@ -97,7 +105,9 @@ type BatchItem struct {
 	Kind     Kind
 	Segments uint64 // the marker bits that it will carry
 	Email    string
-	Item     []byte // the contact as JSON, as it is sent
+	Item     []byte         // the contact as JSON, as it is sent
+	Memory   contact.Memory // what the ledger will remember once it is confirmed
+	Filled   uint64         // the bits of mapped fields that the account will have values of
 }
 
 // AppendBatchItem appends an item to a blob.
@@ -108,7 +118,8 @@ func AppendBatchItem(dst []byte, it BatchItem) []byte {
 	dst = append(dst, byte(it.Kind))
 	dst = appendUint(dst, it.Segments)
 	dst = appendBytes(dst, it.Email)
-	return appendBytes(dst, it.Item)
+	dst = appendBytes(dst, it.Item)
+	return appendUint(appendMemory(dst, it.Memory), it.Filled)
 }
 
 // BatchItems iterates over a blob of items; after an error it ends. An item's
@@ -125,13 +136,19 @@ func BatchItems(data []byte) iter.Seq2[BatchItem, error] {
 		it.Segments = d.uint()
 		it.Email = string(d.bytes())
 		it.Item = d.bytes()
+		if d.version != versionItemsBefore {
+			it.Memory, it.Filled = d.memory(), d.uint()
+		}
 		return it
-	})
+	}, versionItemsBefore)
 }
 
 // The values that are written as one byte: their places, which never change.
 // New ones are added at the end.
 var (
 	statuses = []contact.Status{"", contact.Subscribed, contact.Unsubscribed, contact.NonSubscribed}
-	notes    = []contact.ConsentNote{"", contact.NoteNotMapped, contact.NoteUndated, contact.NoteBadDate, contact.NoteFuture, contact.NoteUndeclared}
+	notes    = []contact.ConsentNote{"", contact.NoteNotMapped, contact.NoteUndated, contact.NoteBadDate, contact.NoteFuture, contact.NoteUndeclared,
+		contact.NoteAmbiguousDate, contact.NoteSerialDate}
+	rules = []contact.Rule{"", contact.RuleConsent, contact.RuleOptOut, contact.RuleUndated, contact.RuleRefusal, contact.RuleWithdrawn,
+		contact.RuleIgnored, contact.RuleNone}
 )

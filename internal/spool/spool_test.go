@@ -15,27 +15,38 @@ import (
 func digest(n byte) contact.Digest { return contact.Digest{n, 15: n} }
 
 func records() []Record {
+	undated := contact.Said{At: contact.Undated}
+	said := func(mail, sms contact.Said, phone string) contact.Statements {
+		return contact.Statements{Mail: mail, SMS: sms, Phone: phone}
+	}
 	all := []Record{
-		{},
+		{Profile: contact.Profile{Said: said(undated, undated, "")}},
 		{Address: digest(1), Segment: 3, Row: 2, Profile: contact.Profile{
-			Email: "o'brien@example.com", Fields: []byte(`"firstName":"Zoë"`),
-			Consent: contact.Consent{Status: contact.Subscribed, At: time.Date(2024, 5, 1, 10, 0, 0, 123e6, time.UTC)},
+			Email: "o'brien@example.com", Fields: []byte(`"firstName":"Zoë"`), Filled: 1<<63 | 5,
+			Said: said(contact.Said{Word: contact.Yes, At: time.Date(2024, 5, 1, 10, 0, 0, 123e6, time.UTC)}, undated, ""),
 		}},
 		{Address: digest(2), Segment: 255, Row: 1 << 40, Profile: contact.Profile{
-			Email: "a@b.example", Consent: contact.Consent{Status: "newStatus", At: contact.Undated, Note: "some_new_note"},
+			Email: "a@b.example", Said: said(contact.Said{Word: contact.No, At: contact.Undated, Note: "some_new_note"}, undated, ""),
 		}},
+		{Profile: contact.Profile{Properties: []byte(`"p":[1]`),
+			Said: said(undated, contact.Said{Word: contact.Refused, At: time.UnixMilli(-5).UTC()}, "+48512345678")}},
 	}
-	all[0].Profile.Consent.At = contact.Undated
-	all = append(all,
-		Record{Profile: contact.Profile{Properties: []byte(`"p":[1]`), Consent: contact.Consent{At: contact.Undated},
-			SMS: contact.SMS{Phone: "+48512345678", Consent: contact.Consent{Status: contact.Subscribed, At: time.UnixMilli(5).UTC()}}}},
-		Record{Profile: contact.Profile{Consent: contact.Consent{At: contact.Undated},
-			SMS: contact.SMS{Consent: contact.Consent{Status: contact.Unsubscribed, At: contact.Undated, Note: contact.NoteUndated}}}})
 	for _, note := range notes {
-		all = append(all, Record{Profile: contact.Profile{Consent: contact.Consent{
-			Status: contact.NonSubscribed, At: contact.Undated, Note: note}}})
+		for word := contact.Silent; word <= contact.OptOut; word++ {
+			s := contact.Said{Word: word, At: contact.Undated, Note: note}
+			all = append(all, Record{Profile: contact.Profile{Said: said(s, s, "")}})
+		}
 	}
 	return all
+}
+
+// remembered is a memory with everything in it.
+func remembered() contact.Memory {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+	return contact.Memory{
+		Mail: contact.Channel{Sent: contact.Unsubscribed, SentAt: at(1), Rule: contact.RuleWithdrawn, Consented: at(-1), Seen: at(1_800_000_000_123), Stated: at(0)},
+		SMS:  contact.Channel{Sent: contact.Subscribed, SentAt: at(5), Rule: "some_new_rule", Consented: at(5), Phone: "+48512345678"},
+	}
 }
 
 func TestRecordsComeBackAsTheyWere(t *testing.T) {
@@ -54,7 +65,8 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 func TestBatchItemsComeBackAsTheyWere(t *testing.T) {
 	want := []BatchItem{
 		{Address: digest(1), Content: contact.ContentDigest{Profile: [8]byte{1}, Consent: [8]byte{2}, Markers: [8]byte{7: 3}},
-			Kind: New, Segments: 1<<63 | 1, Email: "a@example.com", Item: []byte(`{"identifiers":[]}`)},
+			Kind: New, Segments: 1<<63 | 1, Email: "a@example.com", Item: []byte(`{"identifiers":[]}`), Memory: remembered(), Filled: 7},
+		{Kind: Changed, Memory: contact.Memory{SMS: remembered().SMS}},
 		{Kind: Changed}, {Kind: Leaver, Email: "b@example.com", Item: []byte(`{}`)},
 	}
 	var data []byte
@@ -127,6 +139,29 @@ func collect[T any](seq func(func(T, error) bool)) ([]T, error) {
 func entry(n byte, email string) Entry {
 	return Entry{Address: digest(n), Content: contact.ContentDigest{Profile: [8]byte{n}}, Email: email, Segments: uint64(n),
 		State: Confirmed, SentAt: 1_700_000_000}
+}
+
+// What was written before consent was remembered is read as remembering nothing.
+func TestBlobsOfBeforeTheMemoryOfConsent(t *testing.T) {
+	var ledger, items []byte
+	e := entry(1, "a@example.com")
+	ledger = append(ledger, versionEntriesBefore)
+	ledger = append(appendContent(append(ledger, e.Address[:]...), e.Content), byte(e.State))
+	ledger = appendBytes(appendBytes(appendInt(appendUint(ledger, e.Segments), e.SentAt), e.Email), e.Reason)
+	got, err := collect(Entries(ledger))
+	require.NoError(t, err)
+	require.Equal(t, []Entry{e}, got)
+	merged, err := MergeShard(ledger, []Entry{{Address: digest(9), State: Remembered, Memory: remembered()}}, nil)
+	require.NoError(t, err)
+	got, err = collect(Entries(merged))
+	require.NoError(t, err)
+	require.Equal(t, []Entry{e, {Address: digest(9), State: Remembered, Memory: remembered()}}, got)
+
+	items = append(appendContent(append(append(items, versionItemsBefore), e.Address[:]...), e.Content), byte(New))
+	items = appendBytes(appendBytes(appendUint(items, 3), e.Email), []byte(`{}`))
+	batch, err := collect(BatchItems(items))
+	require.NoError(t, err)
+	require.Equal(t, []BatchItem{{Address: e.Address, Content: e.Content, Kind: New, Segments: 3, Email: e.Email, Item: []byte(`{}`)}}, batch)
 }
 
 func TestMergeShard(t *testing.T) {

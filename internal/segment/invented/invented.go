@@ -27,10 +27,10 @@ type Expected struct {
 	Contacts     int // distinct valid addresses: Rows - Invalid - Duplicate
 
 	// Contacts by the most restrictive consent of their rows.
-	Subscribed      int
-	Unsubscribed    int // dated or not
-	UnsubscribedOld int // of Unsubscribed, those without a true date
-	NonSubscribed   int
+	Subscribed          int
+	Unsubscribed        int // dated or not
+	UnsubscribedUndated int // of Unsubscribed, those that count from when they are first seen
+	NonSubscribed       int
 
 	OptedOut []string // the addresses of Unsubscribed as they are sent
 

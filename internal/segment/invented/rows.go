@@ -98,8 +98,8 @@ func (g *generator) count(person int, p person) {
 		g.expected.Subscribed++
 	case nonSubscribed:
 		g.expected.NonSubscribed++
-	case unsubscribedOld:
-		g.expected.UnsubscribedOld++
+	case unsubscribedUndated:
+		g.expected.UnsubscribedUndated++
 		fallthrough
 	case unsubscribed:
 		g.expected.Unsubscribed++
@@ -172,8 +172,8 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 type consent uint8
 
 const (
-	unsubscribed consent = iota
-	unsubscribedOld
+	unsubscribedUndated consent = iota
+	unsubscribed
 	nonSubscribed
 	subscribed
 )
@@ -200,17 +200,20 @@ func (g *generator) consentOf(i int) stated {
 	case p < 810:
 		return stated{no, "", nonSubscribed}
 	case p < 880:
-		return stated{no, date, nonSubscribed}
+		if no == "" {
+			return stated{no, date, nonSubscribed}
+		}
+		return stated{no, date, unsubscribed} // a refusal with a date
 	case p < 905:
 		return stated{pick(r, oddValues), date, nonSubscribed}
 	case p < 965:
 		return stated{out, date, unsubscribed}
 	case p < 990:
-		return stated{out, "", unsubscribedOld}
+		return stated{out, "", unsubscribedUndated}
 	case p < 995:
-		return stated{out, pick(r, badDates), unsubscribedOld}
+		return stated{out, pick(r, badDates), unsubscribedUndated}
 	}
-	return stated{out, pick(r, futureDates), unsubscribedOld}
+	return stated{out, pick(r, futureDates), unsubscribedUndated}
 }
 
 // date is a moment between 2015 and 2025 in one of the spellings that can be

@@ -119,13 +119,14 @@ func contacts(t *testing.T, s segment.Source) []string {
 	t.Helper()
 	m, err := contact.NewMapper(contact.Mapping{contact.Email: "msdynci_email", contact.FirstName: "msdynci_firstname", contact.City: "msdynci_city",
 		contact.ConsentFlag: "msdynci_consent", contact.ConsentDate: "msdynci_since", "property:points:number": "msdynci_points"},
-		contact.ConsentRule{}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		contact.Rules{}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	var all []string
 	for _, row := range segmenttest.ReadAll(t, s, "people", m.Fields(), nil) {
 		require.Empty(t, row.Problem)
 		if p, reason := m.Map(row.Values); reason == "" {
-			all = append(all, string(contact.Item(nil, p, p.Consent, []contact.MarkerValue{{Property: "segment_people", Member: true}})))
+			settled, _ := contact.Memory{}.Settle(p.Said, contact.ConsentRule{}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+			all = append(all, string(contact.Item(nil, p, settled, []contact.MarkerValue{{Property: "segment_people", Member: true}})))
 		}
 	}
 	slices.Sort(all) // each source has an order of its own
