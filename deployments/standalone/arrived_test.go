@@ -70,7 +70,7 @@ func (s *shop) mappedRows() map[string]mapped {
 func (s *shop) firstRunBegan() time.Time {
 	s.t.Helper()
 	var page command.RunsPage
-	require.NoError(s.t, json.Unmarshal([]byte(s.must("runs", "list", "spring", "--output", "json")), &page))
+	require.NoError(s.t, json.Unmarshal([]byte(s.must("runs", "list", "--output", "json")), &page))
 	require.NotEmpty(s.t, page.Runs)
 	return page.Runs[len(page.Runs)-1].StartedAt
 }
@@ -112,8 +112,10 @@ func (s *shop) arrivedAsMapped(known map[string]sandbox.Contact) {
 		consent, _ := contact.Channel{}.Settle(m.said, contact.ConsentRule{}, began)
 		status, at := string(consent.Status), consent.At
 		before, wasThere := known[address]
-		if wasThere && !at.After(before.StatusChangedAt) {
-			status, at = before.Status, before.StatusChangedAt
+		if wasThere {
+			if !at.After(before.StatusChangedAt) {
+				status, at = before.Status, before.StatusChangedAt
+			}
 			maps.Copy(properties, before.Properties)
 			maps.Copy(m.fields, before.Fields)
 		}
