@@ -109,7 +109,7 @@ func (a *Activities) checkProperties(ctx context.Context, e catalogue.Export, co
 func (a *Activities) checkMapping(ctx context.Context, e catalogue.Export, s catalogue.Source) error {
 	rules, err := e.ContactRules(s)
 	if err != nil {
-		return refuse(command.ErrUsage, "%v", err)
+		return refuse(protocol.ErrUsage, "%v", err)
 	}
 	mapper, err := contact.NewMapper(e.Mapping, rules, time.Now())
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // mapped is what a valid profile of the segment has to be at the target.
@@ -69,7 +69,7 @@ func (s *shop) mappedRows() map[string]mapped {
 // it saw without a date.
 func (s *shop) firstRunBegan() time.Time {
 	s.t.Helper()
-	var page command.RunsPage
+	var page protocol.RunsPage
 	require.NoError(s.t, json.Unmarshal([]byte(s.must("runs", "list", "--output", "json")), &page))
 	require.NotEmpty(s.t, page.Runs)
 	return page.Runs[len(page.Runs)-1].StartedAt
