@@ -1,4 +1,4 @@
-# Segment Export for Omnisend. `make help` lists what there is.
+# Segment Export for Omnisend. `make help` lists the targets.
 
 GOLANGCI_VERSION      := v2.15.0
 WORKFLOWCHECK_VERSION := v0.6.0
@@ -6,7 +6,7 @@ AZURITE_VERSION       := 3.35.0
 TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
-# What the race detector does not watch: SQLite as it was translated from C. Whole runs take half the time without.
+# Built without the race detector: SQLite, translated from C. Whole runs then take half the time.
 UNWATCHED             := modernc.org/sqlite/lib modernc.org/libc
 PROGRAMS              := ./deployments/standalone ./worker ./starter ./deployments/sandbox
 VERSION               ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -68,16 +68,16 @@ $(TOOLS)/workflowcheck:
 bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0
 	go run ./bench --size $(SIZE) --rpm $(RPM)
 
-soak: ## a run of 60,000 profiles at the real limit through every fault it can recover from; takes about 15 minutes
+soak: ## send 60,000 profiles at the real limit through every fault a run recovers from; about 15 minutes
 	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./deployments/standalone
 
-soak-sources: tools ## a whole run from every real source through a kill and a reset: make soak-sources SIZE=1000000, about 10 minutes
+soak-sources: tools ## run an export from every source through a kill and a reset: make soak-sources SIZE=1000000; about 10 minutes
 	SEGMENT_EXPORT_TEST_SOURCE_SIZE=$(SIZE) go test -run TestEverySourceArrivesThroughBreaks -count 1 -v -timeout 60m ./deployments/standalone
 
-soak-reads: tools ## a million rows read from every real source in flat memory, with the figures; about 4 minutes
+soak-reads: tools ## read a million rows from every source in flat memory and print the figures; about 4 minutes
 	SEGMENT_ROWS=1000000 go test -run 'TestConformance/.*/many_rows' -count 1 -v -timeout 60m ./internal/segment/dataverse ./internal/segment/files ./internal/segment/postgres
 
-generate: ## make the example segment again
+generate: ## regenerate the example segment
 	go run ./examples/generate --size 5000 --seed 1 > examples/segments/spring_buyers.csv
 
 clean: ## remove what was built
