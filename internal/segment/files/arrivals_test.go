@@ -47,6 +47,11 @@ func encoded(t testing.TB, e encoding.Encoding, text string) string {
 // readsAs reads a segment from its start and from each of its rows.
 func readsAs(t *testing.T, s *Source, want []segmenttest.Row, notes []string) {
 	t.Helper()
+	readsFieldsAs(t, s, asked, want, notes)
+}
+
+func readsFieldsAs(t *testing.T, s *Source, asked []string, want []segmenttest.Row, notes []string) {
+	t.Helper()
 	r, err := s.Open(t.Context(), "people", asked, nil)
 	require.NoError(t, err)
 	defer r.Close()

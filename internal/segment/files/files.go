@@ -114,6 +114,11 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 		return nil, fmt.Errorf("%s: %w", s.tree.Place(name), segment.ErrChanged)
 	}
 	r := &reader{ctx: ctx, source: s, set: set, wanted: slices.Clone(fields)}
+	if set.versions {
+		if r.old, err = s.outdated(ctx, set); err != nil {
+			return nil, err
+		}
+	}
 	if after == nil {
 		err = r.begin(0, nil)
 	} else {

@@ -153,6 +153,9 @@ func (s *Source) exportSet(ctx context.Context, e *export, name, run string) (se
 		return set{}, s.notFound(ctx, name)
 	}
 	table := e.model.Entities[i]
+	if table.isLinked() {
+		return s.linkedSet(ctx, e, table)
+	}
 	d, err := table.dialect(s.config, e.where)
 	if err != nil {
 		return set{}, err

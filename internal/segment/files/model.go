@@ -3,6 +3,7 @@ package files
 import (
 	"encoding/json"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,14 +24,17 @@ type model struct {
 
 // entity is a table; a segment is one.
 type entity struct {
-	Name       string `json:"name"`
-	Attributes []struct {
-		Name string `json:"name"`
-	} `json:"attributes"`
+	Name       string          `json:"name"`
+	Attributes []attributeName `json:"attributes"`
 	Partitions []struct {
 		Location string    `json:"location"`
 		Format   *settings `json:"fileFormatSettings"`
 	} `json:"partitions"`
+}
+
+// attributeName is a column.
+type attributeName struct {
+	Name string `json:"name"`
 }
 
 // settings are how a partition is written. The zero value is the standard's
@@ -145,4 +149,19 @@ func (e entity) named() map[string][]string {
 		}
 	}
 	return runs
+}
+
+// located returns the files that the model names, as paths below its folder.
+func (e entity) located() []string {
+	var names []string
+	for _, p := range e.Partitions {
+		u, err := url.Parse(p.Location)
+		if err != nil {
+			continue
+		}
+		if at := strings.LastIndex(u.Path, "/"+e.Name+"/"); at >= 0 {
+			names = append(names, strings.TrimPrefix(path.Clean(u.Path[at:]), "/"))
+		}
+	}
+	return names
 }

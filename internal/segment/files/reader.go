@@ -53,6 +53,7 @@ type reader struct {
 	counts        // of the rows before what rows counts
 	content tree.Content
 	rows    rows
+	old     *outdated // rows that do not count; nil: all do
 	count   int
 	ended   error
 }
@@ -119,6 +120,9 @@ func (r *reader) next() (segment.Row, error) {
 		row, err := r.rows.next()
 		switch {
 		case err == nil:
+			if r.passed++; r.old != nil && r.old.has(r.passed-1) {
+				continue
+			}
 			row.Number += r.before
 			return row, r.check(row)
 		case !errors.Is(err, io.EOF):
@@ -208,6 +212,9 @@ func (r *reader) Notes() []string {
 	notes := slices.Clone(r.set.notes)
 	if blank := r.blank + r.rows.skipped(); blank > 0 {
 		notes = append(notes, fmt.Sprintf("segment %q: rows without any value were passed over: %d", r.set.name, blank))
+	}
+	if r.old != nil && r.old.older+r.old.deleted > 0 {
+		notes = append(notes, fmt.Sprintf("segment %q: only the newest version of a row counts: %d older ones were passed over, and %d rows that were deleted", r.set.name, r.old.older, r.old.deleted))
 	}
 	return notes
 }

@@ -15,15 +15,17 @@ import (
 
 // set is the files that make a segment, in the order in which they are read.
 type set struct {
-	name   string // of the segment
-	files  []tree.File
-	form   form
-	csv    dialect  // of CSV
-	sheet  string   // of a workbook; empty: the first
-	run    string   // the folder of an export's run; empty in the plain layout
-	parts  bool     // the files are pieces of one, and others may come to them
-	notes  []string // on how it was chosen
-	digest digest
+	name  string // of the segment
+	files []tree.File
+	form  form
+	csv   dialect // of CSV
+	sheet string  // of a workbook; empty: the first
+	run   string  // the folder of an export's run; empty in the plain layout
+	parts bool    // the files are pieces of one, and others may come to them
+	// versions: of rows with the same id only the newest counts.
+	versions bool
+	notes    []string // on how it was chosen
+	digest   digest
 }
 
 // form is how a file holds its rows.
@@ -109,6 +111,7 @@ type place struct {
 type counts struct {
 	blank     int64 // without any value
 	undecoded int64 // not in the encoding that the text is taken for
+	passed    int64 // all that next has seen, where rows have versions
 }
 
 // position is a place between two rows of a file.
@@ -126,7 +129,7 @@ func (s *set) cursor(at place) segment.Cursor {
 	c := append([]byte{cursorVersion}, s.digest[:]...)
 	c = append(c, byte(len(s.run)))
 	c = append(c, s.run...)
-	for _, n := range []int64{int64(at.file), at.before, at.offset, at.line, at.blank, at.undecoded} {
+	for _, n := range []int64{int64(at.file), at.before, at.offset, at.line, at.blank, at.undecoded, at.passed} {
 		c = binary.AppendVarint(c, n)
 	}
 	return binary.BigEndian.AppendUint32(c, checksum(c, s.name))
@@ -157,6 +160,6 @@ func parseCursor(c segment.Cursor, name string) (of digest, at place, ok bool) {
 	}
 	at.file = int(next())
 	at.before, at.offset, at.line = next(), next(), next()
-	at.blank, at.undecoded = next(), next()
+	at.blank, at.undecoded, at.passed = next(), next(), next()
 	return of, at, ok && len(rest) == 0
 }
