@@ -70,6 +70,9 @@ func (r *reader) begin(file int, from *position) error {
 	}
 	where := r.source.tree.Place(f.Name)
 	opened, err := r.set.rows(r.ctx, content, f.Size, where, r.wanted, from)
+	if errors.Is(err, segment.ErrEmpty) && r.set.parts && len(r.set.files) > 1 {
+		opened, err = noRows{}, nil // others have some
+	}
 	if err != nil {
 		if file > 0 && errors.Is(err, segment.ErrEmpty) {
 			err = segment.Malformed("%s is empty, and should begin with a header", where)
@@ -225,9 +228,27 @@ func (r *reader) Close() error {
 	return r.content.Close()
 }
 
-// fields returns the names of all columns that the set's first file has.
+// noRows are those of an empty part.
+type noRows struct{}
+
+func (noRows) next() (segment.Row, error) { return segment.Row{}, io.EOF }
+func (noRows) position() position         { return position{} }
+func (noRows) skipped() int64             { return 0 }
+func (noRows) close()                     {}
+
+// fields returns the names of all columns that the set's first file has, which
+// is not empty.
 func (s *Source) fields(ctx context.Context, of set, wanted []string) ([]string, error) {
-	f := of.files[0]
+	for i, f := range of.files {
+		names, err := s.fieldsOf(ctx, of, f, wanted)
+		if !errors.Is(err, segment.ErrEmpty) || !of.parts || i+1 == len(of.files) {
+			return names, err
+		}
+	}
+	return nil, fmt.Errorf("%s %w", s.tree.Place(of.name), segment.ErrEmpty)
+}
+
+func (s *Source) fieldsOf(ctx context.Context, of set, f tree.File, wanted []string) ([]string, error) {
 	content, err := s.tree.Open(ctx, f)
 	if err != nil {
 		return nil, err

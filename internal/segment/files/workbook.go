@@ -203,8 +203,9 @@ type sheetRows struct {
 	texts *sharedTexts
 	dates []bool // of the styles of cells, which show a date
 	names []string
-	taken []int // the columns asked for
-	sheet string
+	taken []int  // the columns asked for
+	sheet string // the file of the sheet
+	title string // its name
 
 	unpacked io.ReadCloser
 	limit    *limited
@@ -267,7 +268,7 @@ func (s *set) openSheet(ctx context.Context, content tree.Content, size int64, w
 	if r.texts, err = r.book.sharedTexts(ctx); err != nil {
 		return nil, r.broken(err)
 	}
-	if r.sheet = chosen.file; ctx.Err() != nil {
+	if r.sheet, r.title = chosen.file, chosen.name; ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err := r.begin(ctx); err != nil {
