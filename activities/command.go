@@ -28,6 +28,7 @@ type caller struct {
 	access.Principal
 	request *protocol.Request
 	object  *string // name of what the command is about, for the audit
+	people  *bool   // a command that only looks shows rows of people, and is entered in the audit
 }
 
 // refusal is a command's failure of a class that the starter knows.
@@ -102,7 +103,7 @@ func (a *Activities) Command(ctx context.Context, request protocol.Request) (*pr
 	if err := a.reachStore(ctx, request.Name); err != nil {
 		return nil, applicationError(err)
 	}
-	c := caller{request: &request, object: new(string)}
+	c := caller{request: &request, object: new(string), people: new(bool)}
 	var answer any
 	err := fault.Guard(func() error {
 		var err error
@@ -197,7 +198,7 @@ func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 // entered, unless it was refused. What a command changed is kept by the store
 // with each object's change.
 func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
-	if outcome == nil && access.Looks(c.request.Name) {
+	if outcome == nil && access.Looks(c.request.Name) && !*c.people {
 		return nil
 	}
 	entry := store.AuditEntry{ID: c.request.ID, Actor: c.Name, Command: c.request.Name, Outcome: "done"}

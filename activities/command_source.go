@@ -180,6 +180,9 @@ func (a *Activities) tried(ctx context.Context, s catalogue.Source, secret []byt
 			fmt.Sprintf("it was not tested; do that with: starter source test %q", s.Name)}}, closeSource(src)
 	}
 	answer, err := a.describeSource(ctx, s, src, "")
+	if answer != nil {
+		withoutRows(answer)
+	}
 	return answer, errors.Join(err, closeSource(src))
 }
 
@@ -237,6 +240,11 @@ func (a *Activities) sourceShow(ctx context.Context, c caller, args protocol.Sou
 	if c.Role < access.Admin {
 		answer.Source = s.Outline()
 	}
+	if args.Rows && c.request.ReplyTo != "" && access.May(c.Principal, access.OfSource(s)) {
+		*c.people = true
+		return sealedAnswer{answer}, nil
+	}
+	withoutRows(answer)
 	return answer, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -39,6 +40,9 @@ func (a *Activities) inTime(ctx context.Context, ask func(ctx context.Context) e
 func (a *Activities) describeSource(ctx context.Context, s catalogue.Source, src segment.Source, only string) (answer *protocol.SourceAnswer, err error) {
 	err = a.inTime(ctx, func(ctx context.Context) error {
 		answer, err = whatItHas(ctx, s, src, only)
+		if err == nil {
+			addSamples(ctx, src, answer.SegmentList)
+		}
 		return err
 	})
 	if err != nil {
@@ -84,6 +88,49 @@ func whatItHas(ctx context.Context, s catalogue.Source, src segment.Source, only
 		}
 	}
 	return answer, ctx.Err()
+}
+
+const (
+	// sampling is how long segments are looked into one by one.
+	sampling = 5 * time.Second
+	// mostSampled is of how many segments rows are shown, mostCells how many
+	// values of a row, and mostCell how many characters of a value.
+	mostSampled, mostCells, mostCell = 20, 20, 60
+)
+
+// addSamples adds how the source takes each segment, and its first rows.
+func addSamples(ctx context.Context, src segment.Source, all []protocol.SegmentAnswer) {
+	s, ok := src.(segment.Sampler)
+	if !ok {
+		return
+	}
+	until := time.Now().Add(sampling)
+	for i := range all[:min(len(all), mostSampled)] {
+		if all[i].Error != "" || ctx.Err() != nil || time.Now().After(until) {
+			continue
+		}
+		sample, err := s.Sample(ctx, all[i].Name)
+		if err != nil && !errors.Is(err, segment.ErrEmpty) && ctx.Err() == nil {
+			all[i].Error = err.Error()
+		}
+		all[i].How, all[i].Looked, all[i].Problems = sample.How, sample.Looked, sample.Problems
+		for _, row := range sample.Rows {
+			cells := make([]string, min(len(row), mostCells))
+			for c := range cells {
+				if cells[c] = row[c]; utf8.RuneCountInString(row[c]) > mostCell {
+					cells[c] = string([]rune(row[c])[:mostCell]) + "…"
+				}
+			}
+			all[i].Rows = append(all[i].Rows, cells)
+		}
+	}
+}
+
+// withoutRows takes away what not everybody may see.
+func withoutRows(answer *protocol.SourceAnswer) {
+	for i := range answer.SegmentList {
+		answer.SegmentList[i].Rows = nil
+	}
 }
 
 // whyEmpty says what keeps a source from showing any segment, such as a missing

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -61,4 +62,54 @@ func TestASilentSourceIsShownAsOne(t *testing.T) {
 	require.ErrorContains(t, err, says)
 	_, err = s.sourceTest(t.Context(), caller{}, protocol.Named{Name: "crm"})
 	require.ErrorContains(t, err, says)
+}
+
+// sampled is a source that says how it reads its one segment.
+type sampled struct{ segment.Source }
+
+func (sampled) Segments(context.Context) ([]segment.Info, error) {
+	return []segment.Info{{Name: "buyers", Fields: []string{"Email"}}}, nil
+}
+
+func (sampled) Sample(context.Context, string) (segment.Sample, error) {
+	return segment.Sample{How: []string{"CSV"}, Looked: 2, Problems: map[segment.Problem]int{segment.ProblemColumns: 1},
+		Rows: [][]string{{strings.Repeat("é", 100) + "anna"}}}, nil
+}
+
+// Rows are shown to those who may export them, sealed, and the audit says so.
+func TestRowsOfASourceAreForThoseWhoMayExportThem(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.OpenSource = func(catalogue.Source, []byte) (segment.Source, error) { return sampled{}, nil }
+	for name, test := range map[string]struct {
+		role  access.Role
+		reply string
+		rows  bool
+		shown bool
+	}{
+		"an admin":                   {access.Admin, "key", true, true},
+		"who did not ask":            {access.Admin, "key", false, false},
+		"without a key":              {access.Admin, "", true, false},
+		"who may not use the source": {access.Contributor, "key", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := caller{Principal: access.Principal{Name: "ann", Role: test.role}, request: &protocol.Request{ReplyTo: test.reply}, people: new(bool)}
+			got, err := s.sourceShow(t.Context(), c, protocol.SourceShowArgs{Name: "crm", Rows: test.rows})
+			require.NoError(t, err)
+			sealed, isSealed := got.(sealedAnswer)
+			require.Equal(t, test.shown, isSealed)
+			require.Equal(t, test.shown, *c.people)
+			if isSealed {
+				got = sealed.content
+			}
+			answer := got.(*protocol.SourceAnswer).SegmentList[0]
+			require.Equal(t, []string{"CSV"}, answer.How)
+			require.Equal(t, 2, answer.Looked)
+			require.Equal(t, 1, answer.Problems[segment.ProblemColumns])
+			if test.shown {
+				require.Equal(t, [][]string{{strings.Repeat("é", mostCell) + "…"}}, answer.Rows)
+			} else {
+				require.Empty(t, answer.Rows)
+			}
+		})
+	}
 }

@@ -84,6 +84,9 @@ type SourceShowArgs struct {
 	Name    string `json:"name"`
 	Segment string `json:"segment,omitempty"` // only this one, with all its fields
 	Stored  bool   `json:"stored,omitempty"`  // only what is stored: the source is not asked
+	// Rows shows the first rows of segments to those who may export them. The
+	// answer must be sealed then.
+	Rows bool `json:"rows,omitempty"`
 }
 
 // About names the source.
@@ -114,6 +117,11 @@ type SegmentAnswer struct {
 	Bytes       int64     `json:"bytes,omitempty"`
 	Fields      []string  `json:"fields,omitempty"` // where they are not those that all have
 	Error       string    `json:"error,omitempty"`  // why it cannot be read
+
+	How      []string                `json:"how,omitempty"`      // what the source takes it for, where it has to guess
+	Looked   int                     `json:"looked,omitempty"`   // rows that were looked at for that
+	Problems map[segment.Problem]int `json:"problems,omitempty"` // of some of these
+	Rows     [][]string              `json:"rows,omitempty"`     // the first ones: the values of the fields, cut where they are long
 }
 
 // SourceTested is what a test of a source found out.

@@ -116,7 +116,8 @@ type server struct {
 	ended    chan struct{}
 }
 
-// sealedAnswer travels sealed to the command's reply key.
+// sealedAnswer travels sealed to the command's reply key, as every answer does to
+// a command that brings one.
 type sealedAnswer struct{ v any }
 
 func (s *server) Carry(_ context.Context, r protocol.Request, summary string) (*protocol.Response, error) {
@@ -128,9 +129,13 @@ func (s *server) Carry(_ context.Context, r protocol.Request, summary string) (*
 	case error:
 		return nil, a
 	case sealedAnswer:
+		next = a.v
+		require.NotEmpty(s.t, r.ReplyTo)
+	}
+	if r.ReplyTo != "" {
 		key, err := seal.ParsePublicKey(r.ReplyTo)
 		require.NoError(s.t, err)
-		sealed, err := key.Seal(encode(s.t, a.v), protocol.Context(r.ID))
+		sealed, err := key.Seal(encode(s.t, next), protocol.Context(r.ID))
 		require.NoError(s.t, err)
 		return &protocol.Response{Sealed: sealed}, nil
 	}

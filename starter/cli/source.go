@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,18 +40,19 @@ func (s *session) sourceCommands() *cli.Command {
 			do: func(c *cli.Context) error { return show(c, s, protocol.SourceList, nil, sourceTable) },
 		}),
 		s.leaf("source", leaf{
-			name: "show", args: "NAME", usage: "show a source with its segments and their fields",
+			name: "show", args: "NAME", usage: "show a source with its segments, their fields and how each is read",
+			detail:  "Of files it says what was found out about each: separator, encoding, header, parts. Who may export a segment\nsees its first three rows, and the audit says so; --stored shows neither.",
 			example: "starter source show crm\nstarter source show crm --segment spring_buyers",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "segment", Usage: "only the segment `NAME`"},
 				&cli.BoolFlag{Name: "stored", Usage: "only what is stored, without asking the source", DisableDefaultText: true},
 			},
 			do: func(c *cli.Context) error {
-				args := protocol.SourceShowArgs{Name: c.Args().First(), Segment: c.String("segment"), Stored: c.Bool("stored")}
+				args := protocol.SourceShowArgs{Name: c.Args().First(), Segment: c.String("segment"), Stored: c.Bool("stored"), Rows: !c.Bool("stored")}
 				if s.format == formatYAML && args.Segment == "" {
 					return s.showDocument(c, catalogue.KindSource, protocol.SourceShowArgs{Name: args.Name, Stored: true})
 				}
-				return carryOut(c, s, order{name: protocol.SourceShow, args: args, object: args.Name}, func(p *page, a protocol.SourceAnswer) {
+				return carryOut(c, s, order{name: protocol.SourceShow, args: args, object: args.Name, personal: args.Rows}, func(p *page, a protocol.SourceAnswer) {
 					sourcePage(p, a.Source)
 					if !args.Stored {
 						segmentsPage(p, a)
@@ -123,7 +126,7 @@ func (s *session) sourceAdd(c *cli.Context) error {
 		}
 	}
 	args := protocol.SourceAddArgs{Name: source.Name, Kind: source.Type, SourceSettings: settingsOf(c, source)}
-	do := order{name: protocol.SourceAdd, args: args, object: args.Name}
+	do := order{name: protocol.SourceAdd, args: args, object: args.Name, personal: true}
 	if args.Credential == nil {
 		if err := s.ready(c.Context); err != nil {
 			return err
@@ -169,7 +172,7 @@ func (s *session) sourceEdit(c *cli.Context) error {
 	if c.Bool("no-credential") {
 		args.Credential = new("")
 	}
-	do := order{name: protocol.SourceEdit, args: args, object: name}
+	do := order{name: protocol.SourceEdit, args: args, object: name, personal: true}
 	if c.IsSet("credential-file") {
 		secret, err := s.credentialFrom(c.Context, c.String("credential-file"), "")
 		if err != nil {
@@ -186,7 +189,7 @@ func (s *session) sourceEdit(c *cli.Context) error {
 
 func (s *session) sourceTest(c *cli.Context) error {
 	args := protocol.Named{Name: c.Args().First()}
-	raw, err := s.call(c.Context, order{name: protocol.SourceTest, args: args, object: args.Name})
+	raw, err := s.call(c.Context, order{name: protocol.SourceTest, args: args, object: args.Name, personal: true})
 	if err != nil {
 		return err
 	}
@@ -301,7 +304,39 @@ func segmentsPage(p *page, a protocol.SourceAnswer) {
 		p.line("")
 		p.line("Fields of each: %s", strings.Join(a.Fields, ", "))
 	}
+	for _, s := range a.SegmentList {
+		howPage(p, s, a.Fields)
+	}
 	notes(p, a.Notes)
+}
+
+// howPage says how a segment is read, and shows its first rows.
+func howPage(p *page, s protocol.SegmentAnswer, fields []string) {
+	if len(s.How) == 0 {
+		return
+	}
+	p.line("")
+	p.line("%s is read as: %s", s.Name, strings.Join(s.How, ", "))
+	looked := fmt.Sprintf("Rows looked at: %d", s.Looked)
+	for _, problem := range slices.Sorted(maps.Keys(s.Problems)) {
+		looked += fmt.Sprintf(", %s: %d", problem, s.Problems[problem])
+	}
+	p.line("%s", looked)
+	if len(s.Rows) == 0 {
+		return
+	}
+	if len(s.Fields) > 0 {
+		fields = s.Fields
+	}
+	var header []string
+	rows := make([][]any, len(s.Rows))
+	for i, field := range fields[:min(len(fields), len(s.Rows[0]))] {
+		header = append(header, field)
+		for r, row := range s.Rows {
+			rows[r] = append(rows[r], row[i])
+		}
+	}
+	p.table(header, rows)
 }
 
 func fieldsCell(s protocol.SegmentAnswer) any {

@@ -117,7 +117,7 @@ func (q *request) connectionNames() ([]string, error) {
 // visitor can choose another source.
 func (q *request) fillChoices(f *exportForm) {
 	var a protocol.SourceAnswer
-	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: f.Spec.Source}, Object: f.Spec.Source}, &a)
+	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: f.Spec.Source}, Object: f.Spec.Source, Personal: true}, &a)
 	if err != nil {
 		f.SourceError = err.Error()
 		return

@@ -30,7 +30,7 @@ func (q *request) source() error { return q.sourcePage(nil) }
 func (q *request) sourcePage(tested *protocol.SourceTested) error {
 	name := q.r.PathValue("name")
 	v := sourceView{Tested: tested}
-	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name}, Object: name}, &v.SourceAnswer)
+	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name}, Object: name, Personal: true}, &v.SourceAnswer)
 	if err != nil {
 		if status, _ := statusOf(err); status != 422 {
 			return err
@@ -92,7 +92,7 @@ func (q *request) sourceAdd() error {
 		f.Postgres = catalogue.PostgresSettings{Host: text("host"), Database: text("database"), User: text("user"), TLS: text("tls"), Schema: text("schema"), ID: text("id")}
 		settings.Postgres = &f.Postgres
 	}
-	do := Order{Name: protocol.SourceAdd, Args: protocol.SourceAddArgs{SourceSettings: settings, Name: f.Name, Kind: f.Kind}, Object: f.Name}
+	do := Order{Name: protocol.SourceAdd, Args: protocol.SourceAddArgs{SourceSettings: settings, Name: f.Name, Kind: f.Kind}, Object: f.Name, Personal: true}
 	if secret := form.Get("credential"); secret != "" {
 		do.Secret = protocol.SourceSecret{Credential: []byte(secret)}
 	}
@@ -115,7 +115,7 @@ func (q *request) sourceDo() error {
 	switch q.r.PostForm.Get("do") {
 	case "test":
 		var tested protocol.SourceTested
-		if err := act(q, Order{Name: protocol.SourceTest, Args: protocol.Named{Name: name}, Object: name}, &tested); err != nil {
+		if err := act(q, Order{Name: protocol.SourceTest, Args: protocol.Named{Name: name}, Object: name, Personal: true}, &tested); err != nil {
 			return err
 		}
 		return q.sourcePage(&tested)
