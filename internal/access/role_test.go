@@ -83,7 +83,7 @@ func TestRefusalSaysWhoCanHelp(t *testing.T) {
 // TestEveryCommandHasARole reads the names from the source, so that a command
 // that is added without a role is noticed here and not by its first user.
 func TestEveryCommandHasARole(t *testing.T) {
-	sources, err := filepath.Glob("../command/*.go")
+	sources, err := filepath.Glob("../protocol/*.go")
 	require.NoError(t, err)
 	found := 0
 	for _, source := range sources {
