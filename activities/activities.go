@@ -12,9 +12,9 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/segment-export/segment-export/internal/access"
+	"github.com/segment-export/segment-export/internal/alerting"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/metrics"
-	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
@@ -86,7 +86,7 @@ type Dependencies struct {
 	Changed func()
 	// AlertRoots are the authorities that mail servers and webhooks are checked
 	// against; nil is the system's.
-	AlertRoots notify.Roots
+	AlertRoots alerting.Roots
 }
 
 // Activities are the activities of all workflows.

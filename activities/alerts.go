@@ -13,9 +13,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/segment-export/segment-export/internal/alert"
+	"github.com/segment-export/segment-export/internal/alerting"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -95,15 +94,15 @@ func stateName(v *catalogue.Alert, e catalogue.Export) string {
 
 // alertState is what an alert has told of an export, and what is on its way.
 type alertState struct {
-	alert.State
+	alerting.State
 
-	Pending []alert.Notice `json:"pending,omitempty"`
+	Pending []alerting.Notice `json:"pending,omitempty"`
 }
 
 // stepAlert notes what is to be told before its delivery begins. Should it be
 // cut off in between, the next evaluation begins what is pending; Temporal
 // refuses to begin the same delivery twice.
-func (a *Activities) stepAlert(ctx context.Context, v *catalogue.Alert, e catalogue.Export, f alert.Facts) error {
+func (a *Activities) stepAlert(ctx context.Context, v *catalogue.Alert, e catalogue.Export, f alerting.Facts) error {
 	name := stateName(v, e)
 	o, err := a.Store.Object(ctx, kindAlertState, name)
 	fresh := errors.Is(err, store.ErrNotFound)
@@ -119,7 +118,7 @@ func (a *Activities) stepAlert(ctx context.Context, v *catalogue.Alert, e catalo
 	if notice != nil {
 		state.Pending = append(state.Pending, *notice)
 	}
-	kept := slices.DeleteFunc(slices.Clone(state.Pending), func(n alert.Notice) bool { return f.Now.Sub(n.At) > alertsKept })
+	kept := slices.DeleteFunc(slices.Clone(state.Pending), func(n alerting.Notice) bool { return f.Now.Sub(n.At) > alertsKept })
 	if fresh || notice != nil || len(kept) != len(state.Pending) {
 		state.Pending = kept
 		o.Kind, o.Name, o.Body, o.Sealed = kindAlertState, name, encode(state), nil
@@ -161,8 +160,8 @@ func (a *Activities) beginDelivery(ctx context.Context, in AlertInput, summary s
 }
 
 // alertFacts is how an export stands.
-func (a *Activities) alertFacts(ctx context.Context, e catalogue.Export) (alert.Facts, error) {
-	f := alert.Facts{Export: e.Name, CreatedAt: e.CreatedAt}
+func (a *Activities) alertFacts(ctx context.Context, e catalogue.Export) (alerting.Facts, error) {
+	f := alerting.Facts{Export: e.Name, CreatedAt: e.CreatedAt}
 	var err error
 	if f.Now, err = a.Store.Now(ctx); err != nil {
 		return f, err
@@ -207,7 +206,7 @@ func (a *Activities) DeliverAlert(ctx context.Context, in AlertInput) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(state.Pending, func(n alert.Notice) bool { return n.Seq == in.Seq })
+	i := slices.IndexFunc(state.Pending, func(n alerting.Notice) bool { return n.Seq == in.Seq })
 	if i < 0 {
 		return nil // delivered
 	}
@@ -226,7 +225,7 @@ func (a *Activities) DeliverAlert(ctx context.Context, in AlertInput) error {
 	id := strings.Map(idRune, fmt.Sprintf("%s-%d", in.State, in.Seq))
 	err = channel.Deliver(ctx, noticeMessage(&n, id))
 	a.Work.Alert(v.Name, err)
-	if p, ok := errors.AsType[*notify.PermanentError](err); ok {
+	if p, ok := errors.AsType[*alerting.PermanentError](err); ok {
 		return temporal.NewNonRetryableApplicationError(p.Message, ErrorFail, nil)
 	}
 	if err != nil {
@@ -249,7 +248,7 @@ func (a *Activities) delivered(ctx context.Context, in AlertInput) error {
 		if err != nil {
 			return err
 		}
-		state.Pending = slices.DeleteFunc(state.Pending, func(n alert.Notice) bool { return n.Seq == in.Seq })
+		state.Pending = slices.DeleteFunc(state.Pending, func(n alerting.Notice) bool { return n.Seq == in.Seq })
 		o.Body, o.Sealed = encode(state), nil
 		if err = a.Store.UpdateObject(ctx, o); !errors.Is(err, store.ErrConflict) {
 			return err
@@ -267,13 +266,13 @@ func idRune(r rune) rune {
 
 // fields are a notice for programs.
 type fields struct {
-	alert.Notice
+	alerting.Notice
 
 	ID    string `json:"id"`
 	Event string `json:"event"` // began, over, changed, test
 }
 
-func noticeMessage(n *alert.Notice, id string) notify.Message {
+func noticeMessage(n *alerting.Notice, id string) alerting.Message {
 	event := "changed"
 	switch {
 	case n.Test:
@@ -283,5 +282,5 @@ func noticeMessage(n *alert.Notice, id string) notify.Message {
 	case len(n.Began) == 0:
 		event = "over"
 	}
-	return notify.Message{ID: id, At: n.At, Subject: n.Subject(), Text: n.Text(), Fields: fields{Notice: *n, ID: id, Event: event}}
+	return alerting.Message{ID: id, At: n.At, Subject: n.Subject(), Text: n.Text(), Fields: fields{Notice: *n, ID: id, Event: event}}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 // BenchmarkRun goes through the steps of a first run without a limit, against a
@@ -29,7 +29,7 @@ import (
 func BenchmarkRun(b *testing.B) {
 	const rows, uploads = 100_000, 4
 	var content bytes.Buffer
-	expected, err := invented.Write(&content, rows, 1)
+	expected, err := synthetic.Write(&content, rows, 1)
 	require.NoError(b, err)
 	spent := map[string]time.Duration{}
 	for b.Loop() {

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/segment-export/segment-export/internal/alert"
+	"github.com/segment-export/segment-export/internal/alerting"
 	"github.com/segment-export/segment-export/internal/catalogue"
-	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 )
@@ -63,8 +62,8 @@ func (a *Activities) alertAdd(ctx context.Context, c caller, args protocol.Alert
 // alertTarget is where an alert goes, as it is stored.
 type alertTarget struct {
 	Type    catalogue.ChannelType `json:"type"`
-	Mail    *notify.Mail          `json:"mail,omitempty"`
-	Webhook *notify.Webhook       `json:"webhook,omitempty"`
+	Mail    *alerting.Mail        `json:"mail,omitempty"`
+	Webhook *alerting.Webhook     `json:"webhook,omitempty"`
 }
 
 func (a *Activities) alertSecret(c caller) (*alertTarget, error) {
@@ -77,14 +76,14 @@ func (a *Activities) alertSecret(c caller) (*alertTarget, error) {
 		return nil, refuse(protocol.ErrUsage, "an alert goes by mail or to a webhook, one of the two")
 	}
 	if m := s.Mail; m != nil {
-		return &alertTarget{Type: catalogue.ChannelMail, Mail: &notify.Mail{Server: m.Server, From: m.From, To: m.To,
+		return &alertTarget{Type: catalogue.ChannelMail, Mail: &alerting.Mail{Server: m.Server, From: m.From, To: m.To,
 			Username: m.Username, Password: m.Password, Plain: m.Plain}}, nil
 	}
-	format := notify.Format(s.Webhook.Format)
+	format := alerting.Format(s.Webhook.Format)
 	if format == "" {
-		format = notify.FormatFor(s.Webhook.URL)
+		format = alerting.FormatFor(s.Webhook.URL)
 	}
-	return &alertTarget{Type: catalogue.ChannelWebhook, Webhook: &notify.Webhook{URL: s.Webhook.URL, Key: s.Webhook.Key, Format: format}}, nil
+	return &alertTarget{Type: catalogue.ChannelWebhook, Webhook: &alerting.Webhook{URL: s.Webhook.URL, Key: s.Webhook.Key, Format: format}}, nil
 }
 
 func (t *alertTarget) check() error {
@@ -103,7 +102,7 @@ func (t *alertTarget) describe() string {
 }
 
 // channel opens what an alert's target was sealed with.
-func (a *Activities) channel(name string, sealed []byte) (notify.Channel, error) {
+func (a *Activities) channel(name string, sealed []byte) (alerting.Channel, error) {
 	data, err := a.Keyring.Open(sealed, targetContext(name))
 	if err != nil {
 		return nil, fmt.Errorf("the target of the alert %q cannot be decrypted with this keyring: make the alert again", name)
@@ -147,7 +146,7 @@ func (a *Activities) alertTest(ctx context.Context, c caller, args protocol.Name
 	if err != nil {
 		return nil, refuse(protocol.ErrFailed, "%v", err)
 	}
-	n := &alert.Notice{Alert: v.Name, Export: strings.Join(v.Exports, ", "), At: c.request.IssuedAt, Test: true}
+	n := &alerting.Notice{Alert: v.Name, Export: strings.Join(v.Exports, ", "), At: c.request.IssuedAt, Test: true}
 	err = channel.Deliver(ctx, noticeMessage(n, "test-"+c.request.ID))
 	a.Work.Alert(v.Name, err)
 	if err != nil {

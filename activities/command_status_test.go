@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/alert"
+	"github.com/segment-export/segment-export/internal/alerting"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -34,7 +34,7 @@ func TestStatusNamesWhatNeedsAttention(t *testing.T) {
 		Withdrawn: &catalogue.Withdrawal{By: "bob"}}, nil)
 	now, err := s.Store.Now(t.Context())
 	require.NoError(t, err)
-	s.put(kindAlertState, "ops/spring/1-1", alertState{Pending: []alert.Notice{{Alert: "ops", At: now}, {Alert: "ops", At: now}}}, nil)
+	s.put(kindAlertState, "ops/spring/1-1", alertState{Pending: []alerting.Notice{{Alert: "ops", At: now}, {Alert: "ops", At: now}}}, nil)
 	id := "5b7f3c52-0000-4000-8000-000000000001"
 	require.NoError(t, s.Store.CreateRun(t.Context(), store.Run{ID: id, Export: "spring", Connection: "shop", Brand: "b", Status: string(run.Queued),
 		Report: encode(run.Report{}), Request: encode(run.Request{})}))

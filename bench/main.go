@@ -30,7 +30,7 @@ import (
 	"github.com/segment-export/segment-export/deployments/standalone/embedded"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 	"github.com/segment-export/segment-export/worker/service"
 )
 
@@ -103,8 +103,8 @@ func bench(ctx context.Context, c *cli.Context) (err error) {
 	var all []figures
 	variants := []struct {
 		name    string
-		variant invented.Variant
-	}{{"first run", invented.Variant{}}, {"nothing changed", invented.Variant{}}, {"1 % changed", invented.Variant{Change: 0.01}}}
+		variant synthetic.Variant
+	}{{"first run", synthetic.Variant{}}, {"nothing changed", synthetic.Variant{}}, {"1 % changed", synthetic.Variant{Change: 0.01}}}
 	if c.Bool("first-only") {
 		variants = variants[:1]
 	}
@@ -164,7 +164,7 @@ func (b *bed) start(ctx context.Context, rpm int, faults []string) error {
 	if err := os.Mkdir(filepath.Join(b.dir, "segments"), 0o750); err != nil {
 		return err
 	}
-	if err := b.generate(invented.Variant{}); err != nil {
+	if err := b.generate(synthetic.Variant{}); err != nil {
 		return err
 	}
 	for try := 0; ; try++ { // the worker makes its identity when it is up
@@ -222,13 +222,13 @@ func (b *bed) starter(ctx context.Context, answer any, args ...string) error {
 	return json.Unmarshal(out, answer)
 }
 
-func (b *bed) generate(v invented.Variant) error {
+func (b *bed) generate(v synthetic.Variant) error {
 	path := filepath.Join(b.dir, "segments", "bench.csv")
 	f, err := os.Create(path + ".new")
 	if err != nil {
 		return err
 	}
-	if _, err := invented.WriteVariant(f, b.size, 1, v); err != nil {
+	if _, err := synthetic.WriteVariant(f, b.size, 1, v); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if err := f.Close(); err != nil {

@@ -19,7 +19,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/secretref"
@@ -96,7 +96,7 @@ func run(c *cli.Context) error {
 	}
 	dir := c.String("data-dir")
 	if dir == "" {
-		if dir, err = datadir.Default(); err != nil {
+		if dir, err = localfile.Default(); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/notify/notifytest"
+	"github.com/segment-export/segment-export/internal/alerting/alertingtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
@@ -21,16 +21,16 @@ import (
 func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
 	t.Parallel()
 	const key = "a signing key of some length"
-	mail, hook := notifytest.NewMailServer(t), notifytest.NewReceiver(t, key)
+	mail, hook := alertingtest.NewMailServer(t), alertingtest.NewReceiver(t, key)
 	s := newShop(t, 50, sandbox.Options{Seed: 5})
 	s.alertRoots = mail.Roots // both certificates are httptest's own
 	s.open(activities.Tuning{})
 	s.define("--calls-per-minute", "0")
-	for name, content := range map[string]string{"password": notifytest.Password, "url": hook.URL, "signing-key": key} {
+	for name, content := range map[string]string{"password": alertingtest.Password, "url": hook.URL, "signing-key": key} {
 		require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 	}
 	s.must("alert", "add", "ops", "--mail-server", mail.Address, "--mail-from", "exports@example.com", "--mail-to", "ops@example.com",
-		"--mail-user", notifytest.User, "--mail-password-file", s.path("password"), "--rejects", "90%")
+		"--mail-user", alertingtest.User, "--mail-password-file", s.path("password"), "--rejects", "90%")
 	s.must("alert", "add", "chat", "--webhook-url-file", s.path("url"), "--signing-key-file", s.path("signing-key"), "--export", "spring", "--rejects", "90%")
 	s.must("alert", "test", "ops")
 	s.must("alert", "test", "chat")

@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/deployments/standalone/embedded"
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/sqlitecopy"
 	"github.com/segment-export/segment-export/worker/service"
 )
@@ -26,7 +26,7 @@ func backupCommand() *cli.Command {
 		Description: "The copy is a data directory: start standalone with --data-dir DIR to go on from it. It holds the\n" +
 			"keyring: whoever has it can read everything in it.\n\n" +
 			"Example:\n  standalone backup --data-dir /var/lib/segment-export /backup/segment-export-monday",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "data-dir", EnvVars: []string{datadir.Variable}, Usage: "what is copied (default: the user's data directory)"}},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "what is copied (default: the user's data directory)"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return errors.New("backup takes one argument, the new directory, after the options")
@@ -56,7 +56,7 @@ func dataDirOf(c *cli.Context) (string, error) {
 			return filepath.Abs(dir)
 		}
 	}
-	return datadir.Default()
+	return localfile.Default()
 }
 
 // backup makes the copy under another name and renames it when it is whole.
@@ -88,7 +88,7 @@ func backup(c *cli.Context, from, to string) (err error) {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Remove(filepath.Join(partial, datadir.Unfinished)), sqlitecopy.Sync(partial)); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(partial, localfile.Unfinished)), sqlitecopy.Sync(partial)); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, to); err != nil {
@@ -102,7 +102,7 @@ func mayCopy(from, to string) error {
 	if _, err := os.Stat(filepath.Join(from, temporalDir)); err != nil {
 		return fmt.Errorf("%s is no data directory of standalone: %w", from, err)
 	}
-	if err := datadir.CheckWhole(from); err != nil {
+	if err := localfile.CheckWhole(from); err != nil {
 		return err
 	}
 	above, err := filepath.EvalSymlinks(filepath.Dir(to))
@@ -147,7 +147,7 @@ func begin(partial string) (finish func() error, err error) {
 	case os.Remove(partial) == nil: // it was killed before it had the mark
 		return begin(partial)
 	}
-	f, err := os.OpenFile(filepath.Join(partial, datadir.Unfinished), how, 0o600)
+	f, err := os.OpenFile(filepath.Join(partial, localfile.Unfinished), how, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s exists and is no backup that was begun: remove it, or name another directory", partial)
 	}
@@ -170,7 +170,7 @@ func empty(partial string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == datadir.Unfinished {
+		if e.Name() == localfile.Unfinished {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(partial, e.Name())); err != nil {

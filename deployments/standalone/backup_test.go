@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -159,7 +159,7 @@ func TestBackupThatIsKilled(t *testing.T) {
 	require.NoError(t, err)
 	require.NoDirExists(t, s.path("copy.partial"))
 	require.FileExists(t, s.path("copy", "keyring.json"))
-	require.NoFileExists(t, s.path("copy", datadir.Unfinished))
+	require.NoFileExists(t, s.path("copy", localfile.Unfinished))
 }
 
 // Temporal's files are lost, the store is kept: a run that was open is ended,

@@ -18,7 +18,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 // process starts the program itself on the shop's data directory; kill ends it
@@ -147,10 +147,10 @@ func TestKilledProcessGoesOn(t *testing.T) {
 	code, again := s.run()
 	require.Equal(t, 3, code)
 	require.Equal(t, e.Contacts, again.Unchanged)
-	require.Equal(t, invented.Expected{}.Changed, again.Changed)
+	require.Equal(t, synthetic.Expected{}.Changed, again.Changed)
 
 	// Some leave, and the process is killed while their markers are cleared.
-	s.write(5600, invented.Variant{})
+	s.write(5600, synthetic.Variant{})
 	reached := s.moment(2, true, isUpload)
 	s.must("run", "spring", "--detach")
 	select {

@@ -26,7 +26,7 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/deployments/standalone/embedded"
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/logging"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
@@ -116,14 +116,14 @@ func serve(c *cli.Context, logger *slog.Logger) (err error) {
 	}()
 	dir := c.String("data-dir")
 	if dir == "" {
-		if dir, err = datadir.Default(); err != nil {
+		if dir, err = localfile.Default(); err != nil {
 			return err
 		}
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	if err := datadir.CheckWhole(dir); err != nil {
+	if err := localfile.CheckWhole(dir); err != nil {
 		return err
 	}
 	retention, err := service.RetentionOf(c)
@@ -253,7 +253,7 @@ func serveConsole(c *cli.Context, r ready) (stop func(), err error) {
 	if r.Sandbox {
 		args = append(args, "--sandbox")
 	}
-	o := starter.FromSystem(args, consoleEnvironment{"TEMPORAL_ADDRESS": r.Temporal, datadir.Variable: r.DataDir})
+	o := starter.FromSystem(args, consoleEnvironment{"TEMPORAL_ADDRESS": r.Temporal, localfile.Variable: r.DataDir})
 	o.Out = os.Stderr
 	ctx, cancel := context.WithCancel(c.Context)
 	ended := make(chan struct{})

@@ -19,20 +19,20 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
+	"github.com/segment-export/segment-export/internal/segment/dataverse/dataversetest"
 	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 )
 
 // origin is where a segment is read from: a real server with the rows of the
 // shop's file.
 type origin struct {
-	source  []string        // of source add, after the name
-	mapping []string        // of export add
-	wire    *wire           // to the server; nil where there is none
-	anew    bool            // a read that is broken off begins anew
-	standin *standin.Server // of dataverse
+	source  []string              // of source add, after the name
+	mapping []string              // of export add
+	wire    *wire                 // to the server; nil where there is none
+	anew    bool                  // a read that is broken off begins anew
+	standin *dataversetest.Server // of dataverse
 }
 
 var origins = []struct {
@@ -88,7 +88,7 @@ func (s *shop) bucket() origin {
 		partitions = append(partitions, map[string]any{"name": strconv.Itoa(i), "location": container.Endpoint + "/" + container.Name + "/exports/" + name})
 	}
 	var attributes []any
-	for _, name := range invented.Header {
+	for _, name := range synthetic.Header {
 		attributes = append(attributes, map[string]string{"name": name, "dataType": "string"})
 	}
 	model, err := json.Marshal(map[string]any{"name": "insights", "version": "1.0",
@@ -106,7 +106,7 @@ func (s *shop) database() origin {
 	conn, err := pgx.Connect(s.t.Context(), postgrestest.Database(s.t))
 	require.NoError(s.t, err)
 	defer func() { require.NoError(s.t, conn.Close(context.Background())) }()
-	columns := `"` + strings.Join(invented.Header, `" text, "`) + `" text`
+	columns := `"` + strings.Join(synthetic.Header, `" text, "`) + `" text`
 	c := conn.Config()
 	for _, sql := range []string{`CREATE TABLE spring_buyers (` + columns + `, PRIMARY KEY ("CustomerId"))`, "CREATE ROLE reader_" + c.Database + " LOGIN", "GRANT SELECT ON spring_buyers TO reader_" + c.Database} {
 		_, err = conn.Exec(s.t.Context(), sql)
@@ -121,13 +121,13 @@ func (s *shop) database() origin {
 }
 
 // The login that the stand-in knows.
-var app = standin.App{Tenant: "11111111-2222-3333-4444-555555555555", Client: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Secret: "the-secrets-value"}
+var app = dataversetest.App{Tenant: "11111111-2222-3333-4444-555555555555", Client: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Secret: "the-secrets-value"}
 
 // insights starts a stand-in for an environment of Customer Insights, reached
 // by a wire, whose certificate the program trusts.
-func (s *shop) insights() (*standin.Server, *wire) {
+func (s *shop) insights() (*dataversetest.Server, *wire) {
 	s.t.Helper()
-	server := standin.Start(standin.Options{})
+	server := dataversetest.Start(dataversetest.Options{})
 	s.t.Cleanup(server.Close)
 	w := newWire(s.t, "tcp", server.Listener.Addr().String())
 	server.URL = "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(w.port())) // as the program knows it
@@ -151,35 +151,35 @@ func (s *shop) environment() origin {
 	server, w := s.insights()
 	data, begins := s.content()
 	column := func(name string) string { return "msdynci_" + strings.ToLower(name) }
-	for _, name := range invented.Header[1:] {
+	for _, name := range synthetic.Header[1:] {
 		server.Column(column(name), "String")
 	}
 	rows := len(begins) - 2
 	id := func(i int) string { return fmt.Sprintf("%032x", i) }
-	customer := func(i int) standin.Profile {
+	customer := func(i int) dataversetest.Profile {
 		row, err := csv.NewReader(bytes.NewReader(data[begins[i+1]:begins[i+2]])).Read()
 		if err != nil {
 			panic(err) // it was read once
 		}
 		values := make(map[string]any, len(row))
 		for c, value := range row[1:] {
-			values[column(invented.Header[c+1])] = value
+			values[column(synthetic.Header[c+1])] = value
 		}
-		return standin.Profile{ID: id(i), Values: values}
+		return dataversetest.Profile{ID: id(i), Values: values}
 	}
 	written := time.Now().Add(-time.Hour)
 	if rows > 100_000 {
 		server.Generate(rows, customer, func(int) []string { return []string{"spring_buyers"} }, written)
 	} else { // quicker
-		profiles, memberships := make([]standin.Profile, rows), make([]standin.Membership, rows)
+		profiles, memberships := make([]dataversetest.Profile, rows), make([]dataversetest.Membership, rows)
 		for i := range rows {
 			profiles[i] = customer(i)
-			memberships[i] = standin.Membership{Customer: profiles[i].ID, Segments: []string{"spring_buyers"}}
+			memberships[i] = dataversetest.Membership{Customer: profiles[i].ID, Segments: []string{"spring_buyers"}}
 		}
 		server.SetProfiles(profiles, written)
 		server.SetMemberships(memberships, written)
 	}
-	server.SetSegments([]standin.Segment{{Name: "spring_buyers", Title: "Spring buyers", Members: rows, Run: "run-1", RefreshedAt: written}})
+	server.SetSegments([]dataversetest.Segment{{Name: "spring_buyers", Title: "Spring buyers", Members: rows, Run: "run-1", RefreshedAt: written}})
 	o := origin{wire: w, standin: server, source: s.login(server.URL)}
 	for i, argument := range mapping {
 		if attribute, field, ok := strings.Cut(argument, "="); ok {

@@ -17,7 +17,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 // A segment that is suddenly a quarter as long, or empty, parks before the
@@ -44,7 +44,7 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 			s.must("runs", "cancel", "spring")
 			s.eventually("the run is canceled", func() bool { return s.show().Status == run.Canceled })
 		}
-		s.write(left, invented.Variant{})
+		s.write(left, synthetic.Variant{})
 		code, r = s.run("--yes")
 		require.Equal(t, 4, code)
 		require.Contains(t, r.Reason, "guard shrunk")

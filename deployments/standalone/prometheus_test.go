@@ -24,7 +24,7 @@ import (
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 	"github.com/segment-export/segment-export/internal/store"
 	"github.com/segment-export/segment-export/internal/store/sqlstore"
 )
@@ -108,7 +108,7 @@ func TestDashboardShowsARealRun(t *testing.T) {
 	s.define("--share", "1")
 	_, _ = s.run("--yes")
 	s.stopWorker(w)
-	s.write(3000, invented.Variant{Change: 0.5})
+	s.write(3000, synthetic.Variant{Change: 0.5})
 	s.ticking(20 * time.Second)
 	target := s.openObserved()
 	prometheus := s.prometheus(target)

@@ -25,7 +25,7 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/schedule"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 	"github.com/segment-export/segment-export/internal/store"
 	"github.com/segment-export/segment-export/internal/store/sqlstore"
 	"github.com/segment-export/segment-export/worker/service"
@@ -139,7 +139,7 @@ func TestNextTickEndsAParkedRun(t *testing.T) {
 	_, _ = s.run("--yes")
 	s.stopWorker(w)
 
-	s.write(50, invented.Variant{}) // far fewer
+	s.write(50, synthetic.Variant{}) // far fewer
 	s.ticking(4 * time.Second)
 	w = s.worker()
 	defer func() { s.stopWorker(w) }()
@@ -151,7 +151,7 @@ func TestNextTickEndsAParkedRun(t *testing.T) {
 		}
 		return false
 	})
-	s.write(300, invented.Variant{})
+	s.write(300, synthetic.Variant{})
 	s.eventually("the next one reads afresh and completes", func() bool {
 		all := s.runs()
 		last := all[len(all)-1]
@@ -287,7 +287,7 @@ func TestSystemRefresh(t *testing.T) {
 	require.NoError(t, look.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
 	code, _, errs = s.starter("source", "remove", "crm")
 	require.Equal(t, 1, code, errs)
-	s.write(60, invented.Variant{})
+	s.write(60, synthetic.Variant{})
 	// As if the file were some time old, and newer than the setting.
 	later := time.Now().Add(time.Minute)
 	require.NoError(t, os.Chtimes(s.path("segments", "spring_buyers.csv"), later, later))

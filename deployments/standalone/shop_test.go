@@ -26,7 +26,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 	"github.com/segment-export/segment-export/internal/store"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 	"github.com/segment-export/segment-export/starter/cli"
@@ -71,7 +71,7 @@ type shop struct {
 	ui       string   // its URL, when it was asked for
 	client   client.Client
 	store    store.Store // of the worker in this process
-	expected invented.Expected
+	expected synthetic.Expected
 	// alertRoots are what the worker checks mail servers and webhooks against.
 	alertRoots *x509.CertPool
 	// hook, while it is set, gets every request instead of the sandbox.
@@ -103,7 +103,7 @@ func newShop(t *testing.T, n int, o sandbox.Options) *shop {
 	s.omnisend = server.URL + "/api"
 	require.NoError(t, os.Mkdir(s.path("segments"), 0o750))
 	require.NoError(t, os.WriteFile(s.path("key.txt"), []byte(omnisendtest.Key+"\n"), 0o600))
-	s.write(n, invented.Variant{})
+	s.write(n, synthetic.Variant{})
 	return s
 }
 
@@ -112,11 +112,11 @@ func (s *shop) path(elem ...string) string {
 }
 
 // write writes the segment, replacing the file as a data platform would.
-func (s *shop) write(n int, v invented.Variant) {
+func (s *shop) write(n int, v synthetic.Variant) {
 	s.t.Helper()
 	var b bytes.Buffer
 	var err error
-	s.expected, err = invented.WriteVariant(&b, n, 1, v)
+	s.expected, err = synthetic.WriteVariant(&b, n, 1, v)
 	require.NoError(s.t, err)
 	s.replace(b.Bytes())
 }

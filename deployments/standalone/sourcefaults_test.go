@@ -16,7 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
-	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
+	"github.com/segment-export/segment-export/internal/segment/dataverse/dataversetest"
 	"github.com/segment-export/segment-export/internal/segment/files/azuritetest"
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 )
@@ -162,12 +162,12 @@ func (s *shop) wrongEnvironments() []mistake {
 	s.t.Helper()
 	server, _ := s.insights()
 	bare, _ := s.insights()
-	bare.Drop(standin.Profiles)
+	bare.Drop(dataversetest.Profiles)
 	client := func(n string) string { return "aaaaaaaa-bbbb-cccc-dddd-00000000000" + n }
-	for n, change := range map[string]func(*standin.App){
-		"1": func(a *standin.App) { a.SecretExpires = time.Now().Add(-time.Hour) },
-		"2": func(a *standin.App) { a.User = standin.NoUser },
-		"3": func(a *standin.App) { a.User = standin.BasicUser },
+	for n, change := range map[string]func(*dataversetest.App){
+		"1": func(a *dataversetest.App) { a.SecretExpires = time.Now().Add(-time.Hour) },
+		"2": func(a *dataversetest.App) { a.User = dataversetest.NoUser },
+		"3": func(a *dataversetest.App) { a.User = dataversetest.BasicUser },
 	} {
 		a := app
 		a.Client = client(n)

@@ -12,7 +12,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 func main() {
@@ -28,13 +28,13 @@ func run(args []string, stdout, stderr io.Writer) error {
 	size := flags.Int("size", 5000, "rows")
 	seed := flags.Uint64("seed", 1, "another seed gives other people")
 	expected := flags.String("expected", "", "also write what the segment holds to this `file`, as JSON")
-	var v invented.Variant
+	var v synthetic.Variant
 	flags.Float64Var(&v.Change, "change", 0, "the part of the people, 0 to 1, that have moved house")
 	flags.Float64Var(&v.Leave, "leave", 0, "the part of the people, 0 to 1, that are gone")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	holds, err := invented.WriteVariant(stdout, *size, *seed, v)
+	holds, err := synthetic.WriteVariant(stdout, *size, *seed, v)
 	if err != nil || *expected == "" {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 func TestRun(t *testing.T) {
@@ -17,13 +17,13 @@ func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "expected.json")
 	require.NoError(t, run([]string{"--size", "100", "--seed", "2", "--leave", "0.1", "--expected", file}, &out, &messages))
 	var want bytes.Buffer
-	expected, err := invented.WriteVariant(&want, 100, 2, invented.Variant{Leave: 0.1})
+	expected, err := synthetic.WriteVariant(&want, 100, 2, synthetic.Variant{Leave: 0.1})
 	require.NoError(t, err)
 	require.Equal(t, want.String(), out.String())
 	require.Empty(t, messages.String())
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
-	var got invented.Expected
+	var got synthetic.Expected
 	require.NoError(t, json.Unmarshal(data, &got))
 	require.Equal(t, expected, got)
 

@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/user"
 
-	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -65,7 +65,7 @@ func CreateIdentity(path string, worker seal.PublicKey) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new identity: %w", err)
 	}
-	if err := privatefile.Create(path, append(raw, '\n')); err != nil {
+	if err := localfile.Create(path, append(raw, '\n')); err != nil {
 		return nil, fmt.Errorf("new identity: %w", err)
 	}
 	return LoadIdentity(path)
@@ -74,7 +74,7 @@ func CreateIdentity(path string, worker seal.PublicKey) (*Identity, error) {
 // LoadIdentity reads an identity. It refuses a file that other users may read,
 // that was written by a newer program, or that is damaged.
 func LoadIdentity(path string) (*Identity, error) {
-	raw, _, err := privatefile.Read(path)
+	raw, _, err := localfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}

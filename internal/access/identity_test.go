@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -107,8 +107,8 @@ func TestLoadIdentityRefuses(t *testing.T) {
 		{"secret not base64", set("secret", "HUSH!"), 0o600, access.ErrIdentityDamaged, ""},
 		{"no public key", set("public_key", ""), 0o600, access.ErrIdentityDamaged, ""},
 		{"another public key", set("public_key", workerKey(t).String()), 0o600, access.ErrIdentityDamaged, ""},
-		{"readable by the group", raw, 0o640, privatefile.ErrExposed, "chmod 600"},
-		{"readable by all", raw, 0o644, privatefile.ErrExposed, "chmod 600"},
+		{"readable by the group", raw, 0o640, localfile.ErrExposed, "chmod 600"},
+		{"readable by all", raw, 0o644, localfile.ErrExposed, "chmod 600"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,14 +17,14 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend/contract"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
-	"github.com/segment-export/segment-export/internal/segment/invented"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 // A segment of all sorts of people becomes requests that keep Omnisend's
 // contract, and nothing in them widens a consent.
 func TestItemsKeepTheContract(t *testing.T) {
 	var file bytes.Buffer
-	_, err := invented.Write(&file, 5000, 2)
+	_, err := synthetic.Write(&file, 5000, 2)
 	require.NoError(t, err)
 	rows, err := csv.NewReader(&file).ReadAll()
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
-	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/localfile"
 )
 
 // keyringVersion is the format of the keyring's file. Raise it when an older
@@ -75,7 +75,7 @@ func CreateKeyring(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new keyring: %w", err)
 	}
-	if err := privatefile.Create(path, file); err != nil {
+	if err := localfile.Create(path, file); err != nil {
 		return nil, fmt.Errorf("new keyring: %w", err)
 	}
 	// Read back, so that a keyring is used only once it is known to be on disk.
@@ -131,7 +131,7 @@ func (k *Keyring) rotate() error {
 	// Two rotations at once would each drop the other's key, and with it what
 	// that key has sealed by then.
 	lock := k.path + ".lock"
-	if err := privatefile.Create(lock, nil); errors.Is(err, fs.ErrExist) {
+	if err := localfile.Create(lock, nil); errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("another rotation is under way; if none is, remove %s", lock)
 	} else if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (k *Keyring) rotate() error {
 	}
 	// Written before it is used: nothing is ever sealed with a key that is not
 	// on disk.
-	if err := privatefile.Replace(k.path, file); err != nil {
+	if err := localfile.Replace(k.path, file); err != nil {
 		return err
 	}
 	return k.reload()
@@ -196,7 +196,7 @@ func (k *Keyring) reload() error {
 }
 
 func readKeyring(path string) (string, *keys, error) {
-	raw, info, err := privatefile.Read(path)
+	raw, info, err := localfile.Read(path)
 	if err != nil {
 		return "", nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -113,8 +113,8 @@ func TestLoadKeyringRefuses(t *testing.T) {
 		{"broken data keys", edit(func(m map[string]any) { m["data"] = leak }), 0o600, seal.ErrDamaged, ""},
 		{"no envelope keys", edit(func(m map[string]any) { delete(m, "envelope") }), 0o600, seal.ErrDamaged, ""},
 		{"keys exchanged", edit(func(m map[string]any) { m["data"], m["envelope"] = m["envelope"], m["data"] }), 0o600, seal.ErrDamaged, ""},
-		{"readable by the group", raw, 0o640, privatefile.ErrExposed, "chmod 600"},
-		{"readable by all", raw, 0o604, privatefile.ErrExposed, "chmod 600"},
+		{"readable by the group", raw, 0o640, localfile.ErrExposed, "chmod 600"},
+		{"readable by all", raw, 0o604, localfile.ErrExposed, "chmod 600"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

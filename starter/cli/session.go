@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 )
@@ -97,10 +97,10 @@ func (s *session) prove(request *protocol.Request) (err error) {
 }
 
 func (s *session) loadIdentity() (*access.Identity, error) {
-	dir := s.o.env(datadir.Variable)
+	dir := s.o.env(localfile.Variable)
 	if dir == "" {
 		var err error
-		if dir, err = datadir.Default(); err != nil {
+		if dir, err = localfile.Default(); err != nil {
 			return nil, fail(protocol.ErrNotAllowed, "%v", err)
 		}
 	}
@@ -108,7 +108,7 @@ func (s *session) loadIdentity() (*access.Identity, error) {
 	identity, err := access.LoadIdentity(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(protocol.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker; or give a token, to a worker that knows people by tokens: %s or --token-file", path, datadir.Variable, tokenVariable)
+		return nil, fail(protocol.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker; or give a token, to a worker that knows people by tokens: %s or --token-file", path, localfile.Variable, tokenVariable)
 	case err != nil:
 		return nil, fail(protocol.ErrNotAllowed, "%v", err)
 	}

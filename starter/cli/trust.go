@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
 )
@@ -128,7 +128,7 @@ func (s *session) knownPath() (string, error) {
 
 func readKnown(path string) (map[string]string, error) {
 	known := map[string]string{}
-	raw, _, err := privatefile.Read(path)
+	raw, _, err := localfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return known, nil
 	}
@@ -147,8 +147,8 @@ func writeKnown(path string, known map[string]string) error {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
 	if err == nil {
-		if err = privatefile.Create(path, append(raw, '\n')); errors.Is(err, fs.ErrExist) {
-			err = privatefile.Replace(path, append(raw, '\n'))
+		if err = localfile.Create(path, append(raw, '\n')); errors.Is(err, fs.ErrExist) {
+			err = localfile.Replace(path, append(raw, '\n'))
 		}
 	}
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/privatefile"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/sqlitecopy"
 )
 
@@ -19,14 +19,14 @@ func Backup(ctx context.Context, from, to string) error {
 		return err
 	}
 	for _, name := range []string{keyringFile, access.IdentityFile} {
-		content, _, err := privatefile.Read(filepath.Join(from, name))
+		content, _, err := localfile.Read(filepath.Join(from, name))
 		if errors.Is(err, os.ErrNotExist) && name == access.IdentityFile {
 			continue // people are told by tokens
 		}
 		if err != nil {
 			return err
 		}
-		if err := privatefile.Create(filepath.Join(to, name), content); err != nil {
+		if err := localfile.Create(filepath.Join(to, name), content); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/activities"
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/seal"
 )
 
@@ -23,7 +23,7 @@ const keyringFile = "keyring.json"
 // where the store is, besides the data directory.
 func KeyringCommand(program string, flags ...cli.Flag) *cli.Command {
 	flags = append([]cli.Flag{
-		&cli.StringFlag{Name: "data-dir", EnvVars: []string{datadir.Variable}, Usage: "where keyring.json is, and the SQLite store"},
+		&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "where keyring.json is, and the SQLite store"},
 	}, flags...)
 	output := &cli.StringFlag{Name: "output", Value: "text", Usage: "text or json"}
 	example := func(line string) string { return "Example:\n  " + program + " keyring " + line }
@@ -45,7 +45,7 @@ func keyringAt(c *cli.Context) (*seal.Keyring, string, error) {
 	dir := c.String("data-dir")
 	if dir == "" {
 		var err error
-		if dir, err = datadir.Default(); err != nil {
+		if dir, err = localfile.Default(); err != nil {
 			return nil, "", err
 		}
 	}

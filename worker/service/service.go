@@ -21,10 +21,10 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/datadir"
+	"github.com/segment-export/segment-export/internal/alerting"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/metrics"
-	"github.com/segment-export/segment-export/internal/notify"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/seal"
@@ -47,8 +47,8 @@ type Options struct {
 	OmnisendURL string // new connections are bound to it
 	Log         *slog.Logger
 	Retention   Retention
-	Telemetry   *Telemetry   // nil: nothing is counted
-	AlertRoots  notify.Roots // authorities of mail servers and webhooks; nil: the system's
+	Telemetry   *Telemetry     // nil: nothing is counted
+	AlertRoots  alerting.Roots // authorities of mail servers and webhooks; nil: the system's
 	Tuning      activities.Tuning
 	// BuildID names this build in Deployment where builds coexist: runs stay with
 	// the build that began them. Empty: any worker takes any run.
@@ -91,7 +91,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := datadir.CheckWhole(o.DataDir); err != nil {
+	if err := localfile.CheckWhole(o.DataDir); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(o.FilesRoot)

@@ -20,7 +20,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/dataverse"
-	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
+	"github.com/segment-export/segment-export/internal/segment/dataverse/dataversetest"
 )
 
 func third(i int) bool { return i%3 == 0 }
@@ -42,23 +42,23 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 			"the client secret of the app registration " + client + " has expired", "make a new secret"},
 		"disabled app":  {func(w *world) { w.app.Disabled = true }, "is disabled", "Enterprise applications"},
 		"no consent":    {func(w *world) { w.app.NoConsent = true }, "has no permission for Dataverse", "grant admin consent"},
-		"no user":       {func(w *world) { w.app.User = standin.NoUser }, "is not a user of the environment", "role Viewer"},
-		"disabled user": {func(w *world) { w.app.User = standin.DisabledUser }, "user in the environment", "enable it"},
-		"missing role": {func(w *world) { w.app.User = standin.BasicUser },
+		"no user":       {func(w *world) { w.app.User = dataversetest.NoUser }, "is not a user of the environment", "role Viewer"},
+		"disabled user": {func(w *world) { w.app.User = dataversetest.DisabledUser }, "user in the environment", "enable it"},
+		"missing role": {func(w *world) { w.app.User = dataversetest.BasicUser },
 			"(prvReadmsdynci_", `"Customer Insights Data Read Access"`},
-		"profiles not covered": {func(w *world) { w.app.Unreadable = []string{standin.Profiles} },
+		"profiles not covered": {func(w *world) { w.app.Unreadable = []string{dataversetest.Profiles} },
 			"may not read the table msdynci_customerprofile (prvReadmsdynci_customerprofile is missing)", `"Customer Insights Data Read Access"`},
-		"no table of memberships": {func(w *world) { w.Drop(standin.Memberships) }, "has no table msdynci_segmentmembership", "About"},
-		"no table of profiles":    {func(w *world) { w.Drop(standin.Profiles) }, "has no table msdynci_customerprofile", "About"},
+		"no table of memberships": {func(w *world) { w.Drop(dataversetest.Memberships) }, "has no table msdynci_segmentmembership", "About"},
+		"no table of profiles":    {func(w *world) { w.Drop(dataversetest.Profiles) }, "has no table msdynci_customerprofile", "About"},
 		"a redirect": {func(w *world) {
-			w.Break(standin.Fault{Path: "/api/", Times: 100, Do: http.RedirectHandler("https://example.com/", http.StatusFound)})
+			w.Break(dataversetest.Fault{Path: "/api/", Times: 100, Do: http.RedirectHandler("https://example.com/", http.StatusFound)})
 		}, "leads elsewhere", "Power Platform admin center"},
 		"tokens are not accepted": {func(w *world) {
-			w.Break(standin.Fault{Path: "/api/", Times: 100, Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) })})
+			w.Break(dataversetest.Fault{Path: "/api/", Times: 100, Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) })})
 		}, "does not accept the login's token", "belongs to the tenant"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, standin.Options{})
+			w := newWorld(t, dataversetest.Options{})
 			w.fill(10, third)
 			test.change(w)
 			w.Register(w.app)
@@ -87,8 +87,8 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 }
 
 func TestWrongEnvironment(t *testing.T) {
-	w := newWorld(t, standin.Options{})
-	other := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
+	other := newWorld(t, dataversetest.Options{})
 	w.config.Authority = other.URL
 	_, err := w.source(t).Segments(t.Context())
 	var refused *segment.AccessError
@@ -104,7 +104,7 @@ func TestWrongEnvironment(t *testing.T) {
 }
 
 func TestWrongSegmentNames(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
 	s := w.source(t)
 	for name, says := range map[string]string{
@@ -122,7 +122,7 @@ func TestWrongSegmentNames(t *testing.T) {
 }
 
 func TestSegmentsAreListedWithWhatIsKnown(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(30, third)
 	written := w.clock.Now().Add(-time.Hour)
 	infos, err := w.source(t).Segments(t.Context())
@@ -141,7 +141,7 @@ func TestSegmentsAreListedWithWhatIsKnown(t *testing.T) {
 
 // Without the private table everything works, with less to tell.
 func TestThePrivateTableMayBeForbiddenOrMissing(t *testing.T) {
-	for _, o := range []standin.Options{{MetadataForbidden: true}, {MetadataMissing: true}} {
+	for _, o := range []dataversetest.Options{{MetadataForbidden: true}, {MetadataMissing: true}} {
 		w := newWorld(t, o)
 		w.fill(30, third)
 		s := w.source(t)
@@ -169,7 +169,7 @@ func TestThePrivateTableMayBeForbiddenOrMissing(t *testing.T) {
 }
 
 func TestTestTellsWhatItFound(t *testing.T) {
-	w := newWorld(t, standin.Options{Kind: standin.Elastic})
+	w := newWorld(t, dataversetest.Options{Kind: dataversetest.Elastic})
 	w.fill(30, third)
 	checks, err := w.source(t).Test(t.Context())
 	require.NoError(t, err)
@@ -207,7 +207,7 @@ func certificate(t *testing.T) (*x509.Certificate, []byte) {
 }
 
 func TestLoginByCertificate(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
 	ours, stored := certificate(t)
 	w.app.Certificate, w.config.Auth = ours, dataverse.AuthCertificate
@@ -230,10 +230,10 @@ func TestLoginByCertificate(t *testing.T) {
 }
 
 func TestLoginByManagedIdentity(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
 	t.Setenv("IDENTITY_ENDPOINT", w.URL+"/msi/token")
-	t.Setenv("IDENTITY_HEADER", standin.IdentityHeader)
+	t.Setenv("IDENTITY_HEADER", dataversetest.IdentityHeader)
 	w.config.Auth, w.config.Tenant = dataverse.AuthManagedIdentity, ""
 	require.Len(t, read(t, w.source(t), "Male_under_40"), 4)
 
@@ -259,7 +259,7 @@ func (m virtualMachine) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestLoginOnAVirtualMachine(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
 	at, err := url.Parse(w.URL)
 	require.NoError(t, err)
@@ -292,7 +292,7 @@ func TestLoginOnAVirtualMachine(t *testing.T) {
 
 // The Azure CLI is a program that prints a token; this one is from the stand-in.
 func TestLoginByAzureCLI(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
 	w.config.Auth, w.config.Tenant, w.config.ClientID = dataverse.AuthCLI, "", ""
 	bin := t.TempDir()

@@ -15,7 +15,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/dataverse"
-	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
+	"github.com/segment-export/segment-export/internal/segment/dataverse/dataversetest"
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
 )
 
@@ -56,19 +56,19 @@ func (c *clock) advance(d time.Duration) {
 
 // world is an environment with a source that reads it.
 type world struct {
-	*standin.Server
+	*dataversetest.Server
 	clock  *clock
 	config dataverse.Config
-	app    standin.App
+	app    dataversetest.App
 }
 
-func newWorld(t testing.TB, o standin.Options) *world {
+func newWorld(t testing.TB, o dataversetest.Options) *world {
 	t.Helper()
 	c := newClock()
 	o.Now = c.Now
-	s := standin.Start(o)
+	s := dataversetest.Start(o)
 	t.Cleanup(s.Close)
-	w := &world{Server: s, clock: c, app: standin.App{Tenant: tenant, Client: client, Secret: secret},
+	w := &world{Server: s, clock: c, app: dataversetest.App{Tenant: tenant, Client: client, Secret: secret},
 		config: dataverse.Config{URL: s.URL, Authority: s.URL, Auth: dataverse.AuthSecret, Tenant: tenant, ClientID: client}}
 	s.Register(w.app)
 	return w
@@ -88,22 +88,22 @@ func id(i int) string { return fmt.Sprintf("%032x", i*4096+7) }
 func (w *world) fill(n int, in func(i int) bool) {
 	w.Column("msdynci_email", "String")
 	w.Column("msdynci_city", "String")
-	var profiles []standin.Profile
-	var memberships []standin.Membership
+	var profiles []dataversetest.Profile
+	var memberships []dataversetest.Membership
 	members := 0
 	for i := range n {
-		profiles = append(profiles, standin.Profile{ID: id(i), Values: map[string]any{"msdynci_email": fmt.Sprintf("p%d@example.com", i), "msdynci_city": nil}})
+		profiles = append(profiles, dataversetest.Profile{ID: id(i), Values: map[string]any{"msdynci_email": fmt.Sprintf("p%d@example.com", i), "msdynci_city": nil}})
 		segments := []string{"Everybody"}
 		if in(i) {
 			segments = append(segments, "Male_under_40")
 			members++
 		}
-		memberships = append(memberships, standin.Membership{Customer: id(i), Segments: segments})
+		memberships = append(memberships, dataversetest.Membership{Customer: id(i), Segments: segments})
 	}
 	written := w.clock.Now().Add(-time.Hour)
 	w.SetProfiles(profiles, written)
 	w.SetMemberships(memberships, written)
-	w.SetSegments([]standin.Segment{
+	w.SetSegments([]dataversetest.Segment{
 		{Name: "Male_under_40", Title: "Male under 40", Members: members, Run: "run-1", RefreshedAt: written},
 		{Name: "Everybody", Title: "All customers", Members: n, Run: "run-1", RefreshedAt: written},
 		{Name: "Nobody", Title: "Nobody at all", Run: "run-1", RefreshedAt: written},
@@ -156,7 +156,7 @@ func (p *place) Put(_ *testing.T, name string, table segmenttest.Table) {
 		p.columns[field] = c
 	}
 	p.members[name] = table.Rows
-	var profiles []standin.Profile
+	var profiles []dataversetest.Profile
 	in := map[string][]string{}
 	for name, rows := range p.members {
 		for _, row := range rows {
@@ -168,18 +168,18 @@ func (p *place) Put(_ *testing.T, name string, table segmenttest.Table) {
 						values[p.columns[field]] = nil
 					}
 				}
-				profiles = append(profiles, standin.Profile{ID: row[0], Values: values})
+				profiles = append(profiles, dataversetest.Profile{ID: row[0], Values: values})
 			}
 			in[row[0]] = append(in[row[0]], name)
 		}
 	}
-	var memberships []standin.Membership
+	var memberships []dataversetest.Membership
 	for customer, segments := range in {
-		memberships = append(memberships, standin.Membership{Customer: customer, Segments: segments})
+		memberships = append(memberships, dataversetest.Membership{Customer: customer, Segments: segments})
 	}
-	var segments []standin.Segment
+	var segments []dataversetest.Segment
 	for name, rows := range p.members {
-		segments = append(segments, standin.Segment{Name: name, Members: len(rows), Run: written.String(), RefreshedAt: written})
+		segments = append(segments, dataversetest.Segment{Name: name, Members: len(rows), Run: written.String(), RefreshedAt: written})
 	}
 	p.SetProfiles(profiles, written)
 	p.SetMemberships(memberships, written)
@@ -195,9 +195,9 @@ func (p *place) Fill(_ *testing.T, name string, fields []string, rows int, row f
 		p.columns[field] = column(field)
 		p.Column(column(field), "String")
 	}
-	p.Generate(rows, func(i int) standin.Profile {
+	p.Generate(rows, func(i int) dataversetest.Profile {
 		values := row(i)
-		profile := standin.Profile{ID: values[0], Values: map[string]any{}}
+		profile := dataversetest.Profile{ID: values[0], Values: map[string]any{}}
 		for c, field := range fields[1:] {
 			if values[c+1] != "" {
 				profile.Values[p.columns[field]] = values[c+1]
@@ -211,7 +211,7 @@ func (p *place) Pages(rows int) { p.SetPageRows(rows) }
 
 // Break lets one page of members through.
 func (p *place) Break(_ *testing.T, _ string, how segmenttest.Fault) (begin, mend func()) {
-	f := standin.Fault{Path: "msdynci_segmentmemberships", Skip: 2, Times: 1_000_000}
+	f := dataversetest.Fault{Path: "msdynci_segmentmemberships", Skip: 2, Times: 1_000_000}
 	switch how {
 	case segmenttest.Cut:
 		f.Cut = 900
@@ -273,10 +273,10 @@ func (s *translated) Open(ctx context.Context, name string, fields []string, aft
 }
 
 func TestConformance(t *testing.T) {
-	for kind, many := range map[standin.Kind]int{standin.Standard: 50_000, standin.Elastic: 12_000, standin.Virtual: 12_000} {
+	for kind, many := range map[dataversetest.Kind]int{dataversetest.Standard: 50_000, dataversetest.Elastic: 12_000, dataversetest.Virtual: 12_000} {
 		t.Run(string(kind), func(t *testing.T) {
 			segmenttest.Run(t, func(t *testing.T) segmenttest.Place {
-				w := newWorld(t, standin.Options{Kind: kind})
+				w := newWorld(t, dataversetest.Options{Kind: kind})
 				return &place{world: w, source: w.source(t), columns: map[string]string{}, members: map[string][][]string{}}
 			}, segmenttest.Options{Many: many})
 		})
@@ -284,7 +284,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestMembersAreReadWithTheirProfiles(t *testing.T) {
-	w := newWorld(t, standin.Options{PageRows: 50})
+	w := newWorld(t, dataversetest.Options{PageRows: 50})
 	w.fill(1000, func(i int) bool { return i%3 == 0 })
 	s := w.source(t)
 	rows := read(t, s, "Male_under_40")

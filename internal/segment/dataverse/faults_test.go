@@ -14,7 +14,7 @@ import (
 
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/dataverse"
-	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
+	"github.com/segment-export/segment-export/internal/segment/dataverse/dataversetest"
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
 )
 
@@ -42,18 +42,18 @@ func status(code int, body string) http.Handler {
 func TestPassingFaultsLoseNothing(t *testing.T) {
 	members, profiles := "msdynci_segmentmemberships", "msdynci_customerprofiles"
 	for name, test := range map[string]struct {
-		faults []standin.Fault
+		faults []dataversetest.Fault
 		waits  bool
 	}{
-		"a page of members is cut":  {[]standin.Fault{{Path: members, Skip: 3, Cut: 900}, {Path: members, Skip: 1, Cut: 5}}, true},
-		"a page of profiles is cut": {[]standin.Fault{{Path: profiles, Skip: 2, Cut: 700, Times: 2}}, true},
-		"overload":                  {[]standin.Fault{{Path: members, Skip: 4, Do: status(503, "busy"), Times: 3}}, true},
-		"a gateway's page":          {[]standin.Fault{{Path: profiles, Skip: 2, Do: status(502, "<html>"), Times: 2}, {Path: members, Skip: 2, Do: status(200, "<html>"), Times: 2}}, true},
-		"links expire":              {[]standin.Fault{{Path: members, Skip: 2, After: (*standin.Server).ExpireLinks, Times: 4}}, false},
-		"tokens are revoked":        {[]standin.Fault{{Path: members, Skip: 2, After: (*standin.Server).RevokeTokens, Times: 2}}, false},
+		"a page of members is cut":  {[]dataversetest.Fault{{Path: members, Skip: 3, Cut: 900}, {Path: members, Skip: 1, Cut: 5}}, true},
+		"a page of profiles is cut": {[]dataversetest.Fault{{Path: profiles, Skip: 2, Cut: 700, Times: 2}}, true},
+		"overload":                  {[]dataversetest.Fault{{Path: members, Skip: 4, Do: status(503, "busy"), Times: 3}}, true},
+		"a gateway's page":          {[]dataversetest.Fault{{Path: profiles, Skip: 2, Do: status(502, "<html>"), Times: 2}, {Path: members, Skip: 2, Do: status(200, "<html>"), Times: 2}}, true},
+		"links expire":              {[]dataversetest.Fault{{Path: members, Skip: 2, After: (*dataversetest.Server).ExpireLinks, Times: 4}}, false},
+		"tokens are revoked":        {[]dataversetest.Fault{{Path: members, Skip: 2, After: (*dataversetest.Server).RevokeTokens, Times: 2}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, standin.Options{PageRows: 40})
+			w := newWorld(t, dataversetest.Options{PageRows: 40})
 			w.fill(400, third)
 			for _, f := range test.faults {
 				w.Break(f)
@@ -65,9 +65,9 @@ func TestPassingFaultsLoseNothing(t *testing.T) {
 }
 
 func TestAFaultThatDoesNotPassIsAnErrorAndNotAnEnd(t *testing.T) {
-	w := newWorld(t, standin.Options{PageRows: 40})
+	w := newWorld(t, dataversetest.Options{PageRows: 40})
 	w.fill(400, third)
-	w.Break(standin.Fault{Path: "msdynci_segmentmemberships", Skip: 3, Do: status(500, `{"error":{"code":"0x80040216","message":"filter was customer `+id(3)+`"}}`), Times: 1000})
+	w.Break(dataversetest.Fault{Path: "msdynci_segmentmemberships", Skip: 3, Do: status(500, `{"error":{"code":"0x80040216","message":"filter was customer `+id(3)+`"}}`), Times: 1000})
 	r, err := w.source(t).Open(t.Context(), "Male_under_40", email, nil)
 	require.NoError(t, err)
 	defer r.Close()
@@ -81,9 +81,9 @@ func TestAFaultThatDoesNotPassIsAnErrorAndNotAnEnd(t *testing.T) {
 }
 
 func TestALinkToAnotherHostIsNotFollowed(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
-	w.Break(standin.Fault{Path: "msdynci_segmentmemberships", Skip: 1, Do: status(200, `{"value":[],"@odata.nextLink":"https://example.com/api/data/v9.2/x"}`)})
+	w.Break(dataversetest.Fault{Path: "msdynci_segmentmemberships", Skip: 1, Do: status(200, `{"value":[],"@odata.nextLink":"https://example.com/api/data/v9.2/x"}`)})
 	r, err := w.source(t).Open(t.Context(), "Male_under_40", email, nil)
 	require.NoError(t, err)
 	defer r.Close()
@@ -95,13 +95,13 @@ func TestALinkToAnotherHostIsNotFollowed(t *testing.T) {
 // Each of the three limits: the login waits as long as it is told, all of it,
 // and does not ask meanwhile.
 func TestServiceProtectionIsRespected(t *testing.T) {
-	for name, limits := range map[string]standin.Limits{
+	for name, limits := range map[string]dataversetest.Limits{
 		"requests":    {Requests: 12},
 		"execution":   {Execution: 240 * time.Millisecond},
 		"concurrency": {Concurrency: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, standin.Options{PageRows: 300, Limits: limits})
+			w := newWorld(t, dataversetest.Options{PageRows: 300, Limits: limits})
 			w.fill(3000, func(i int) bool { return i%3 < 2 })
 			s := w.source(t)
 			var got []string
@@ -140,9 +140,9 @@ func TestServiceProtectionIsRespected(t *testing.T) {
 }
 
 func TestTheLimitIsTheLoginsNotTheSources(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
-	w.Break(standin.Fault{Path: "EntityDefinitions", Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	w.Break(dataversetest.Fault{Path: "EntityDefinitions", Do: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Retry-After", "60")
 		rw.WriteHeader(http.StatusTooManyRequests)
 	})})
@@ -160,7 +160,7 @@ func TestTheLimitIsTheLoginsNotTheSources(t *testing.T) {
 // Two workers read for the same identity and know nothing of each other: both
 // meet its limits, both wait as long as they are told, and both get everything.
 func TestTwoWorkersWithOneIdentity(t *testing.T) {
-	w := newWorld(t, standin.Options{PageRows: 300, Limits: standin.Limits{Requests: 12}})
+	w := newWorld(t, dataversetest.Options{PageRows: 300, Limits: dataversetest.Limits{Requests: 12}})
 	in := func(i int) bool { return i%3 < 2 }
 	w.fill(3000, in)
 	type worker struct {
@@ -206,11 +206,11 @@ func TestTwoWorkersWithOneIdentity(t *testing.T) {
 }
 
 func TestARefreshIsWaitedFor(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(10, third)
 	s := w.source(t)
 	for _, running := range []string{"Running", "Queued"} {
-		w.SetSegments([]standin.Segment{{Name: "Male_under_40", Status: running, Run: "run-1", RefreshedAt: w.clock.Now()}})
+		w.SetSegments([]dataversetest.Segment{{Name: "Male_under_40", Status: running, Run: "run-1", RefreshedAt: w.clock.Now()}})
 		_, err := s.Open(t.Context(), "Male_under_40", email, nil)
 		var busy *segment.BusyError
 		require.ErrorAs(t, err, &busy, running)
@@ -222,7 +222,7 @@ func TestARefreshIsWaitedFor(t *testing.T) {
 	}
 	// The segments are done, profiles are still being written.
 	w.fill(10, third)
-	w.SetProfiles([]standin.Profile{{ID: id(0), Values: map[string]any{"msdynci_email": "a@example.com"}}}, w.clock.Now().Add(-30*time.Second))
+	w.SetProfiles([]dataversetest.Profile{{ID: id(0), Values: map[string]any{"msdynci_email": "a@example.com"}}}, w.clock.Now().Add(-30*time.Second))
 	_, err := s.Open(t.Context(), "Male_under_40", email, nil)
 	var busy *segment.BusyError
 	require.ErrorAs(t, err, &busy)
@@ -233,7 +233,7 @@ func TestARefreshIsWaitedFor(t *testing.T) {
 }
 
 func TestARefreshDuringTheRead(t *testing.T) {
-	for _, o := range []standin.Options{{PageRows: 40}, {PageRows: 40, MetadataForbidden: true}, {PageRows: 40, NoSort: true}} {
+	for _, o := range []dataversetest.Options{{PageRows: 40}, {PageRows: 40, MetadataForbidden: true}, {PageRows: 40, NoSort: true}} {
 		w := newWorld(t, o)
 		begin := func() (segment.Reader, segment.Cursor) {
 			w.fill(400, third)
@@ -246,7 +246,7 @@ func TestARefreshDuringTheRead(t *testing.T) {
 			cursor := r.Cursor()
 			w.clock.advance(time.Hour)
 			w.fill(400, third)
-			w.SetSegments([]standin.Segment{{Name: "Male_under_40", Run: "run-2", RefreshedAt: w.clock.Now()}})
+			w.SetSegments([]dataversetest.Segment{{Name: "Male_under_40", Run: "run-2", RefreshedAt: w.clock.Now()}})
 			w.clock.advance(time.Hour)
 			return r, cursor
 		}
@@ -279,17 +279,17 @@ func TestARefreshDuringTheRead(t *testing.T) {
 func TestEverySignOfARefreshCounts(t *testing.T) {
 	for name, refresh := range map[string]func(*world){
 		"another run": func(w *world) {
-			w.SetSegments([]standin.Segment{{Name: "Male_under_40", Run: "run-2", RefreshedAt: w.clock.Now()}})
+			w.SetSegments([]dataversetest.Segment{{Name: "Male_under_40", Run: "run-2", RefreshedAt: w.clock.Now()}})
 		},
 		"memberships written": func(w *world) {
-			w.SetMemberships([]standin.Membership{{Customer: id(0), Segments: []string{"Male_under_40"}}}, w.clock.Now())
+			w.SetMemberships([]dataversetest.Membership{{Customer: id(0), Segments: []string{"Male_under_40"}}}, w.clock.Now())
 		},
 		"profiles written": func(w *world) {
-			w.SetProfiles([]standin.Profile{{ID: id(0), Values: map[string]any{"msdynci_email": "new@example.com"}}}, w.clock.Now())
+			w.SetProfiles([]dataversetest.Profile{{ID: id(0), Values: map[string]any{"msdynci_email": "new@example.com"}}}, w.clock.Now())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, standin.Options{PageRows: 40})
+			w := newWorld(t, dataversetest.Options{PageRows: 40})
 			w.fill(400, third)
 			r, err := w.source(t).Open(t.Context(), "Male_under_40", email, nil)
 			require.NoError(t, err)
@@ -307,7 +307,7 @@ func TestEverySignOfARefreshCounts(t *testing.T) {
 
 // Where nothing shows a refresh, the report says that.
 func TestAnEnvironmentThatShowsNoRefresh(t *testing.T) {
-	w := newWorld(t, standin.Options{NoSort: true, MetadataMissing: true})
+	w := newWorld(t, dataversetest.Options{NoSort: true, MetadataMissing: true})
 	w.fill(30, third)
 	r, err := w.source(t).Open(t.Context(), "Male_under_40", email, nil)
 	require.NoError(t, err)
@@ -319,10 +319,10 @@ func TestAnEnvironmentThatShowsNoRefresh(t *testing.T) {
 }
 
 func TestOddMemberships(t *testing.T) {
-	w := newWorld(t, standin.Options{PageRows: 2})
+	w := newWorld(t, dataversetest.Options{PageRows: 2})
 	w.fill(8, third)
 	written := w.clock.Now().Add(-time.Hour)
-	w.SetMemberships([]standin.Membership{
+	w.SetMemberships([]dataversetest.Membership{
 		{Customer: id(0), Segments: []string{"Male_under_40"}},
 		{Customer: id(0), Segments: []string{"Male_under_40"}, Provider: "Journeys"}, // twice
 		{Customer: id(1), Segments: []string{"MALE_UNDER_40", "Male-under_40"}},      // what the filter finds and the list does not mean
@@ -334,7 +334,7 @@ func TestOddMemberships(t *testing.T) {
 		{Customer: id(95), Segments: []string{"Male_under_40"}},
 	}, written)
 	for _, expire := range []int{0, 10} {
-		w.Break(standin.Fault{Path: "msdynci_segmentmemberships", After: (*standin.Server).ExpireLinks, Times: 1 + expire})
+		w.Break(dataversetest.Fault{Path: "msdynci_segmentmemberships", After: (*dataversetest.Server).ExpireLinks, Times: 1 + expire})
 		rows := segmenttest.ReadAll(t, w.source(t), "Male_under_40", email, nil)
 		require.Equal(t, []segmenttest.Row{
 			{Number: 1, Values: []string{"p0@example.com"}},
@@ -345,7 +345,7 @@ func TestOddMemberships(t *testing.T) {
 		}, rows)
 	}
 
-	w.SetMemberships([]standin.Membership{{Customer: id(0), Segments: []string{"Male_under_40"}, Type: "Contact"}}, written)
+	w.SetMemberships([]dataversetest.Membership{{Customer: id(0), Segments: []string{"Male_under_40"}, Type: "Contact"}}, written)
 	r, err := w.source(t).Open(t.Context(), "Male_under_40", email, nil)
 	require.NoError(t, err)
 	defer r.Close()
@@ -357,9 +357,9 @@ func TestOddMemberships(t *testing.T) {
 // A segment of few among many is asked for by ids, one of many by stretches of
 // the table; both give the same rows.
 func TestSparseAndDenseSegments(t *testing.T) {
-	for _, kind := range []standin.Kind{standin.Standard, standin.Elastic, standin.Virtual} {
+	for _, kind := range []dataversetest.Kind{dataversetest.Standard, dataversetest.Elastic, dataversetest.Virtual} {
 		for every, want := range map[int]string{1: "ge%20", 9: "CRM.In%28"} {
-			w := newWorld(t, standin.Options{Kind: kind, PageRows: 1000})
+			w := newWorld(t, dataversetest.Options{Kind: kind, PageRows: 1000})
 			in := func(i int) bool { return i%every == 0 }
 			w.fill(12_000, in)
 			require.Equal(t, expected(12_000, in), read(t, w.source(t), "Male_under_40"))
@@ -377,17 +377,17 @@ func TestSparseAndDenseSegments(t *testing.T) {
 
 // Quotes in what is looked for stay within the filter.
 func TestQuotesInFilters(t *testing.T) {
-	w := newWorld(t, standin.Options{PageRows: 40, MetadataForbidden: true})
+	w := newWorld(t, dataversetest.Options{PageRows: 40, MetadataForbidden: true})
 	w.fill(1, everyone)
 	written := w.clock.Now().Add(-time.Hour)
-	var profiles []standin.Profile
-	var memberships []standin.Membership
+	var profiles []dataversetest.Profile
+	var memberships []dataversetest.Membership
 	var want []string
 	for i := range 900 {
 		customer, address := fmt.Sprintf("o'neil'%04d", i), fmt.Sprintf("p%d@example.com", i)
-		profiles = append(profiles, standin.Profile{ID: customer, Values: map[string]any{"msdynci_email": address}})
+		profiles = append(profiles, dataversetest.Profile{ID: customer, Values: map[string]any{"msdynci_email": address}})
 		if i%9 == 0 { // so few that they are asked for by their ids
-			memberships = append(memberships, standin.Membership{Customer: customer, Segments: []string{"Male_under_40"}})
+			memberships = append(memberships, dataversetest.Membership{Customer: customer, Segments: []string{"Male_under_40"}})
 			want = append(want, address)
 		}
 	}
@@ -405,7 +405,7 @@ func TestQuotesInFilters(t *testing.T) {
 }
 
 func TestDifferentFormsOfTheFilter(t *testing.T) {
-	for _, o := range []standin.Options{{BackslashQuotes: true}, {BackslashQuotes: true, MetadataForbidden: true, Kind: standin.Elastic}} {
+	for _, o := range []dataversetest.Options{{BackslashQuotes: true}, {BackslashQuotes: true, MetadataForbidden: true, Kind: dataversetest.Elastic}} {
 		w := newWorld(t, o)
 		w.fill(400, third)
 		require.Equal(t, expected(400, third), read(t, w.source(t), "Male_under_40"))
@@ -413,13 +413,13 @@ func TestDifferentFormsOfTheFilter(t *testing.T) {
 }
 
 func TestValuesAreTextAsInFiles(t *testing.T) {
-	w := newWorld(t, standin.Options{})
+	w := newWorld(t, dataversetest.Options{})
 	w.fill(1, everyone)
 	for name, kind := range map[string]string{"msdynci_when": "DateTime", "msdynci_day": "DateTime", "msdynci_sum": "Decimal", "msdynci_tiny": "Double",
 		"msdynci_many": "BigInt", "msdynci_yes": "Boolean", "msdynci_no": "Boolean", "msdynci_nothing": "String", "msdynci_text": "Memo", "msdynci_list": "Lookup"} {
 		w.Column(name, kind)
 	}
-	w.SetProfiles([]standin.Profile{{ID: id(0), Values: map[string]any{"msdynci_when": "2026-03-15T07:08:09Z", "msdynci_day": "1990-01-31",
+	w.SetProfiles([]dataversetest.Profile{{ID: id(0), Values: map[string]any{"msdynci_when": "2026-03-15T07:08:09Z", "msdynci_day": "1990-01-31",
 		"msdynci_sum": 1234.5, "msdynci_tiny": 1e-9, "msdynci_many": int64(9007199254740993), "msdynci_yes": true, "msdynci_no": false,
 		"msdynci_nothing": nil, "msdynci_text": "Zoë \"Ł\"\n'x' <&>"}}}, w.clock.Now().Add(-time.Hour))
 	s := w.source(t)
@@ -436,10 +436,10 @@ func everyone(int) bool { return true }
 
 // A request that never ends is given up as soon as nobody wants it.
 func TestCancellationWithinASecond(t *testing.T) {
-	w := newWorld(t, standin.Options{PageRows: 40})
+	w := newWorld(t, dataversetest.Options{PageRows: 40})
 	w.fill(400, third)
 	hangs := make(chan struct{})
-	w.Break(standin.Fault{Path: "msdynci_customerprofiles", Skip: 1, Do: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	w.Break(dataversetest.Fault{Path: "msdynci_customerprofiles", Skip: 1, Do: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(hangs)
 		<-r.Context().Done()
 	})})

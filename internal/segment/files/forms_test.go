@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/segment"
-	"github.com/segment-export/segment-export/internal/segment/invented"
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
+	"github.com/segment-export/segment-export/internal/segment/synthetic"
 )
 
 // What makes a CSV file bad makes a compressed one bad, with the same words.
@@ -84,22 +84,22 @@ func TestOneSegmentInTwoForms(t *testing.T) {
 // peopleFile writes invented people in each form.
 var peopleFiles = map[string]func(t testing.TB, f *folder, n int){
 	"csv": func(t testing.TB, f *folder, n int) {
-		create(t, f, "s.csv", func(w io.Writer) error { _, err := invented.Write(w, n, 1); return err })
+		create(t, f, "s.csv", func(w io.Writer) error { _, err := synthetic.Write(w, n, 1); return err })
 	},
 	"gzip": func(t testing.TB, f *folder, n int) {
 		create(t, f, "s.csv.gz", func(w io.Writer) error {
 			z := gzip.NewWriter(w)
-			_, err := invented.Write(z, n, 1)
+			_, err := synthetic.Write(z, n, 1)
 			return errors.Join(err, z.Close())
 		})
 	},
 	"parquet": func(t testing.TB, f *folder, n int) {
 		group := parquet.Group{}
-		for _, name := range invented.Header {
+		for _, name := range synthetic.Header {
 			group[name] = parquet.Optional(parquet.String())
 		}
 		create(t, f, "s.parquet", func(w io.Writer) error {
-			p := parquet.NewWriter(w, parquet.NewSchema("people", orderedGroup{group, invented.Header}), parquet.Compression(&parquet.Snappy))
+			p := parquet.NewWriter(w, parquet.NewSchema("people", orderedGroup{group, synthetic.Header}), parquet.Compression(&parquet.Snappy))
 			err := inventedRows(n, func(values []string) error {
 				row := make(parquet.Row, len(values))
 				for i, value := range values {
@@ -133,7 +133,7 @@ var peopleFiles = map[string]func(t testing.TB, f *folder, n int){
 		for _, file := range files {
 			require.NoError(t, file.Close())
 		}
-		e.model(t, f, "s", invented.Header, locations)
+		e.model(t, f, "s", synthetic.Header, locations)
 	},
 }
 
@@ -144,11 +144,11 @@ func create(t testing.TB, f *folder, name string, write func(io.Writer) error) {
 	require.NoError(t, errors.Join(write(file), file.Close()))
 }
 
-// inventedRows calls f with the rows that invented.Write writes.
+// inventedRows calls f with the rows that synthetic.Write writes.
 func inventedRows(n int, f func([]string) error) error {
 	r, w := io.Pipe()
 	go func() {
-		_, err := invented.Write(w, n, 1)
+		_, err := synthetic.Write(w, n, 1)
 		w.CloseWithError(err)
 	}()
 	defer r.Close()
@@ -188,7 +188,7 @@ func TestEachFormGivesTheSame(t *testing.T) {
 			f := newFolder(t)
 			write(t, f, people)
 			var got []string
-			for _, row := range segmenttest.ReadAll(t, f.source, "s", invented.Header, nil) {
+			for _, row := range segmenttest.ReadAll(t, f.source, "s", synthetic.Header, nil) {
 				require.Empty(t, row.Problem)
 				got = append(got, strings.Join(row.Values, "\x00"))
 			}
@@ -209,7 +209,7 @@ func BenchmarkRead(b *testing.B) {
 			b.SetBytes(info.Bytes)
 			b.ReportAllocs()
 			for b.Loop() {
-				r, err := f.source.Open(b.Context(), "s", invented.Header[:11], nil)
+				r, err := f.source.Open(b.Context(), "s", synthetic.Header[:11], nil)
 				require.NoError(b, err)
 				for err == nil {
 					_, err = r.Next()

@@ -21,7 +21,7 @@ import (
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/internal/segment/dataverse"
-	"github.com/segment-export/segment-export/internal/segment/dataverse/standin"
+	"github.com/segment-export/segment-export/internal/segment/dataverse/dataversetest"
 	"github.com/segment-export/segment-export/internal/segment/files"
 	"github.com/segment-export/segment-export/internal/segment/postgres"
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
@@ -172,17 +172,17 @@ func database(t *testing.T, all []profile) segment.Source {
 
 func environment(t *testing.T, all []profile) segment.Source {
 	t.Helper()
-	server := standin.Start(standin.Options{})
+	server := dataversetest.Start(dataversetest.Options{})
 	t.Cleanup(server.Close)
-	app := standin.App{Tenant: "11111111-2222-3333-4444-555555555555", Client: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Secret: "the-secrets-value"}
+	app := dataversetest.App{Tenant: "11111111-2222-3333-4444-555555555555", Client: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Secret: "the-secrets-value"}
 	server.Register(app)
 	for name, kind := range map[string]string{"msdynci_email": "String", "msdynci_firstname": "String", "msdynci_city": "String", "msdynci_consent": "Boolean",
 		"msdynci_since": "DateTime", "msdynci_points": "Integer"} {
 		server.Column(name, kind)
 	}
 	written := time.Now().Add(-time.Hour)
-	var rows []standin.Profile
-	var memberships []standin.Membership
+	var rows []dataversetest.Profile
+	var memberships []dataversetest.Membership
 	for _, p := range all {
 		values := map[string]any{"msdynci_email": nil, "msdynci_firstname": nil, "msdynci_city": nil, "msdynci_consent": p.Consent,
 			"msdynci_since": p.Since.Format(time.RFC3339), "msdynci_points": p.Points}
@@ -191,12 +191,12 @@ func environment(t *testing.T, all []profile) segment.Source {
 				values[name] = *value
 			}
 		}
-		rows = append(rows, standin.Profile{ID: p.Customer, Values: values})
-		memberships = append(memberships, standin.Membership{Customer: p.Customer, Segments: []string{"people"}})
+		rows = append(rows, dataversetest.Profile{ID: p.Customer, Values: values})
+		memberships = append(memberships, dataversetest.Membership{Customer: p.Customer, Segments: []string{"people"}})
 	}
 	server.SetProfiles(rows, written)
 	server.SetMemberships(memberships, written)
-	server.SetSegments([]standin.Segment{{Name: "people", Members: len(all), Run: "run-1", RefreshedAt: written}})
+	server.SetSegments([]dataversetest.Segment{{Name: "people", Members: len(all), Run: "run-1", RefreshedAt: written}})
 	s, err := dataverse.New(dataverse.Config{URL: server.URL, Authority: server.URL, Auth: dataverse.AuthSecret, Tenant: app.Tenant, ClientID: app.Client},
 		[]byte(app.Secret), dataverse.Options{HTTP: server.Client()})
 	require.NoError(t, err)

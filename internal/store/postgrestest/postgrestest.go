@@ -26,7 +26,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/segment-export/segment-export/internal/servertest"
+	"github.com/segment-export/segment-export/internal/processtest"
 )
 
 // Server is a running PostgreSQL that nobody else uses.
@@ -35,7 +35,7 @@ type Server struct {
 	Port int
 
 	dir       string
-	process   *servertest.Process
+	process   *processtest.Process
 	databases atomic.Int64
 }
 
@@ -232,7 +232,7 @@ func (s *Server) run(postgres string, account *syscall.Credential, settings []st
 	args := append([]string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.Port)}, settings...)
 	cmd := s.command(account, postgres, append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")...)
 	var err error
-	s.process, err = servertest.Start(cmd, syscall.SIGQUIT, func(line string) bool {
+	s.process, err = processtest.Start(cmd, syscall.SIGQUIT, func(line string) bool {
 		return strings.Contains(line, "database system is ready to accept connections")
 	})
 	return err

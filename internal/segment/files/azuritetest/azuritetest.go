@@ -24,7 +24,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
-	"github.com/segment-export/segment-export/internal/servertest"
+	"github.com/segment-export/segment-export/internal/processtest"
 )
 
 // Account is the storage account that there is.
@@ -36,7 +36,7 @@ type Server struct {
 	Key      string // of the account
 
 	dir        string
-	process    *servertest.Process
+	process    *processtest.Process
 	client     *azblob.Client
 	containers atomic.Int64
 }
@@ -181,7 +181,7 @@ func (s *Server) run(program string, options []string) error {
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+Account+":"+s.Key)
 	var err error
-	s.process, err = servertest.Start(cmd, syscall.SIGKILL, func(line string) bool {
+	s.process, err = processtest.Start(cmd, syscall.SIGKILL, func(line string) bool {
 		found := listens.FindStringSubmatch(line)
 		if found != nil {
 			s.Endpoint = found[1] + "/" + Account
