@@ -44,6 +44,7 @@ type CollectResult struct {
 type collectState struct {
 	CollectResult
 	Cursor  []byte  `json:"cursor,omitempty"` // encrypted: it may hold the id of a customer
+	Seen    []byte  `json:"seen,omitempty"`   // encrypted contact.Seen: it holds values of rows
 	View    []byte  `json:"view,omitempty"`   // of the source that the cursor belongs to
 	Trouble trouble `json:"trouble,omitzero"`
 	Parts   int     `json:"parts"`   // parts stored, also of reads that were begun again
@@ -143,6 +144,7 @@ type collector struct {
 	gone   forgotten
 	email  int // the place of the e-mail's field among those that are read
 	state  collectState
+	seen   contact.Seen // as state.Seen has it
 
 	shards  [contact.Shards][]byte
 	rejects []protocol.Reject
@@ -179,10 +181,16 @@ func (a *Activities) collector(ctx context.Context, in CollectInput, h hold) (*c
 
 // load takes the progress that is stored.
 func (c *collector) load(ctx context.Context) (err error) {
-	c.state, err = c.collected(ctx, c.in.RunID, c.in.Segment)
+	if c.state, err = c.collected(ctx, c.in.RunID, c.in.Segment); err != nil {
+		return err
+	}
 	if c.state.Reasons == nil {
 		c.state.Reasons = map[string]int{}
 	}
+	if c.mapper != nil {
+		c.mapper.TakeSeen() // of rows that were not stored
+	}
+	c.seen, err = c.openSeen(c.in.RunID, c.state.Seen)
 	return err
 }
 
@@ -366,6 +374,9 @@ func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool
 			return err
 		}
 	}
+	if err := c.sealSeen(); err != nil {
+		return err
+	}
 	part := c.in.Segment*partsPerSegment + c.state.Parts
 	c.state.Parts++
 	var blobs []store.Blob
@@ -430,6 +441,8 @@ func (c *collector) begin(ctx context.Context, why error) error {
 		}
 	}
 	notes := append(c.state.Notes, note)
+	c.mapper.TakeSeen()
+	c.seen = contact.Seen{}
 	c.state = collectState{Rereads: rereads, CollectResult: CollectResult{Reasons: map[string]int{}, Notes: notes}}
 	return c.save(ctx, blobs)
 }

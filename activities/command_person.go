@@ -82,7 +82,8 @@ func (a *Activities) forget(ctx context.Context, c caller, args protocol.ForgetA
 		return nil, err
 	}
 	e.answer.Notes = []string{"what Omnisend has of this address stays there: delete the contact in Omnisend too",
-		"the source still has it: its rows count as invalid, for the reason " + string(reasonForgotten)}
+		"the source still has it: its rows count as invalid, for the reason " + string(reasonForgotten),
+		"when it opted out was forgotten too: if it is allowed again, an opt-out without a date counts from the run that sees it then, and nobody knows that it was subscribed"}
 	return sealedAnswer{e.answer}, nil
 }
 
@@ -217,10 +218,33 @@ func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]pro
 	return found, nil
 }
 
+// why are the rules of consent in words.
+var why = map[contact.Rule]string{
+	contact.RuleConsent:   "the source consents, with this date",
+	contact.RuleOptOut:    "the source opts out, with this date (a day counts at its end, a date in the future as the moment it was first seen)",
+	contact.RuleUndated:   "the source opts out without a date that can be read: that counts from when it was first seen",
+	contact.RuleRefusal:   "the source refuses, with this date",
+	contact.RuleWithdrawn: "it was sent as subscribed, and the source does not consent any more",
+	contact.RuleIgnored:   "the source opts out without a date, which this export ignores: it changes nothing at Omnisend",
+	contact.RuleNone:      "the source has no consent that counts: it changes nothing at Omnisend",
+}
+
+// explainedStatus puts a channel into words; nil when nothing is known of it.
+func explainedStatus(c contact.Channel) *protocol.ExplainedStatus {
+	if c == (contact.Channel{}) {
+		return nil
+	}
+	return &protocol.ExplainedStatus{Status: string(c.Sent), Date: c.SentAt, Rule: string(c.Rule), Why: why[c.Rule], Consented: c.Consented, FirstSeen: c.Seen}
+}
+
 // describe puts a ledger's entry into words.
 func describe(x *protocol.ExplainedExport, entry *spool.Entry, n *ledgerNote) {
 	if entry == nil {
 		return
+	}
+	x.Mail, x.SMS = explainedStatus(entry.Memory.Mail), explainedStatus(entry.Memory.SMS)
+	if entry.State == spool.Remembered {
+		return // it left, or was never sent: only its consent is remembered
 	}
 	x.At, x.Markers, x.Verdict = time.Unix(entry.SentAt, 0).UTC(), n.names(entry.Segments), protocol.VerdictConfirmed
 	switch {

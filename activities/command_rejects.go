@@ -82,7 +82,7 @@ func (a *Activities) planSamples(ctx context.Context, _ caller, args protocol.Ru
 	if err != nil {
 		return nil, err
 	}
-	answer := protocol.SamplesAnswer{New: found.New, Changed: found.Changed, Leavers: found.Leavers}
+	answer := protocol.SamplesAnswer{New: found.New, Changed: found.Changed, Leavers: found.Leavers, Dates: found.Dates}
 	answer.Invalid, err = a.invalidSamples(ctx, r.ID)
 	return sealedAnswer{answer}, err
 }

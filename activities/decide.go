@@ -93,6 +93,7 @@ type decider struct {
 	uploads packer
 	leavers packer
 	samples samples
+	seen    contact.Seen
 }
 
 func (a *Activities) decider(ctx context.Context, runID string, h hold) (*decider, error) {
@@ -133,7 +134,10 @@ func (a *Activities) decider(ctx context.Context, runID string, h hold) (*decide
 			return nil, err
 		}
 	}
-	return d, d.loadSamples(ctx)
+	if err := d.loadSamples(ctx); err != nil {
+		return nil, err
+	}
+	return d, d.loadSeen(ctx)
 }
 
 // setRules finds out what holds for all shards.
@@ -154,6 +158,16 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 	unmark := e.Leavers != catalogue.LeaversKeep && !asked.IsCanary()
 	d.rules = decide.Rules{Markers: d.note.Markers, Unmark: unmark || asked.Remove != "", Full: d.full != "", Retry: asked.Retry, Foreign: foreign,
 		Consent: e.Consent, Now: d.job.Began}
+	mapper, err := d.job.mapper()
+	if err != nil {
+		return err
+	}
+	d.rules.Fields, d.rules.FieldNames = d.note.fieldBits(mapper.FieldNames()), d.note.Fields
+	for i, name := range d.note.Fields {
+		if !asked.IsCanary() && e.Clears(name) {
+			d.rules.Clear |= 1 << i
+		}
+	}
 	for i, s := range e.Segments {
 		bit, err := d.note.bit(s)
 		if err != nil {
@@ -305,6 +319,11 @@ func (d *decider) report(r *run.Report) *run.Report {
 	r.ToSend, r.Unsent, r.LeaversDue = c.ToSend(), c.ToSend(), c.Leavers
 	r.Consent = consentCount(c, r.InvalidOptOuts)
 	r.Differences = c.Differences
+	for name, cleared := range c.Cleared {
+		if cleared.Count > 0 {
+			addCounts(&r.Cleared, map[string]int{name: cleared.Count})
+		}
+	}
 	mergeReasons(r, c.Reasons)
 	if r.Plan {
 		r.New, r.Changed, r.Leavers = c.New, c.Changed, c.Leavers
@@ -344,6 +363,10 @@ func (d *decider) guards(r *run.Report) []run.GuardResult {
 	for i, s := range r.Segments {
 		facts.Segments = append(facts.Segments, run.SegmentFacts{LastMembers: d.note.LastMembers[s.Segment], Carried: d.state.Counts.Carried[i]})
 	}
+	facts.Consent, facts.Cleared = d.consentFacts(r), map[string]run.Part{}
+	for name, c := range d.state.Counts.Cleared {
+		facts.Cleared[name] = run.Part(c)
+	}
 	switch {
 	case r.Removes:
 		return nil
@@ -351,7 +374,7 @@ func (d *decider) guards(r *run.Report) []run.GuardResult {
 		facts = run.Facts{FirstRun: facts.FirstRun, Minutes: facts.Minutes, Calls: facts.Calls,
 			Report: &run.Report{ToSend: r.Canary.Sends, Consent: run.ConsentCount{Subscribed: d.state.Subscribed}}}
 	case r.Adopt:
-		facts.FirstRun = false
+		facts.FirstRun, facts.Consent, facts.Cleared = false, run.ConsentFacts{}, nil // nothing is sent
 	}
 	return run.CheckGuards(facts, d.job.Export.Guards)
 }

@@ -202,6 +202,7 @@ func (a *Activities) noteComplete(ctx context.Context, j job, r *run.Report) err
 		}
 		n.Unsure = n.Unsure && !r.Full
 		n.LastRead, n.LastRun, n.LastAt, n.Rules = r.Contacts, j.RunID, j.Began, rulesOf(j.Export, j.Source)
+		n.ConsentRules, n.LastUndeclared, n.LastUnreadable = consentRules, r.Consent.Undeclared.Share(), r.Consent.Unreadable.Share()
 		return a.Store.SaveLedgerMeta(ctx, j.Export.Name, encode(n))
 	})
 }

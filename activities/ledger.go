@@ -36,6 +36,14 @@ type ledgerNote struct {
 	LastAt      time.Time      `json:"last_at,omitzero"`
 	LastFull    time.Time      `json:"last_full,omitzero"` // the last complete run that sent all contacts
 	Rules       rules          `json:"rules,omitzero"`     // of the last complete run
+	// Fields are the mapped field of each bit of an entry's filled ones.
+	Fields []string `json:"fields,omitempty"`
+	// ConsentRules is the version of the rules of consent that the last complete
+	// run followed; LastUndeclared and LastUnreadable are its parts of contacts with
+	// an undeclared value and with a date that could not be read.
+	ConsentRules   int     `json:"consent_rules,omitempty"`
+	LastUndeclared float64 `json:"last_undeclared,omitempty"`
+	LastUnreadable float64 `json:"last_unreadable,omitempty"`
 }
 
 // rules are digests of what decides how a profile becomes a contact. They only
@@ -93,6 +101,10 @@ func (n *ledgerNote) fullDue(e catalogue.Export, began time.Time) bool {
 	return e.FullEvery > 0 && began.Sub(n.LastFull) >= time.Duration(e.FullEvery)*24*time.Hour-slack
 }
 
+// consentRules is the version of how consent is decided. A run that follows a
+// later one than the run before asks about whom it would unsubscribe.
+const consentRules = 1
+
 // maxMarkers is how many markers an entry of the ledger has bits for.
 const maxMarkers = 64
 
@@ -112,6 +124,26 @@ func (n *ledgerNote) bit(s catalogue.ExportedSegment) (uint, error) {
 	}
 	n.Markers, n.Owners = append(n.Markers, s.Marker), append(n.Owners, s.Segment)
 	return uint(len(n.Markers) - 1), nil
+}
+
+// maxFields is how many mapped fields an entry of the ledger has bits for.
+const maxFields = 64
+
+// fieldBits returns the bit of each field, giving it one if it has none. Fields
+// beyond the last bit have none, which is maxFields: they are never cleared.
+func (n *ledgerNote) fieldBits(names []string) []uint {
+	bits := make([]uint, len(names))
+	for i, name := range names {
+		bit := slices.Index(n.Fields, name)
+		if bit < 0 && len(n.Fields) < maxFields {
+			n.Fields, bit = append(n.Fields, name), len(n.Fields)
+		}
+		if bit < 0 {
+			bit = maxFields
+		}
+		bits[i] = uint(bit)
+	}
+	return bits
 }
 
 // former returns the bits of markers that a segment had before its present one.
@@ -197,6 +229,11 @@ func (a *Activities) bind(ctx context.Context, j *job, c catalogue.Connection) (
 			return &Halt{Kind: HaltFail, Reason: err.Error()}, nil
 		}
 	}
+	mapper, err := j.mapper()
+	if err != nil {
+		return &Halt{Kind: HaltFail, Reason: "the mapping cannot work: " + err.Error()}, nil
+	}
+	n.fieldBits(mapper.FieldNames())
 	for _, name := range j.Export.Mapping.Properties() {
 		if slices.Contains(n.Markers, name) {
 			return &Halt{Kind: HaltFail, Reason: fmt.Sprintf("the custom property %s is mapped, and was a marker of this export: contacts may still carry it as such", name),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/decide"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/spool"
@@ -17,6 +18,7 @@ type samples struct {
 	New     []json.RawMessage        `json:"new,omitempty"`
 	Changed []protocol.ChangedSample `json:"changed,omitempty"`
 	Leavers []json.RawMessage        `json:"leavers,omitempty"`
+	Dates   []contact.DateSample     `json:"dates,omitempty"`
 }
 
 // maxSamples is how many contacts of a kind are shown.

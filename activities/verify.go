@@ -179,9 +179,10 @@ func (v *verifier) compare(ctx context.Context, api omnisend.API, e catalogue.Ex
 				return haltOf(err, e.Connection)
 			}
 			v.found.Checked++
-			if !f.There || len(f.Missing) > 0 {
+			statuses := f.statuses(entry.Memory)
+			if !f.There || len(f.Missing)+len(statuses) > 0 {
 				v.found.Differences = append(v.found.Differences, protocol.VerifyDifference{Email: entry.Email, Gone: !f.There,
-					Missing: f.Missing, ConfirmedAt: time.Unix(entry.SentAt, 0).UTC()})
+					Missing: f.Missing, Statuses: statuses, ConfirmedAt: time.Unix(entry.SentAt, 0).UTC()})
 			}
 		}
 		v.state.Next++

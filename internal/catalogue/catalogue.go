@@ -100,11 +100,15 @@ type ExportSpec struct {
 	Mapping    contact.Mapping     `json:"mapping"`
 	Consent    contact.ConsentRule `json:"consent_rule,omitzero"`
 	// LenientLocalPart takes addresses with doubled or trailing dots before the @.
-	LenientLocalPart bool                `json:"lenient_local_part,omitempty"`
-	Leavers          LeaverPolicy        `json:"leavers,omitempty"`
-	FullEvery        int                 `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
-	Guards           map[Guard]Threshold `json:"guards,omitempty"`     // thresholds that differ from the defaults
-	RunAs            string              `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
+	LenientLocalPart bool `json:"lenient_local_part,omitempty"`
+	// Empty says what happens to values that were emptied at the source, EmptyOf the
+	// same of single attributes.
+	Empty     contact.EmptyPolicy                       `json:"empty,omitempty"` // empty: EmptyKeep
+	EmptyOf   map[contact.Attribute]contact.EmptyPolicy `json:"empty_of,omitempty"`
+	Leavers   LeaverPolicy                              `json:"leavers,omitempty"`
+	FullEvery int                                       `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
+	Guards    map[Guard]Threshold                       `json:"guards,omitempty"`     // thresholds that differ from the defaults
+	RunAs     string                                    `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
 }
 
 // Normalise fills in what may be left out: markers made of the segments'
@@ -146,6 +150,9 @@ const (
 	GuardShrunk   Guard = "shrunk"
 	GuardInvalid  Guard = "invalid"
 	GuardLeavers  Guard = "leavers"
+	GuardOptOuts  Guard = "opt-outs"
+	GuardConsent  Guard = "consent"
+	GuardCleared  Guard = "cleared"
 )
 
 // Threshold is the part, from 0 to 1, above which a guard parks a run.

@@ -90,6 +90,9 @@ func (e *Export) Check() error {
 	if err := e.Dates.Check(); err != nil {
 		return err
 	}
+	if err := e.checkEmpty(); err != nil {
+		return err
+	}
 	if e.FullEvery < 0 {
 		return invalid("--full-every %d is not a number of days; 0 is never", e.FullEvery)
 	}

@@ -51,6 +51,7 @@ func (c Channel) Settle(s Said, rule ConsentRule, now time.Time) (Consent, Chann
 	case Refused, OptOut:
 	default:
 		if c.Consented.IsZero() {
+			c.Seen, c.Stated = time.Time{}, time.Time{} // what was opted out is not any more
 			return none, c
 		}
 	}

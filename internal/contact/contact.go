@@ -106,7 +106,7 @@ type Profile struct {
 	// Properties are the custom properties, as JSON members without braces.
 	Properties []byte
 	Said       Statements
-	// Filled are the mapped values that the profile has, a bit for each of
-	// Mapper.Clearable.
+	// Filled are the mapped fields that the profile has a value of, a bit for each
+	// of Mapper.FieldNames.
 	Filled uint64
 }

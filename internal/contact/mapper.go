@@ -31,12 +31,14 @@ var companions = []struct {
 
 // textFields are the attributes that travel as text, in the order of the JSON
 // members. The order is fixed, so that equal profiles have equal bytes.
-var textFields = []struct {
-	attribute Attribute
-	member    string
-}{
+var textFields = []textField{
 	{FirstName, `"firstName":`}, {LastName, `"lastName":`}, {Address, `"address":`},
 	{City, `"city":`}, {State, `"state":`}, {PostalCode, `"postalCode":`},
+}
+
+type textField struct {
+	attribute Attribute
+	member    string
 }
 
 // Mapper turns rows into profiles. It keeps caches and a buffer, so each
@@ -66,6 +68,7 @@ type Mapper struct {
 	propBuf   []byte
 	leftOut   []LeftOut
 	mended    []Mend
+	filled    uint64
 	seen      Seen
 }
 
@@ -154,7 +157,7 @@ func (m *Mapper) Fields() []string { return slices.Clone(m.fields) }
 // cannot be one. The profile shares no memory with the values. A value that is
 // not there counts as empty.
 func (m *Mapper) Map(values []string) (Profile, Reason) {
-	m.buf, m.leftOut, m.mended = m.buf[:0], m.leftOut[:0], m.mended[:0]
+	m.buf, m.leftOut, m.mended, m.filled = m.buf[:0], m.leftOut[:0], m.mended[:0], 0
 	email, reason := m.normaliseEmail(value(values, m.email))
 	if reason != "" {
 		return Profile{}, reason
@@ -162,12 +165,16 @@ func (m *Mapper) Map(values []string) (Profile, Reason) {
 	for i, f := range textFields {
 		if text := cleanText(value(values, m.text[i])); text != "" {
 			m.member(f.member, text)
+			m.fill(i)
 		}
 	}
 	var land country
 	if m.land >= 0 {
 		c := m.country(value(values, m.land))
 		land = c
+		if c != (country{}) {
+			m.fill(filledCountry)
+		}
 		if c.name != "" {
 			m.member(`"country":`, c.name)
 		}
@@ -178,7 +185,7 @@ func (m *Mapper) Map(values []string) (Profile, Reason) {
 	m.birthDate(value(values, m.birth))
 	m.genderOf(value(values, m.gender))
 	m.properties(values)
-	p := Profile{Email: email, Fields: bytes.Clone(m.buf), Properties: bytes.Clone(m.propBuf)}
+	p := Profile{Email: email, Fields: bytes.Clone(m.buf), Properties: bytes.Clone(m.propBuf), Filled: m.filled}
 	p.Said.Mail = m.say(values, m.flag, m.flagDate)
 	p.Said.Phone, p.Said.SMS = m.smsOf(values, land.code)
 	return p, ""

@@ -31,6 +31,7 @@ func (m *Mapper) birthDate(text string) {
 		return
 	}
 	m.member(`"birthdate":`, day.Format(time.DateOnly))
+	m.fill(filledBirthDate)
 }
 
 // genders are the values that mean what Omnisend has a letter for.
@@ -46,6 +47,7 @@ func (m *Mapper) genderOf(text string) {
 		return
 	}
 	m.member(`"gender":`, letter)
+	m.fill(filledGender)
 }
 
 // smsOf judges the row's telephone number and the consent to text it. Omnisend

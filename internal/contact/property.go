@@ -143,6 +143,8 @@ func (m *Mapper) properties(values []string) {
 		if !ok {
 			m.leftOut = append(m.leftOut, p.bad)
 			written = m.propBuf[:before]
+		} else {
+			m.fill(filledProperties + i)
 		}
 		m.propBuf = written
 	}

@@ -30,6 +30,12 @@ type Rules struct {
 	// whoever is missing there may be in one of them, so nobody loses its marker.
 	Doubtful []bool
 
+	// Fields are the ledger's bit of each of the mapper's fields, FieldNames the
+	// name of each bit, and Clear the bits of fields whose emptied values are cleared.
+	Fields     []uint
+	FieldNames []string
+	Clear      uint64
+
 	Consent contact.ConsentRule
 	Now     time.Time // when the run began: what it sees for the first time counts from then
 }
@@ -51,8 +57,9 @@ type Counts struct {
 	Consent   Consents `json:"consent"`
 	// Empty ones are kept in JSON: a step that goes on from a stored state counts
 	// into them.
-	Reasons     map[string]int `json:"reasons"`     // of Refused
-	Differences map[string]int `json:"differences"` // what the changed ones differ in
+	Reasons     map[string]int  `json:"reasons"`     // of Refused
+	Cleared     map[string]Lost `json:"cleared"`     // by field: values that are cleared, of those that the account has from us
+	Differences map[string]int  `json:"differences"` // what the changed ones differ in
 }
 
 // Consents count how contacts stand, and why.
@@ -73,18 +80,18 @@ type Consents struct {
 	Undeclared    int  `json:"undeclared"` // contacts with a value that is not declared
 }
 
-// Lost counts the contacts of the ledger that were sent as subscribed, and
-// those of them that a run unsubscribes.
+// Lost counts what the ledger says that the account has from us, contacts that
+// were sent as subscribed or values of a field, and what of it a run takes away.
 type Lost struct {
-	Of    int `json:"of"`
 	Count int `json:"count"`
+	Of    int `json:"of"`
 }
 
 // NewCounts returns counts of nothing for so many segments.
 func NewCounts(segments int) Counts {
 	return Counts{Members: make([]int, segments), Duplicate: make([]int, segments),
 		Carried: make([]int, segments), Left: make([]int, segments), Kept: make([]int, segments),
-		Reasons: map[string]int{}, Differences: map[string]int{},
+		Reasons: map[string]int{}, Differences: map[string]int{}, Cleared: map[string]Lost{},
 		Consent: Consents{Rules: map[string]int{}, Notes: map[string]int{}, OptOuts: map[string]int{}}}
 }
 
@@ -131,11 +138,12 @@ type Sink struct {
 	Remember func(Memo)
 }
 
-// Memo is what is to be remembered of a contact's consent.
+// Memo is what is to be remembered of a contact.
 type Memo struct {
 	Address contact.Digest
 	Email   string
 	Memory  contact.Memory
+	Filled  uint64 // see spool.Entry
 }
 
 // Shard decides one shard: its records in any order, its ledger entries sorted

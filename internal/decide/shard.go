@@ -56,7 +56,10 @@ func (s *shard) contact(same []spool.Record, known *spool.Entry) error {
 	cleared := s.cleared(same, carries&^segments)
 	s.values = s.markers(s.values[:0], segments, 0)
 	content := s.digest.Content(profile, settled, s.values)
-	if known.Content == content && !s.Full {
+	filled := s.filled(profile.Filled)
+	emptied := s.emptied(known.Filled, filled)
+	memo := Memo{Address: same[0].Address, Email: profile.Email, Memory: memory, Filled: known.Filled}
+	if known.Content == content && !s.Full && emptied == 0 {
 		switch {
 		case known.State == spool.Refused && !s.Retry:
 			counts.Refused++
@@ -64,21 +67,24 @@ func (s *shard) contact(same []spool.Record, known *spool.Entry) error {
 			if settled.Mail.Status == contact.Unsubscribed && settled.Mail.Rule != contact.RuleIgnored {
 				counts.Consent.WithoutEffect++
 			}
-			s.remember(same[0], known, memory)
+			s.remember(memo, known)
 			return nil
 		case known.State == spool.Confirmed && segments&^carries == 0 && cleared == 0:
 			counts.Unchanged++
 			// What an older ledger has no memory of is the same as what was confirmed.
-			s.remember(same[0], known, memory.Confirmed(settled))
+			memo.Memory, memo.Filled = memory.Confirmed(settled), known.Filled|filled
+			s.remember(memo, known)
 			return nil
 		}
 	}
-	s.remember(same[0], known, memory)
+	s.remember(memo, known)
 	kind, differs := spool.New, Difference(0)
 	if carries == 0 {
 		counts.New++
 	} else {
-		kind, differs = spool.Changed, difference(known, content)
+		if kind, differs = spool.Changed, difference(known, content); emptied != 0 {
+			differs |= Profile
+		}
 		counts.Changed++
 		for _, name := range differs.Names() {
 			counts.Differences[name]++
@@ -88,16 +94,64 @@ func (s *shard) contact(same []spool.Record, known *spool.Entry) error {
 		counts.Consent.OptOuts[string(settled.Mail.Rule)]++
 	}
 	s.values = s.markers(s.values, 0, cleared)
+	if emptied != 0 {
+		profile = profile.Clear(s.names(emptied))
+	}
 	s.item = contact.Item(s.item[:0], profile, settled, s.values)
 	return s.sink.Send(Decision{Differs: differs, BatchItem: spool.BatchItem{Address: same[0].Address, Content: content, Kind: kind,
-		Segments: segments | carries&^cleared, Email: profile.Email, Item: s.item, Memory: memory.Confirmed(settled)}})
+		Segments: segments | carries&^cleared, Email: profile.Email, Item: s.item, Memory: memory.Confirmed(settled),
+		Filled: filled | known.Filled&^emptied}})
 }
 
 // remember tells what is to be remembered where that is new.
-func (s *shard) remember(rec spool.Record, known *spool.Entry, memory contact.Memory) {
-	if memory != known.Memory && s.sink.Remember != nil && (memory.Matters() || known.Memory.Matters()) {
-		s.sink.Remember(Memo{Address: rec.Address, Email: rec.Profile.Email, Memory: memory})
+func (s *shard) remember(m Memo, known *spool.Entry) {
+	matters := m.Memory != known.Memory && (m.Memory.Matters() || known.Memory.Matters())
+	if s.sink.Remember != nil && (matters || m.Filled != known.Filled) {
+		s.sink.Remember(m)
 	}
+}
+
+// filled turns a profile's bits into the ledger's.
+func (s *shard) filled(profile uint64) uint64 {
+	var bits uint64
+	for i, bit := range s.Fields {
+		if profile&(1<<i) != 0 && bit < 64 {
+			bits |= 1 << bit
+		}
+	}
+	return bits
+}
+
+// emptied returns the bits of fields that the account has a value of and that
+// are cleared, and counts them by field.
+func (s *shard) emptied(had, filled uint64) uint64 {
+	if had &= s.Clear; had == 0 {
+		return 0
+	}
+	for bit, name := range s.FieldNames {
+		mask := uint64(1) << bit
+		if had&mask == 0 {
+			continue
+		}
+		c := s.counts.Cleared[name]
+		c.Of++
+		if filled&mask == 0 {
+			c.Count++
+		}
+		s.counts.Cleared[name] = c
+	}
+	return had &^ filled
+}
+
+// names lists the fields of bits.
+func (s *shard) names(bits uint64) []string {
+	var names []string
+	for bit, name := range s.FieldNames {
+		if bits&(1<<bit) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // add counts one contact.

@@ -13,6 +13,7 @@ import (
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[catalogue.Sharing]():      {string(catalogue.SharedAdmins), string(catalogue.SharedContributors)},
 	reflect.TypeFor[catalogue.LeaverPolicy](): {string(catalogue.LeaversUnmark), string(catalogue.LeaversKeep)},
+	reflect.TypeFor[contact.EmptyPolicy]():    {string(contact.EmptyKeep), string(contact.EmptyClear)},
 	reflect.TypeFor[contact.UndatedOptOuts](): {string(contact.UndatedFirstSeen), string(contact.UndatedIgnore)},
 	reflect.TypeFor[contact.Refusals]():       {string(contact.RefusalsOptOut), string(contact.RefusalsNone)},
 }
@@ -46,6 +47,8 @@ var descriptions = map[string]string{ //nolint:gosec // texts about credentials,
 	"schedule/cron":             "in place of every and at: minute, hour, day of the month, month, day of the week",
 	"schedule/zone":             "time zone of the times, as Europe/Warsaw",
 	"schedule/off":              "the export does not run by itself; the times are kept",
+	"export/empty":              "what happens at Omnisend to values that were emptied at the source",
+	"export/empty_of":           "the same by attribute, where it is otherwise than empty says",
 	"export/lenient_local_part": "take addresses with doubled or trailing dots before the @, as Japanese carriers gave them out",
 	"export/time_zone":          "IANA time zone of dates that name none, where it is another one than the source's",
 	"export/date_format":        "how dates are written, where it is otherwise than the source says",

@@ -41,8 +41,11 @@ type ExplainedExport struct {
 	At      time.Time `json:"at,omitzero"`       // of the verdict's call
 	Markers []string  `json:"markers,omitempty"` // that it carries at Omnisend
 	Reason  string    `json:"reason,omitempty"`  // of a refusal
-	LastRun string    `json:"last_run,omitempty"`
-	LastAt  time.Time `json:"last_at,omitzero"` // when that one began to read
+	// Mail and SMS are the statuses that were confirmed last.
+	Mail    *ExplainedStatus `json:"mail,omitempty"`
+	SMS     *ExplainedStatus `json:"sms,omitempty"`
+	LastRun string           `json:"last_run,omitempty"`
+	LastAt  time.Time        `json:"last_at,omitzero"` // when that one began to read
 	// Rejects are what recent runs did not carry over of this address.
 	Rejects []ExplainedReject `json:"rejects,omitempty"`
 	Next    string            `json:"next"` // what a next run does, in a sentence
@@ -50,6 +53,17 @@ type ExplainedExport struct {
 	// in general, or that it does not.
 	NextStart time.Time `json:"next_start,omitzero"`
 	Starts    string    `json:"starts"`
+}
+
+// ExplainedStatus is a status of a channel that was confirmed, and why it was
+// sent.
+type ExplainedStatus struct {
+	Status    string    `json:"status,omitempty"`    // empty: none was sent, or it is not known whether it took effect
+	Date      time.Time `json:"date,omitzero"`       // that was sent with it
+	Rule      string    `json:"rule,omitempty"`      // the code of the rule that decided
+	Why       string    `json:"why,omitempty"`       // the rule in words
+	Consented time.Time `json:"consented,omitzero"`  // the date of the consent that was sent last
+	FirstSeen time.Time `json:"first_seen,omitzero"` // when the opt-out that holds was first seen
 }
 
 // ExplainedReject is a row or contact of the address that a run left out.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -139,6 +140,8 @@ type SamplesAnswer struct {
 	Changed []ChangedSample   `json:"changed,omitempty"`
 	Leavers []json.RawMessage `json:"leavers,omitempty"`
 	Invalid []Reject          `json:"invalid,omitempty"` // a few of each reason
+	// Dates are a few dates of consent, and how they were read in the source's zone.
+	Dates []contact.DateSample `json:"dates,omitempty"`
 }
 
 // ChangedSample is a contact that differs from what Omnisend has confirmed.

@@ -62,7 +62,8 @@ type VerifyAnswer struct {
 // confirmed.
 type VerifyDifference struct {
 	Email       string    `json:"email"`
-	Gone        bool      `json:"gone,omitempty"`    // the account has no such contact
-	Missing     []string  `json:"missing,omitempty"` // markers that it does not carry
+	Gone        bool      `json:"gone,omitempty"`     // the account has no such contact
+	Missing     []string  `json:"missing,omitempty"`  // markers that it does not carry
+	Statuses    []string  `json:"statuses,omitempty"` // channels that stand otherwise, in words
 	ConfirmedAt time.Time `json:"confirmed_at"`
 }

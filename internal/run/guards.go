@@ -2,6 +2,8 @@ package run
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -23,6 +25,9 @@ var defaults = map[catalogue.Guard]catalogue.Threshold{
 	catalogue.GuardShrunk:  0.20,
 	catalogue.GuardInvalid: 0.20,
 	catalogue.GuardLeavers: 0.20,
+	catalogue.GuardOptOuts: 0.20,
+	catalogue.GuardConsent: 0.20,
+	catalogue.GuardCleared: 0.20,
 }
 
 // fewest is how many contacts (or rows) there must be before a percentage
@@ -38,6 +43,8 @@ type Facts struct {
 	Segments []SegmentFacts // of the report's segments, in their order
 	Minutes  float64        // that the calls take at the connection's share; 0 without a limit
 	Calls    int            // calls that the run would take
+	Consent  ConsentFacts
+	Cleared  map[string]Part // by field: values that would be cleared, of those that were sent
 }
 
 // SegmentFacts are what a segment is compared with.
@@ -68,9 +75,12 @@ func CheckGuards(f Facts, thresholds map[catalogue.Guard]catalogue.Threshold) []
 		}
 	}
 	c.whole(&f, explained)
+	c.consent(&f)
+	c.cleared(&f)
 	c.firstRun(&f)
 	var asks []GuardResult
-	for _, g := range []catalogue.Guard{catalogue.GuardEmpty, catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers, catalogue.GuardFirstRun} {
+	for _, g := range []catalogue.Guard{catalogue.GuardEmpty, catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers,
+		catalogue.GuardOptOuts, catalogue.GuardConsent, catalogue.GuardCleared, catalogue.GuardFirstRun} {
 		if r := c.asks[g]; r != nil {
 			asks = append(asks, *r)
 		}
@@ -156,6 +166,16 @@ func (c *check) whole(f *Facts, explained int) {
 	}
 }
 
+// cleared looks at each field alone: a column that came empty is one field.
+func (c *check) cleared(f *Facts) {
+	for _, name := range slices.Sorted(maps.Keys(f.Cleared)) {
+		p := f.Cleared[name]
+		if value, over := c.over(catalogue.GuardCleared, p.Count, p.Of); over {
+			c.ask(catalogue.GuardCleared, value, "%s of %s values of %s would be cleared (%.0f %%)", count(p.Count), count(p.Of), name, 100*value)
+		}
+	}
+}
+
 func (c *check) firstRun(f *Facts) {
 	r := f.Report
 	if !f.FirstRun || r.ToSend == 0 {
@@ -169,8 +189,8 @@ func (c *check) firstRun(f *Facts) {
 		unreadable = fmt.Sprintf("; rows that could not be read, and are not among them: %s", count(n))
 	}
 	c.ask(catalogue.GuardFirstRun, 1,
-		"the first run would send %s contacts, %s of them as subscribed, in %s calls%s; they may count as billable at Omnisend and may start its automations%s",
-		count(r.ToSend), count(r.Consent.Subscribed), count(f.Calls), lasts, unreadable)
+		"the first run would send %s contacts, %s of them as subscribed, in %s calls%s; they may count as billable at Omnisend and may start its automations%s%s",
+		count(r.ToSend), count(r.Consent.Subscribed), count(f.Calls), lasts, unreadable, f.Consent.first(r.Contacts))
 }
 
 // Unanswered returns the guards that ask and that nobody has answered: neither

@@ -106,6 +106,8 @@ type ConsentCount struct {
 	// are invalid, of contacts that were turned down, without a date where the
 	// export ignores those.
 	WithoutEffect int            `json:"opt_outs_without_effect"`
+	Undeclared    Part           `json:"undeclared,omitzero"` // contacts with a value that is not declared
+	Unreadable    Part           `json:"unreadable,omitzero"` // contacts with a date that cannot be read, of those with a date
 	Notes         map[string]int `json:"notes,omitempty"`
 }
 
@@ -138,6 +140,7 @@ type Report struct {
 	Reasons     map[string]int `json:"reasons"`            // of Invalid and Refused together
 	LeftOut     map[string]int `json:"left_out,omitempty"` // values left out of contacts, by why: rows counted
 	Mended      map[string]int `json:"mended,omitempty"`   // addresses that were put right, by what: rows counted
+	Cleared     map[string]int `json:"cleared,omitempty"`  // values emptied at the source and cleared, by field: contacts counted
 	// InvalidOptOuts are rows of Invalid that say an opt-out.
 	InvalidOptOuts int           `json:"invalid_opt_outs,omitempty"`
 	Consent        ConsentCount  `json:"consent"`

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,9 +23,14 @@ func exportFlags() []cli.Flag {
 		markerFlag(),
 		&cli.StringSliceFlag{Name: "consent-value", Usage: "`VALUE` of the consent field that is consent, in place of true, 1, yes, subscribed; may be given several times"},
 		&cli.StringSliceFlag{Name: "opt-out-value", Usage: "`VALUE` of the consent field that is an opt-out, in place of unsubscribed, opted-out; may be given several times"},
+		&cli.StringFlag{Name: "empty", Usage: "what happens to values emptied at the source: `POLICY` is keep or clear; of one mapping: --map city=City,empty=clear", DefaultText: "keep"},
+		&cli.StringFlag{Name: "undated-opt-outs", Usage: "when an opt-out without a date counts: `WHEN` is first-seen or ignore", DefaultText: "first-seen"},
+		&cli.StringFlag{Name: "refusals", Usage: "what a refusal (false, no, 0) with a date is: `WHAT` is opt-out or none", DefaultText: "opt-out"},
+		timeZoneFlag(), dateFormatFlag(),
+		&cli.BoolFlag{Name: "lenient-local-part", Usage: "take addresses with doubled or trailing dots before the @, as Japanese carriers gave them out", DisableDefaultText: true},
 		&cli.StringFlag{Name: "leavers", Usage: "what happens to contacts that left: unmark or keep (`POLICY`)", DefaultText: "unmark"},
 		&cli.IntFlag{Name: "full-every", Usage: "send all contacts, changed or not, every `DAYS`, 0 for never: the account also changes on its own side", DefaultText: "never"},
-		&cli.StringSliceFlag{Name: "guard", Usage: "`GUARD=PART`: the part, from 0 to 1, above which a guard asks (shrunk, invalid, leavers); may be given several times"},
+		&cli.StringSliceFlag{Name: "guard", Usage: "`GUARD=PART`: the part, from 0 to 1, above which a guard asks (shrunk, invalid, leavers, opt-outs, consent, cleared); may be given several times"},
 		&cli.StringFlag{Name: "run-as", Usage: "`USER` whose rights runs have", DefaultText: "who changed it last"},
 	}
 }
@@ -42,6 +48,14 @@ func given(c *cli.Context, flags []cli.Flag) bool {
 	return slices.ContainsFunc(flags, func(f cli.Flag) bool { return c.IsSet(f.Names()[0]) })
 }
 
+func timeZoneFlag() cli.Flag {
+	return &cli.StringFlag{Name: "time-zone", Usage: "IANA `ZONE` of dates that name none, as Europe/Warsaw", DefaultText: "UTC"}
+}
+
+func dateFormatFlag() cli.Flag {
+	return &cli.StringFlag{Name: "date-format", Usage: "how dates are written: `FORMAT` is iso, dmy, mdy, excel, epoch, or a layout as dd/MM/yyyy HH:mm", DefaultText: "what has only one meaning is read"}
+}
+
 func markerFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "marker", Usage: "`SEGMENT=PROPERTY`: the custom property that marks members, where the derived one does not suit"}
 }
@@ -49,10 +63,14 @@ func markerFlag() cli.Flag {
 // change makes an export what the options say; what they do not mention stays.
 func change(c *cli.Context, e *catalogue.ExportSpec) error {
 	for name, text := range map[string]*string{"connection": &e.Connection, "source": &e.Source, "id": &e.ID,
-		"leavers": (*string)(&e.Leavers), "run-as": &e.RunAs} {
+		"leavers": (*string)(&e.Leavers), "run-as": &e.RunAs, "undated-opt-outs": (*string)(&e.Consent.UndatedOptOuts),
+		"refusals": (*string)(&e.Consent.Refusals), "empty": (*string)(&e.Empty), "time-zone": &e.TimeZone, "date-format": &e.DateFormat} {
 		if c.IsSet(name) {
 			*text = c.String(name)
 		}
+	}
+	if c.IsSet("lenient-local-part") {
+		e.LenientLocalPart = c.Bool("lenient-local-part")
 	}
 	if c.IsSet("full-every") {
 		e.FullEvery = c.Int("full-every")
@@ -77,6 +95,10 @@ func changeMapping(c *cli.Context, e *catalogue.ExportSpec) error {
 	for a, field := range e.Mapping {
 		mapping[a] = field
 	}
+	emptyOf := maps.Clone(e.EmptyOf)
+	if emptyOf == nil {
+		emptyOf = map[contact.Attribute]contact.EmptyPolicy{}
+	}
 	for _, name := range c.StringSlice("unmap") {
 		if _, ok := mapping[contact.Attribute(name)]; !ok {
 			return usage("--unmap: the attribute %q is not mapped", name)
@@ -93,9 +115,19 @@ func changeMapping(c *cli.Context, e *catalogue.ExportSpec) error {
 		case given[attribute]:
 			return usage("--map: the attribute %q is mapped twice", name)
 		}
-		given[attribute], mapping[attribute] = true, field
+		given[attribute] = true
+		for _, policy := range []contact.EmptyPolicy{contact.EmptyKeep, contact.EmptyClear} {
+			if rest, ok := strings.CutSuffix(field, ",empty="+string(policy)); ok {
+				field, emptyOf[attribute] = rest, policy
+			}
+		}
+		mapping[attribute] = field
 	}
-	e.Mapping = mapping
+	maps.DeleteFunc(emptyOf, func(a contact.Attribute, _ contact.EmptyPolicy) bool { return mapping[a] == "" })
+	e.Mapping, e.EmptyOf = mapping, emptyOf
+	if len(emptyOf) == 0 {
+		e.EmptyOf = nil
+	}
 	return nil
 }
 

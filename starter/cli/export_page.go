@@ -122,6 +122,7 @@ func exportTable(p *page, all []protocol.ExportAnswer) {
 func exportPage(p *page, a protocol.ExportAnswer) {
 	p.fields("name", a.Name, "connection", or(a.Connection, "No connection"), "source", a.Source, "id", a.ID,
 		"leavers", string(a.Leavers), "full run", fullEvery(a.FullEvery), "consent values", strings.Join(a.Consent.Consent, ", "), "opt-out values", strings.Join(a.Consent.OptOut, ", "),
+		"undated opt-outs", string(a.Consent.UndatedOptOuts), "refusals", string(a.Consent.Refusals), "time zone", a.TimeZone, "date format", a.DateFormat, "emptied values", string(a.Empty), "addresses", lenient(a.LenientLocalPart),
 		"runs as", a.RunAs, "created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", fmt.Sprint(a.Version),
 		"schedule", a.Starts, "last run", lastRun(p, a.LastRun), "you may", a.Permissions)
 	p.line("")
@@ -133,7 +134,11 @@ func exportPage(p *page, a protocol.ExportAnswer) {
 	p.line("")
 	rows = nil
 	for _, attribute := range a.Mapping.Sorted() {
-		rows = append(rows, []any{attribute, a.Mapping[attribute]})
+		field := a.Mapping[attribute]
+		if policy := a.EmptyOf[attribute]; policy != "" {
+			field += ",empty=" + string(policy)
+		}
+		rows = append(rows, []any{attribute, field})
 	}
 	p.table([]string{"attribute", "field"}, rows)
 	for _, g := range sortedGuards(a.Export) {
@@ -158,6 +163,13 @@ func notes(p *page, all []string) {
 	for _, n := range all {
 		p.line("- %s", n)
 	}
+}
+
+func lenient(yes bool) string {
+	if yes {
+		return "lenient before the @"
+	}
+	return ""
 }
 
 // fullEvery says how often all contacts are sent; empty for never.

@@ -65,6 +65,8 @@ func explained(p *page, a protocol.ExplainAnswer) {
 		p.fields("  verdict", verdict, "  sent", at, "  markers", strings.Join(e.Markers, ", "),
 			"  last complete run", strings.TrimSuffix(fmt.Sprintf("%s, %s", e.LastRun, p.time(e.LastAt)), ", "), "  next", e.Next,
 			"  schedule", e.Starts, "  next start", p.time(e.NextStart))
+		explainedStatus(p, "mail", e.Mail)
+		explainedStatus(p, "texting", e.SMS)
 		for _, r := range e.Rejects {
 			p.line("  not carried over by run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
 		}
@@ -72,6 +74,22 @@ func explained(p *page, a protocol.ExplainAnswer) {
 	}
 	if a.Hidden > 0 {
 		p.line("%s besides that you may not use: an administrator sees all", plural(a.Hidden, "export is there", "exports are there"))
+	}
+}
+
+// explainedStatus says how a channel stands, and why.
+func explainedStatus(p *page, channel string, s *protocol.ExplainedStatus) {
+	if s == nil {
+		return
+	}
+	if s.Status != "" {
+		p.line("  %s: sent as %s, dated %s: %s", channel, s.Status, p.time(s.Date), s.Why)
+	}
+	if !s.Consented.IsZero() && s.Status != "subscribed" {
+		p.line("  %s: was sent as subscribed with the consent of %s", channel, p.time(s.Consented))
+	}
+	if !s.FirstSeen.IsZero() {
+		p.line("  %s: its opt-out was first seen %s", channel, p.time(s.FirstSeen))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
@@ -18,11 +19,13 @@ func report(p *page, a *protocol.RunAnswer) {
 	canary(p, a.Canary)
 	segments(p, a)
 	buckets(p, &a.Report)
-	c := a.Consent
-	p.line("Consent: %s subscribed, %s unsubscribed, %s non-subscribed", count(c.Subscribed), count(c.Unsubscribed), count(c.NonSubscribed))
-	counts(p, "Held back from being subscribed", c.Notes)
+	consent(p, a.Consent)
+	counts(p, "Held back from being subscribed", a.Consent.Notes)
 	counts(p, "Values left out, in rows", a.LeftOut)
+	counts(p, "Addresses mended, in rows", a.Mended)
+	counts(p, "Values emptied at the source and cleared", a.Cleared)
 	counts(p, "Not carried over, by reason", a.Reasons)
+	advice(p, a.Reasons)
 	if isForecast(&a.Report) {
 		plan(p, &a.Report)
 	}
@@ -32,6 +35,34 @@ func report(p *page, a *protocol.RunAnswer) {
 		p.line("Notes:")
 		for _, n := range a.Notes {
 			p.line("  - %s", n)
+		}
+	}
+}
+
+// consent says how contacts stand, and how many opt-outs change nothing.
+func consent(p *page, c run.ConsentCount) {
+	of := ""
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		name string
+	}{{c.Undated, "undated"}, {c.Withdrawn, "withdrawn"}, {c.Refusals, "dated refusals"}} {
+		if part.n > 0 {
+			parts = append(parts, count(part.n)+" "+part.name)
+		}
+	}
+	if len(parts) > 0 {
+		of = " (" + strings.Join(parts, ", ") + ")"
+	}
+	p.line("Consent: %s subscribed, %s unsubscribed%s, %s non-subscribed", count(c.Subscribed), count(c.Unsubscribed), of, count(c.NonSubscribed))
+	p.line("Opt-outs without effect: %s", count(c.WithoutEffect))
+}
+
+// advice says what to do about reasons that have more to say than their code.
+func advice(p *page, reasons map[string]int) {
+	for _, name := range slices.Sorted(maps.Keys(reasons)) {
+		if text := contact.Reason(name).Advice(); text != "" && reasons[name] > 0 {
+			p.line("  %s: %s", name, text)
 		}
 	}
 }

@@ -19,6 +19,14 @@ func samples(p *page, a *protocol.SamplesAnswer) {
 		}
 	}
 	sampledAll(p, "Samples of leavers, whose marker would be cleared", a.Leavers)
+	if len(a.Dates) > 0 {
+		p.line("Dates of consent, and how they were read:")
+		var rows [][]any
+		for _, d := range a.Dates {
+			rows = append(rows, []any{d.Text, d.Read})
+		}
+		p.table([]string{"date", "read as"}, rows)
+	}
 	if len(a.Invalid) == 0 {
 		return
 	}

@@ -263,7 +263,7 @@ func sourcePage(p *page, a catalogue.Source) {
 	if credential == "" && a.UpdatedBy != "" {
 		credential = "none"
 	}
-	p.fields(append(fields, "credential", credential, "who can use", sharedWith(a.Shared, a.UpdatedBy), "owner", a.Owner,
+	p.fields(append(fields, "time zone", a.TimeZone, "date format", a.DateFormat, "credential", credential, "who can use", sharedWith(a.Shared, a.UpdatedBy), "owner", a.Owner,
 		"created", by(p, a.CreatedAt, a.CreatedBy), "updated", by(p, a.UpdatedAt, a.UpdatedBy), "version", number(int(a.Version)))...)
 }
 

@@ -51,6 +51,7 @@ func sourceFlags() []cli.Flag {
 		text("id-column", "postgres: `COLUMN` with the customer id"),
 		&cli.StringSliceFlag{Name: "query", Usage: "postgres: a segment that is a query, `NAME=SQL` or NAME=@FILE; NAME= removes it; several times"},
 		&cli.StringSliceFlag{Name: "query-id", Usage: "postgres: id column of a query, `NAME=COLUMN`, where it is another one"},
+		timeZoneFlag(), dateFormatFlag(),
 		text("credential-file", "`FILE` with the credential, - for standard input"),
 		text("credential-ref", "where the worker finds the credential: `REF` is env:NAME, or file:NAME"),
 		text("who-can-use", "`WHO` may make exports from it: admins, or admins-and-contributors"),
@@ -62,6 +63,11 @@ func sourceFlags() []cli.Flag {
 // setSource sets what the options say of the settings of the source's kind. An
 // option of another kind is refused.
 func setSource(c *cli.Context, s *catalogue.Source) error {
+	for name, setting := range map[string]*string{"time-zone": &s.TimeZone, "date-format": &s.DateFormat} {
+		if c.IsSet(name) {
+			*setting = c.String(name)
+		}
+	}
 	var own map[string]*string
 	var numbers map[string]*int
 	switch s.Type {

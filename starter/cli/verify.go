@@ -10,7 +10,7 @@ func (s *session) verifyCommand() *cli.Command {
 	return s.leaf("", leaf{
 		name: "verify", args: "EXPORT", usage: "compare a sample of what was confirmed with what Omnisend has now",
 		detail: "Looks contacts up by address, one request each out of the connection's budget, and lists those that Omnisend has no\n" +
-			"more or that lack a marker. It changes nothing; what differs is sent again by: starter run EXPORT --full.\n" +
+			"more, that lack a marker, or whose status is another than was sent and no newer one of the account. It changes nothing; what differs is sent again by: starter run EXPORT --full.\n" +
 			"The answer holds personal data. With differences the exit code is 3.\n\n" + exitHelp,
 		example: "starter verify spring --sample 300",
 		flags: []cli.Flag{
@@ -69,6 +69,11 @@ func verified(p *page, a *protocol.VerifyAnswer) {
 				problem = "is not at Omnisend"
 			}
 			rows = append(rows, []any{d.Email, problem, m, p.minute(d.ConfirmedAt)})
+		}
+	}
+	for _, d := range a.Differences {
+		for _, s := range d.Statuses {
+			rows = append(rows, []any{d.Email, s, "", p.time(d.ConfirmedAt)})
 		}
 	}
 	p.table([]string{"email", "difference", "marker", "confirmed"}, rows)
