@@ -38,28 +38,14 @@ func (a *Activities) authorise(ctx context.Context, c caller, about []protocol.S
 	return nil
 }
 
-// resolve finds the connection and the source that a command about a subject
-// reaches.
+// resolve finds what a subject reaches.
 func (a *Activities) resolve(ctx context.Context, s protocol.Subject) ([]access.Object, error) {
 	if s.Kind == protocol.KindRun {
 		r, err := a.findRun(ctx, s.Name)
 		if err != nil {
 			return nil, err
 		}
-		// As it was started: what it read belongs to that connection.
-		connection, err := a.ofConnection(ctx, r.Connection)
-		if err != nil {
-			return nil, err
-		}
-		e, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, r.Export)
-		if errors.Is(err, store.ErrNotFound) {
-			return []access.Object{connection}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		source, err := a.ofSource(ctx, e.Source)
-		return []access.Object{connection, source}, err
+		return a.reachedByRun(ctx, r)
 	}
 	v, err := catalogue.New(s.Kind)
 	if err != nil {
@@ -75,55 +61,49 @@ func (a *Activities) resolve(ctx context.Context, s protocol.Subject) ([]access.
 	return a.reached(ctx, v)
 }
 
-// reached returns the connection or source that counts for an object, and the
-// source that an export reads: whoever runs it sees what that holds.
-func (a *Activities) reached(ctx context.Context, v catalogue.Object) ([]access.Object, error) {
-	counts, err := a.counting(ctx, v)
+// reachedByRun returns the connection and the source that a run was started
+// with: what is kept of it comes from there, whatever became of its export.
+func (a *Activities) reachedByRun(ctx context.Context, r store.Run) ([]access.Object, error) {
+	report, err := storedReport(r)
 	if err != nil {
 		return nil, err
 	}
-	e, isExport := v.(*catalogue.Export)
-	if !isExport {
-		return []access.Object{counts}, nil
+	connection, err := a.ofConnection(ctx, r.Connection)
+	if err != nil {
+		return nil, err
 	}
-	source, err := a.ofSource(ctx, e.Source)
-	return []access.Object{counts, source}, err
+	source, err := a.ofSource(ctx, report.Source)
+	return []access.Object{connection, source}, err
 }
 
-// ofSource returns a source that counts; one that is gone is for administrators.
-func (a *Activities) ofSource(ctx context.Context, name string) (access.Object, error) {
-	s, _, err := object[catalogue.Source](ctx, a, catalogue.KindSource, name)
-	if errors.Is(err, store.ErrNotFound) {
-		return access.Object{Kind: catalogue.KindSource, Name: name}, nil
-	}
-	return access.OfSource(s), err
-}
-
-// counting returns the connection or source that counts for an object.
-func (a *Activities) counting(ctx context.Context, v catalogue.Object) (access.Object, error) {
+// reached returns the connections and sources that somebody who has an object
+// can use through it: an export reads its source and sends over its connection.
+func (a *Activities) reached(ctx context.Context, v catalogue.Object) ([]access.Object, error) {
 	switch v := v.(type) {
 	case *catalogue.Connection:
-		return access.OfConnection(*v), nil
+		return []access.Object{access.OfConnection(*v)}, nil
 	case *catalogue.Source:
-		return access.OfSource(*v), nil
+		return []access.Object{access.OfSource(*v)}, nil
 	case *catalogue.Export:
-		if v.Connection != "" {
-			return a.ofConnection(ctx, v.Connection)
+		source, err := a.ofSource(ctx, v.Source)
+		if err != nil || v.Connection == "" {
+			return []access.Object{source}, err
 		}
-		return a.ofSource(ctx, v.Source)
+		connection, err := a.ofConnection(ctx, v.Connection)
+		return []access.Object{connection, source}, err
 	case *catalogue.Schedule:
 		e, _, err := object[catalogue.Export](ctx, a, catalogue.KindExport, v.Name)
 		if errors.Is(err, store.ErrNotFound) {
-			return access.Object{Kind: catalogue.KindExport, Name: v.Name}, nil
+			return []access.Object{{Kind: catalogue.KindExport, Name: v.Name}}, nil
 		}
 		if err != nil {
-			return access.Object{}, err
+			return nil, err
 		}
-		return a.counting(ctx, &e)
+		return a.reached(ctx, &e)
 	case *catalogue.Refresh: // concerns everything, so it is for administrators
-		return access.Object{Kind: catalogue.KindRefresh, Name: v.Name}, nil
+		return []access.Object{{Kind: catalogue.KindRefresh, Name: v.Name}}, nil
 	}
-	return access.Object{}, fmt.Errorf("a %T is nothing to be checked", v)
+	return nil, fmt.Errorf("a %T is nothing to be checked", v)
 }
 
 // ofConnection returns a connection that counts; one that is gone is for
@@ -136,8 +116,17 @@ func (a *Activities) ofConnection(ctx context.Context, name string) (access.Obje
 	return access.OfConnection(c), err
 }
 
-// mayHave refuses a change of what the caller may not have: anything of an
-// administrator's, an export on a connection that is not shared.
+// ofSource returns a source that counts; one that is gone is for administrators.
+func (a *Activities) ofSource(ctx context.Context, name string) (access.Object, error) {
+	s, _, err := object[catalogue.Source](ctx, a, catalogue.KindSource, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return access.Object{Kind: catalogue.KindSource, Name: name}, nil
+	}
+	return access.OfSource(s), err
+}
+
+// mayHave refuses what the caller may not have: anything of an administrator's,
+// an export with a connection or a source that is not shared.
 func (a *Activities) mayHave(ctx context.Context, c caller, v catalogue.Object) error {
 	if c.Role >= access.Admin {
 		return nil

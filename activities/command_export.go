@@ -117,13 +117,15 @@ func (a *Activities) exportShow(ctx context.Context, c caller, args protocol.Nam
 // exportAnswer shows an export with its last run, and what the caller may do
 // with it.
 func (a *Activities) exportAnswer(ctx context.Context, c caller, e catalogue.Export) (*protocol.ExportAnswer, error) {
-	counts, err := a.counting(ctx, &e)
+	reached, err := a.reached(ctx, &e)
 	if err != nil {
 		return nil, err
 	}
-	answer := &protocol.ExportAnswer{Export: e, Permissions: protocol.MayView}
-	if access.May(c.Principal, counts) {
-		answer.Permissions = protocol.MayEdit
+	answer := &protocol.ExportAnswer{Export: e, Permissions: protocol.MayEdit}
+	for _, o := range reached {
+		if !access.May(c.Principal, o) {
+			answer.Permissions = protocol.MayView
+		}
 	}
 	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
 		return nil, err

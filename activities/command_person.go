@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -119,7 +120,7 @@ func (a *Activities) explain(ctx context.Context, c caller) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		explained, err := a.explainIn(ctx, e, email)
+		explained, err := a.explainIn(ctx, c, e, email)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func (a *Activities) explain(ctx context.Context, c caller) (any, error) {
 }
 
 // explainIn tells what one export knows of an address.
-func (a *Activities) explainIn(ctx context.Context, e catalogue.Export, email string) (*protocol.ExplainedExport, error) {
+func (a *Activities) explainIn(ctx context.Context, c caller, e catalogue.Export, email string) (*protocol.ExplainedExport, error) {
 	x := &protocol.ExplainedExport{Export: e.Name, Verdict: protocol.VerdictUnknown}
 	n, key, err := a.note(ctx, e.Name)
 	if err != nil {
@@ -146,7 +147,7 @@ func (a *Activities) explainIn(ctx context.Context, e catalogue.Export, email st
 		}
 		describe(x, entry, n)
 	}
-	if x.Rejects, err = a.rejectsOf(ctx, e.Name, email); err != nil {
+	if err := a.explainRejects(ctx, c, x, email); err != nil {
 		return nil, err
 	}
 	x.Next = next(e, x)
@@ -197,25 +198,33 @@ func next(e catalogue.Export, x *protocol.ExplainedExport) string {
 	return "it was in no segment when the last complete run read them: one that finds it there sends it"
 }
 
-// rejectsOf searches the newest runs of an export for rows of an address that
-// were not carried over.
-func (a *Activities) rejectsOf(ctx context.Context, export, email string) ([]protocol.ExplainedReject, error) {
-	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Limit: explainRuns})
+// explainRejects searches the newest runs of an export for rows of an address
+// that were not carried over. It leaves out runs over a connection or from a
+// source that the caller may not use.
+func (a *Activities) explainRejects(ctx context.Context, c caller, x *protocol.ExplainedExport, email string) error {
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: x.Export, Limit: explainRuns})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var found []protocol.ExplainedReject
 	for _, r := range runs {
-		err := a.eachReject(ctx, r.ID, func(reject protocol.Reject) {
+		reached, err := a.reachedByRun(ctx, r)
+		if err != nil {
+			return err
+		}
+		if access.Check(c.Principal, protocol.RunsRejects, reached...) != nil {
+			x.HiddenRuns++
+			continue
+		}
+		err = a.eachReject(ctx, r.ID, func(reject protocol.Reject) {
 			if sameAddress(reject.Email, email) {
-				found = append(found, protocol.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
+				x.Rejects = append(x.Rejects, protocol.ExplainedReject{Run: r.ID, At: r.CreatedAt, Reject: reject})
 			}
 		}, rejectsRead, rejectsRefused)
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // why are the rules of consent in words.

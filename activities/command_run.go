@@ -95,6 +95,14 @@ func (a *Activities) runsRetry(ctx context.Context, c caller, args protocol.RunR
 	if err != nil {
 		return nil, err
 	}
+	// As the export is now, which is not asked about with the run.
+	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, r.Export)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.mayHave(ctx, c, &e); err != nil {
+		return nil, err
+	}
 	return a.begin(ctx, c, r.Export, run.Request{Actor: c.Name, Retry: true}, false)
 }
 
@@ -137,7 +145,7 @@ func (a *Activities) beginRun(ctx context.Context, id, export string, request ru
 	if err != nil {
 		return nil, err
 	}
-	report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Queued, Phase: run.PhasePreflight,
+	report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Plan: plan, Status: run.Queued, Phase: run.PhasePreflight,
 		Trigger: request.Trigger, Segments: []run.SegmentCount{}, Reasons: map[string]int{}, StartedAt: now}
 	err = a.Store.CreateRun(ctx, store.Run{ID: id, Export: e.Name, Connection: conn.Name, Brand: conn.BrandID, Plan: plan,
 		Status: string(run.Queued), Report: encode(report), Request: encode(request)})
@@ -190,7 +198,7 @@ func (a *Activities) startWorkflow(ctx context.Context, e catalogue.Export, id s
 		}
 		if !r.Started {
 			// Another run was begun at the same moment, or by hand in Temporal.
-			report := run.Report{Export: e.Name, RunID: id, Plan: plan, Status: run.Skipped, Phase: run.PhaseEnded, Reason: "another run was begun at the same moment"}
+			report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Plan: plan, Status: run.Skipped, Phase: run.PhaseEnded, Reason: "another run was begun at the same moment"}
 			if err := a.Store.SaveRun(ctx, id, string(run.Skipped), encode(report), true); err != nil {
 				return nil, err
 			}

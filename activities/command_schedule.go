@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
@@ -264,7 +263,7 @@ func (a *Activities) runOneOfAll(ctx context.Context, c caller, name string, arg
 	start := protocol.RunAllStart{Export: name}
 	e, _, err := get[catalogue.Export](ctx, a, catalogue.KindExport, name)
 	if err == nil {
-		err = a.mayRun(ctx, c, &e)
+		err = a.mayHave(ctx, c, &e)
 	}
 	if err == nil {
 		id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("run/"+c.request.ID+"/"+name)).String()
@@ -279,16 +278,4 @@ func (a *Activities) runOneOfAll(ctx context.Context, c caller, name string, arg
 		return start, nil
 	}
 	return start, err
-}
-
-// mayRun refuses an export that the caller may not run.
-func (a *Activities) mayRun(ctx context.Context, c caller, e *catalogue.Export) error {
-	o, err := a.counting(ctx, e)
-	if err != nil {
-		return err
-	}
-	if err := access.Check(c.Principal, c.request.Name, o); err != nil {
-		return refuse(protocol.ErrNotAllowed, "%v", err)
-	}
-	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
@@ -240,24 +239,4 @@ func TestAPollerDoesNotChangeARunByTakingItUpAgain(t *testing.T) {
 	after, err := s.job(t.Context(), r.RunID)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
-}
-
-// A contributor with whom a connection is shared, and a source is not, takes
-// nothing of that source anywhere.
-func TestASourceThatIsNotSharedGoesNowhere(t *testing.T) {
-	for name, p := range permissions {
-		if p.who != contributors || aboutNothing[name] || name == "connection show" {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			s := newPermissionBench(t)
-			s.share(catalogue.SharedContributors)
-			o, err := s.Store.Object(t.Context(), string(catalogue.KindSource), "crm")
-			require.NoError(t, err)
-			o.Body = encode(catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: "files", Files: &catalogue.FilesSettings{Path: "."}, Shared: catalogue.SharedAdmins})
-			require.NoError(t, s.Store.UpdateObject(t.Context(), o))
-			refused, err := s.as(access.Contributor, name, p.args)
-			require.True(t, refused, "%v", err)
-		})
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/omnisend"
@@ -43,7 +44,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 	result := &PreflightResult{Connection: r.Connection}
 	j, err := a.job(ctx, r.ID)
 	if err == nil { // done before: what the run works with stays as it is
-		result.Report = startReport(r, request, j.segments())
+		result.Report = startReport(r, j)
 		return result, nil
 	}
 	if !errors.Is(err, store.ErrNotFound) {
@@ -53,7 +54,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (*Preflig
 	if result.Halt, err = a.check(ctx, &j, r); err != nil {
 		return nil, err
 	}
-	result.Report = startReport(r, request, j.segments())
+	result.Report = startReport(r, j)
 	if err := a.recordBegun(ctx, r, result.Report); err != nil {
 		return nil, err
 	}
@@ -123,7 +124,11 @@ func (a *Activities) check(ctx context.Context, j *job, r store.Run) (*Halt, err
 	if halt != nil || err != nil {
 		return halt, err
 	}
-	if halt, err := a.mayActAs(ctx, j.Export.Owner(), c); halt != nil || err != nil {
+	uses := []access.Object{access.OfConnection(c)}
+	if j.Request.Remove == "" {
+		uses = append(uses, access.OfSource(j.Source))
+	}
+	if halt, err := a.mayActAs(ctx, j.Export.Owner(), uses...); halt != nil || err != nil {
 		return halt, err
 	}
 	j.Brand = c.BrandID

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/segment-export/segment-export/internal/access"
-	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -40,17 +39,17 @@ func (a *Activities) identify(ctx context.Context, request *protocol.Request) (a
 	return p, nil
 }
 
-// mayActAs says why a run may not act as somebody on a connection; nil when it
-// may. It goes by the groups that they were last seen in and the roles that
-// these give now.
-func (a *Activities) mayActAs(ctx context.Context, name string, conn catalogue.Connection) (*Halt, error) {
+// mayActAs says why a run may not use connections and sources on behalf of
+// somebody; nil when it may. It goes by the groups that they were last seen in
+// and the roles that these give now.
+func (a *Activities) mayActAs(ctx context.Context, name string, uses ...access.Object) (*Halt, error) {
 	if _, known := a.Identity.RoleOf(nil); !known {
 		return nil, nil
 	}
 	// Whoever they are is not named: the reason passes through Temporal.
 	no := func(why string) *Halt {
 		return &Halt{Kind: HaltSkip, Reason: fmt.Sprintf("the user whom the export runs as %s", why),
-			Action: "see who that is with: starter export show; an administrator, or a contributor who may use the connection, takes it over by editing it"}
+			Action: "see who that is with: starter export show; an administrator, or a contributor who may use its connection and its source, takes it over by editing it"}
 	}
 	seen, err := a.Store.Principal(ctx, name)
 	switch {
@@ -66,8 +65,10 @@ func (a *Activities) mayActAs(ctx context.Context, name string, conn catalogue.C
 	if err := access.Check(p, protocol.Run); err != nil {
 		return no("may not run exports any more"), nil
 	}
-	if !access.May(p, access.OfConnection(conn)) {
-		return no(fmt.Sprintf("may not use the connection %q any more", conn.Name)), nil
+	for _, o := range uses {
+		if !access.May(p, o) {
+			return no(fmt.Sprintf("may not use the %s %q any more", o.Kind, o.Name)), nil
+		}
 	}
 	return nil, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -51,9 +50,11 @@ func (a *Activities) saveReport(ctx context.Context, runID string, r *run.Report
 
 // startReport is the report of a run of which nothing has been read. It does not
 // name who began the run: that does not pass through Temporal.
-func startReport(r store.Run, request run.Request, segments []catalogue.ExportedSegment) *run.Report {
-	report := &run.Report{Export: r.Export, RunID: r.ID, Plan: r.Plan, AnsweredYes: request.Yes, Trigger: cmp.Or(request.Trigger, run.OnDemand),
-		Segments: make([]run.SegmentCount, 0, len(segments)), Reasons: map[string]int{}, StartedAt: r.StartedAt}
+func startReport(r store.Run, j job) *run.Report {
+	request, segments := j.Request, j.segments()
+	report := &run.Report{Export: r.Export, RunID: r.ID, Source: j.Export.Source, Plan: r.Plan, AnsweredYes: request.Yes,
+		Trigger: cmp.Or(request.Trigger, run.OnDemand), Segments: make([]run.SegmentCount, 0, len(segments)),
+		Reasons: map[string]int{}, StartedAt: r.StartedAt}
 	for _, s := range segments {
 		report.Segments = append(report.Segments, run.SegmentCount{Segment: s.Segment, Marker: s.Marker})
 	}
@@ -70,7 +71,7 @@ func (a *Activities) readReport(ctx context.Context, j job) (report *run.Report,
 	if err != nil {
 		return nil, false, err
 	}
-	report, complete = startReport(stored, j.Request, j.segments()), true
+	report, complete = startReport(stored, j), true
 	for i := range report.Segments {
 		c, err := a.collected(ctx, j.RunID, i)
 		if err != nil {
@@ -120,7 +121,16 @@ func (a *Activities) known(ctx context.Context, runID string) (*run.Report, erro
 			return nil, err
 		}
 		request, err := decode[run.Request](r.Request)
-		return startReport(r, request, nil), err
+		if err != nil {
+			return nil, err
+		}
+		before, err := storedReport(r)
+		if err != nil {
+			return nil, err
+		}
+		report := startReport(r, job{Request: request})
+		report.Source = before.Source
+		return report, nil
 	}
 	if err != nil {
 		return nil, err

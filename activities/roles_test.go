@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,86 +32,88 @@ const (
 	admins       = access.Admin
 )
 
-// permissions are all commands: who may give them, with arguments that are about
-// the connection "shop", the source "crm", the export "spring" or its run. It is
-// written out here on purpose, beside the table in package access: a command
-// without a row fails the test.
+// permissions are all commands: who may give them, with arguments, and what a
+// contributor reaches with these. The export "spring" has the connection "shop"
+// and the source "crm"; its last run had "oldshop" and "oldcrm". It is written
+// out here on purpose, beside the table in package access: a command without a
+// row fails the test.
 var permissions = map[string]struct {
-	who  access.Role
-	args string
+	who     access.Role
+	args    string
+	reaches string
 }{
-	"hello":  {everybody, ``},
-	"whoami": {viewers, ``},
-	"status": {viewers, ``},
+	"hello":  {everybody, ``, ``},
+	"whoami": {viewers, ``, ``},
+	"status": {viewers, ``, ``},
 
-	"export list": {viewers, ``},
-	"export show": {viewers, `{"name":"spring"}`},
-	"alert list":  {viewers, ``},
-	"alert show":  {viewers, `{"name":"late"}`},
-	"runs list":   {viewers, `{}`},
-	"runs show":   {viewers, `{"run":"spring"}`},
+	"export list": {viewers, ``, ``},
+	"export show": {viewers, `{"name":"spring"}`, ``},
+	"alert list":  {viewers, ``, ``},
+	"alert show":  {viewers, `{"name":"late"}`, ``},
+	"runs list":   {viewers, `{}`, ``},
+	"runs show":   {viewers, `{"run":"spring"}`, ``},
 
-	"source show":         {contributors, `{"name":"crm"}`},
-	"source test":         {contributors, `{"name":"crm"}`},
-	"connection show":     {contributors, `{"name":"shop"}`},
-	"export add":          {contributors, `{"name":"new","connection":"shop","source":"crm"}`},
-	"export edit":         {contributors, `{"name":"spring","connection":"shop","source":"crm"}`},
-	"export duplicate":    {contributors, `{"name":"spring","as":"copy"}`},
-	"export attach":       {contributors, `{"name":"spring","connection":"shop"}`},
-	"export detach":       {contributors, `{"name":"spring"}`},
-	"export remove":       {contributors, `{"name":"spring"}`},
-	"export reset-ledger": {contributors, `{"name":"spring"}`},
-	"plan":                {contributors, `{"export":"spring"}`},
-	"run":                 {contributors, `{"export":"spring"}`},
-	"samples":             {contributors, `{"run":"spring"}`},
-	"runs pause":          {contributors, `{"run":"spring"}`},
-	"runs resume":         {contributors, `{"run":"spring"}`},
-	"runs approve":        {contributors, `{"run":"spring","guard":"first-run"}`},
-	"runs cancel":         {contributors, `{"run":"spring"}`},
-	"runs abandon":        {contributors, `{"run":"spring"}`},
-	"runs rejects":        {contributors, `{"run":"spring","page":0}`},
-	"runs retry-rejects":  {contributors, `{"run":"spring"}`},
+	"source show":         {contributors, `{"name":"crm"}`, `crm`},
+	"source test":         {contributors, `{"name":"crm"}`, `crm`},
+	"connection show":     {contributors, `{"name":"shop"}`, `shop`},
+	"export add":          {contributors, `{"name":"new","connection":"shop","source":"crm"}`, `shop crm`},
+	"export edit":         {contributors, `{"name":"spring","connection":"oldshop","source":"oldcrm"}`, `shop crm oldshop oldcrm`},
+	"export duplicate":    {contributors, `{"name":"spring","as":"copy"}`, `shop crm`},
+	"export attach":       {contributors, `{"name":"spring","connection":"oldshop"}`, `shop crm oldshop`},
+	"export detach":       {contributors, `{"name":"spring"}`, `shop crm`},
+	"export remove":       {contributors, `{"name":"spring"}`, `shop crm`},
+	"export reset-ledger": {contributors, `{"name":"spring"}`, `shop crm`},
+	"plan":                {contributors, `{"export":"spring"}`, `shop crm`},
+	"run":                 {contributors, `{"export":"spring"}`, `shop crm`},
+	"samples":             {contributors, `{"run":"spring"}`, `oldshop oldcrm`},
+	"runs pause":          {contributors, `{"run":"spring"}`, `oldshop oldcrm`},
+	"runs resume":         {contributors, `{"run":"spring"}`, `oldshop oldcrm`},
+	"runs approve":        {contributors, `{"run":"spring","guard":"first-run"}`, `oldshop oldcrm`},
+	"runs cancel":         {contributors, `{"run":"spring"}`, `oldshop oldcrm`},
+	"runs abandon":        {contributors, `{"run":"spring"}`, `oldshop oldcrm`},
+	"runs rejects":        {contributors, `{"run":"spring","page":0}`, `oldshop oldcrm`},
+	"runs retry-rejects":  {contributors, `{"run":"spring"}`, `shop crm oldshop oldcrm`},
 	// About nothing by name: they leave out what is not shared.
-	"source list":     {contributors, ``},
-	"connection list": {contributors, ``},
-	"explain":         {contributors, ``},
-	"verify":          {contributors, `{"export":"spring"}`},
-	"verify result":   {contributors, `{"export":"spring","id":"none"}`},
+	"source list":     {contributors, ``, ``},
+	"connection list": {contributors, ``, ``},
+	"explain":         {contributors, ``, ``},
+	"verify":          {contributors, `{"export":"spring"}`, `shop crm`},
+	"verify result":   {contributors, `{"export":"spring","id":"none"}`, `shop crm`},
 
-	"schedule show":           {viewers, `{"export":"spring"}`},
-	"refresh show":            {viewers, ``},
-	"schedule set":            {contributors, `{"export":"spring","calendar":{}}`},
-	"schedule on":             {contributors, `{"export":"spring"}`},
-	"schedule off":            {contributors, `{"export":"spring"}`},
-	"schedule follow-refresh": {contributors, `{"export":"spring"}`},
-	"run all":                 {contributors, `{}`},
-	"refresh set":             {admins, `{}`},
-	"refresh on":              {admins, ``},
-	"refresh off":             {admins, ``},
-	"refresh now":             {admins, `{}`},
+	"schedule show":           {viewers, `{"export":"spring"}`, ``},
+	"refresh show":            {viewers, ``, ``},
+	"schedule set":            {contributors, `{"export":"spring","calendar":{}}`, `shop crm`},
+	"schedule on":             {contributors, `{"export":"spring"}`, `shop crm`},
+	"schedule off":            {contributors, `{"export":"spring"}`, `shop crm`},
+	"schedule follow-refresh": {contributors, `{"export":"spring"}`, `shop crm`},
+	"run all":                 {contributors, `{}`, ``},
+	"refresh set":             {admins, `{}`, ``},
+	"refresh on":              {admins, ``, ``},
+	"refresh off":             {admins, ``, ``},
+	"refresh now":             {admins, `{}`, ``},
 
-	"forget":                {admins, `{}`},
-	"alert add":             {admins, `{"name":"late","on":[],"rejects":0}`},
-	"alert remove":          {admins, `{"name":"late"}`},
-	"alert test":            {admins, `{"name":"late"}`},
-	"source add":            {admins, `{"name":"new","kind":"files"}`},
-	"source edit":           {admins, `{"name":"crm"}`},
-	"source share":          {admins, `{"name":"crm","with":"admins"}`},
-	"source owner":          {admins, `{"name":"crm","to":"anna"}`},
-	"source remove":         {admins, `{"name":"crm"}`},
-	"connection add":        {admins, `{"name":"new","agree":true}`},
-	"connection edit":       {admins, `{"name":"shop"}`},
-	"connection test":       {admins, `{"name":"shop"}`},
-	"connection stop":       {admins, `{"name":"shop"}`},
-	"connection start":      {admins, `{"name":"shop"}`},
-	"connection resume":     {admins, `{"name":"shop"}`},
-	"connection rotate-key": {admins, `{"name":"shop"}`},
-	"connection share":      {admins, `{"name":"shop","with":"admins"}`},
-	"connection remove":     {admins, `{"name":"shop"}`},
-	"access list":           {admins, ``},
-	"access revoke":         {admins, ``},
-	"access restore":        {admins, ``},
-	"audit":                 {admins, ``},
+	"forget":                {admins, `{}`, ``},
+	"alert add":             {admins, `{"name":"late","on":[],"rejects":0}`, ``},
+	"alert remove":          {admins, `{"name":"late"}`, ``},
+	"alert test":            {admins, `{"name":"late"}`, ``},
+	"source add":            {admins, `{"name":"new","kind":"files"}`, ``},
+	"source edit":           {admins, `{"name":"crm"}`, ``},
+	"source share":          {admins, `{"name":"crm","with":"admins"}`, ``},
+	"source owner":          {admins, `{"name":"crm","to":"anna"}`, ``},
+	"source remove":         {admins, `{"name":"crm"}`, ``},
+	"connection add":        {admins, `{"name":"new","agree":true}`, ``},
+	"connection edit":       {admins, `{"name":"shop"}`, ``},
+	"connection test":       {admins, `{"name":"shop"}`, ``},
+	"connection stop":       {admins, `{"name":"shop"}`, ``},
+	"connection start":      {admins, `{"name":"shop"}`, ``},
+	"connection resume":     {admins, `{"name":"shop"}`, ``},
+	"connection rotate-key": {admins, `{"name":"shop"}`, ``},
+	"connection share":      {admins, `{"name":"shop","with":"admins"}`, ``},
+	"connection remove":     {admins, `{"name":"shop"}`, ``},
+	"access list":           {admins, ``, ``},
+	"access revoke":         {admins, ``, ``},
+	"access restore":        {admins, ``, ``},
+	"audit":                 {admins, ``, ``},
 }
 
 // aboutNothing are the commands of contributors that name no object.
@@ -138,15 +141,22 @@ func (s *steps) as(role access.Role, name, args string) (refused bool, err error
 	return app != nil && app.Type() == protocol.ErrNotAllowed, err
 }
 
-// share shares connection and source, or takes that back.
-func (s *steps) share(with catalogue.Sharing) {
+// catalogued are the connections and sources of a permission bench.
+var catalogued = map[string]catalogue.Kind{"shop": catalogue.KindConnection, "crm": catalogue.KindSource,
+	"oldshop": catalogue.KindConnection, "oldcrm": catalogue.KindSource}
+
+// share shares all connections and sources but some with contributors.
+func (s *steps) share(but ...string) {
 	s.t.Helper()
-	for kind, name := range map[catalogue.Kind]string{catalogue.KindConnection: "shop", catalogue.KindSource: "crm"} {
+	for name, kind := range catalogued {
 		o, err := s.Store.Object(s.t.Context(), string(kind), name)
 		require.NoError(s.t, err)
 		var body map[string]any
 		require.NoError(s.t, json.Unmarshal(o.Body, &body))
-		body["shared"] = with
+		body["shared"] = catalogue.SharedContributors
+		if slices.Contains(but, name) {
+			body["shared"] = catalogue.SharedAdmins
+		}
 		o.Body, o.Sealed = encode(body), nil
 		require.NoError(s.t, s.Store.UpdateObject(s.t.Context(), o))
 	}
@@ -156,8 +166,11 @@ func (s *steps) share(with catalogue.Sharing) {
 func newPermissionBench(t *testing.T) *steps {
 	t.Helper()
 	s := newSteps(t, sandbox.Options{})
-	require.NoError(t, s.Store.CreateRun(t.Context(), store.Run{ID: uuid.NewString(), Export: "spring", Connection: "shop",
-		Brand: omnisendtest.Brand, Status: string(run.Completed), Report: encode(run.Report{}), Request: encode(run.Request{})}))
+	s.put(catalogue.KindConnection, "oldshop", catalogue.Connection{Meta: catalogue.Meta{Name: "oldshop"}, Endpoint: s.target.URL,
+		BrandID: omnisendtest.Brand, Share: 1, MaxContacts: 1000}, nil)
+	s.put(catalogue.KindSource, "oldcrm", catalogue.Source{Meta: catalogue.Meta{Name: "oldcrm"}, Type: "files", Files: &catalogue.FilesSettings{Path: "."}}, nil)
+	require.NoError(t, s.Store.CreateRun(t.Context(), store.Run{ID: uuid.NewString(), Export: "spring", Connection: "oldshop",
+		Brand: omnisendtest.Brand, Status: string(run.Completed), Report: encode(run.Report{Source: "oldcrm"}), Request: encode(run.Request{})}))
 	return s
 }
 
@@ -189,7 +202,7 @@ func TestEveryCommandAgainstEveryRole(t *testing.T) {
 			}
 			for _, role := range []access.Role{access.Contributor, access.Admin} {
 				s := newPermissionBench(t) // the command may change what it is about
-				s.share(catalogue.SharedContributors)
+				s.share()
 				refused, err := s.as(role, name, p.args)
 				require.Equal(t, role < p.who, refused, "%s, shared: %v", role, err)
 			}
@@ -201,7 +214,7 @@ func TestEveryCommandAgainstEveryRole(t *testing.T) {
 // administrator named before.
 func TestWhatAContributorEditsRunsAsThem(t *testing.T) {
 	s := newPermissionBench(t)
-	s.share(catalogue.SharedContributors)
+	s.share()
 	e, o, err := object[catalogue.Export](t.Context(), s.Activities, catalogue.KindExport, "spring")
 	require.NoError(t, err)
 	change := func(role access.Role, name, runAs string) catalogue.Export {

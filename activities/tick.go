@@ -279,7 +279,7 @@ func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, o
 // skip puts a run on record that did not begin, with the reason.
 func (s *starting) skip(ctx context.Context, id string, e catalogue.Export, reason string) error {
 	request := s.request()
-	report := run.Report{Export: e.Name, RunID: id, Status: run.Skipped, Phase: run.PhaseEnded, Reason: reason, Trigger: request.Trigger,
+	report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Status: run.Skipped, Phase: run.PhaseEnded, Reason: reason, Trigger: request.Trigger,
 		Segments: []run.SegmentCount{}, Reasons: map[string]int{}}
 	if request.Note != "" {
 		report.Notes = []string{request.Note}

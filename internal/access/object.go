@@ -7,8 +7,7 @@ import (
 )
 
 // Object is what a command is about, as far as it matters for who may do it.
-// A connection and a source count themselves; an export and a run count as
-// their connection, an export without one as its source.
+// An export and a run reach both a connection and a source.
 type Object struct {
 	Kind   catalogue.Kind    // of the connection or source that counts
 	Name   string            // its name

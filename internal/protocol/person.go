@@ -48,7 +48,10 @@ type ExplainedExport struct {
 	LastAt  time.Time        `json:"last_at,omitzero"` // when that one began to read
 	// Rejects are what recent runs did not carry over of this address.
 	Rejects []ExplainedReject `json:"rejects,omitempty"`
-	Next    string            `json:"next"` // what a next run does, in a sentence
+	// HiddenRuns counts recent runs with a connection or a source that the
+	// caller may not use: their rejects are not searched.
+	HiddenRuns int    `json:"hidden_runs,omitempty"`
+	Next       string `json:"next"` // what a next run does, in a sentence
 	// NextStart is when the export runs by itself next; Starts says when it does
 	// in general, or that it does not.
 	NextStart time.Time `json:"next_start,omitzero"`

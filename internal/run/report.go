@@ -117,6 +117,7 @@ type ConsentCount struct {
 type Report struct {
 	Export      string         `json:"export"`
 	RunID       string         `json:"run_id"`
+	Source      string         `json:"source,omitempty"` // what it reads
 	Plan        bool           `json:"plan,omitempty"`
 	AnsweredYes bool           `json:"answered_yes,omitempty"` // to the guard first-run, when the run was begun
 	Status      Status         `json:"status"`

@@ -70,6 +70,9 @@ func explained(p *page, a protocol.ExplainAnswer) {
 		for _, r := range e.Rejects {
 			p.line("  not carried over by run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
 		}
+		if e.HiddenRuns > 0 {
+			p.line("  %s not searched: you may not use their connection or source", plural(e.HiddenRuns, "recent run", "recent runs"))
+		}
 		p.line("")
 	}
 	if a.Hidden > 0 {
