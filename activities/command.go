@@ -182,7 +182,9 @@ func (a *Activities) carryOut(ctx context.Context, c *caller) (any, error) {
 		}
 		err = a.Store.BeginCommand(ctx, c.request.ID, activity.GetInfo(ctx).WorkflowExecution.RunID)
 		if errors.Is(err, store.ErrExists) {
-			return nil, refuse(protocol.ErrNotAllowed, "duplicate command ID: the command was given before and is not carried out twice")
+			// Its proof was copied, or its workflow reset: nobody knows by whom.
+			c.Principal = access.Principal{}
+			return nil, refuse(protocol.ErrRepeated, "duplicate command ID: the command was given before and is not carried out twice")
 		}
 		if err != nil {
 			return nil, err
@@ -217,8 +219,8 @@ func (a *Activities) enter(ctx context.Context, c caller, outcome error) error {
 		if r, ok := errors.AsType[*refusal](outcome); ok {
 			entry.Outcome = r.class
 		}
-		if entry.Outcome == protocol.ErrNotAllowed {
-			// Not in place of the entry of a command whose id somebody uses again.
+		if entry.Outcome == protocol.ErrNotAllowed || entry.Outcome == protocol.ErrRepeated {
+			// Not in place of the entry of a command whose id was used before.
 			entry.ID += "/" + activity.GetInfo(ctx).WorkflowExecution.RunID
 		}
 	}

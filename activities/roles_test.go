@@ -131,12 +131,18 @@ func (s somebody) RoleOf([]string) (access.Role, bool) { return s.role, true }
 // as gives a command with a role, and says whether it was refused.
 func (s *steps) as(role access.Role, name, args string) (refused bool, err error) {
 	s.t.Helper()
+	return s.give(uuid.NewString(), role, name, args)
+}
+
+// give gives a command of an id.
+func (s *steps) give(id string, role access.Role, name, args string) (refused bool, err error) {
+	s.t.Helper()
 	s.Identity = somebody{role}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(s.Command)
-	_, err = env.ExecuteActivity(s.Command, protocol.Request{ID: uuid.NewString(), Name: name, Args: json.RawMessage(args), IssuedAt: time.Now()})
+	_, err = env.ExecuteActivity(s.Command, protocol.Request{ID: id, Name: name, Args: json.RawMessage(args), IssuedAt: time.Now()})
 	app, _ := errors.AsType[*temporal.ApplicationError](err)
 	return app != nil && app.Type() == protocol.ErrNotAllowed, err
 }
@@ -207,6 +213,32 @@ func TestEveryCommandAgainstEveryRole(t *testing.T) {
 				require.Equal(t, role < p.who, refused, "%s, shared: %v", role, err)
 			}
 		})
+	}
+}
+
+// Whoever resets the workflow of a command has it given again with the proof of
+// the one who gave it. The audit does not say that it was them.
+func TestACommandThatIsRepeatedNamesNobody(t *testing.T) {
+	s := newPermissionBench(t)
+	id := uuid.NewString()
+	first := store.AuditEntry{ID: id, Actor: "some admin", Command: protocol.ExportDetach, Object: "spring", Outcome: "done"}
+	require.NoError(t, s.Store.BeginCommand(t.Context(), id, "the workflow's first run"))
+	require.NoError(t, s.Store.AddAudit(t.Context(), first))
+	refused, err := s.give(id, access.Admin, first.Command, `{"name":"spring"}`)
+	require.ErrorContains(t, err, "duplicate command ID")
+	require.False(t, refused)
+	entries, err := s.Store.AuditEntries(t.Context(), store.AuditFilter{})
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	for _, e := range entries {
+		if e.ID == id {
+			require.Equal(t, "done", e.Outcome)
+			continue
+		}
+		require.Empty(t, e.Actor)
+		require.Equal(t, protocol.ErrRepeated, e.Outcome)
+		require.Equal(t, "spring", e.Object)
+		require.Nil(t, e.Detail)
 	}
 }
 

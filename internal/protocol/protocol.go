@@ -78,5 +78,6 @@ const (
 	ErrExists     = "exists"      // the name or marker is taken
 	ErrConflict   = "conflict"    // changed by somebody else, or in a state that does not allow it
 	ErrNotAllowed = "not allowed" // the role does not allow it, or no proof
+	ErrRepeated   = "repeated"    // the command's id was used before
 	ErrFailed     = "failed"      // carried out and failed: the message says why
 )

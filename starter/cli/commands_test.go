@@ -197,7 +197,7 @@ func TestFailures(t *testing.T) {
 		code  int
 	}{
 		{protocol.ErrUsage, 2}, {protocol.ErrNotFound, 1}, {protocol.ErrExists, 1}, {protocol.ErrConflict, 1},
-		{protocol.ErrNotAllowed, 5}, {protocol.ErrFailed, 1}, {"no server", 7}, {"no worker", 7}, {"interrupted", 130},
+		{protocol.ErrNotAllowed, 5}, {protocol.ErrRepeated, 5}, {protocol.ErrFailed, 1}, {"no server", 7}, {"no worker", 7}, {"interrupted", 130},
 	} {
 		t.Run(c.class, func(t *testing.T) {
 			b := newBench(t)

@@ -57,7 +57,7 @@ func (f *failure) code() int {
 	switch f.class {
 	case protocol.ErrUsage, protocol.ErrMarkers:
 		return exitUsage
-	case protocol.ErrNotAllowed:
+	case protocol.ErrNotAllowed, protocol.ErrRepeated:
 		return exitNotAllowed
 	case classNoServer, classNoWorker:
 		return exitNoServer

@@ -195,7 +195,7 @@ func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool
 func (s *server) commandFailure(ctx context.Context, name string, err error) error {
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		switch app.Type() {
-		case protocol.ErrUsage, protocol.ErrNotFound, protocol.ErrExists, protocol.ErrConflict, protocol.ErrNotAllowed, protocol.ErrFailed, protocol.ErrMarkers:
+		case protocol.ErrUsage, protocol.ErrNotFound, protocol.ErrExists, protocol.ErrConflict, protocol.ErrNotAllowed, protocol.ErrRepeated, protocol.ErrFailed, protocol.ErrMarkers:
 			return fail(app.Type(), "%s", app.Message())
 		}
 		return fail(protocol.ErrFailed, "%q failed: %s", name, app.Message())
