@@ -1,16 +1,17 @@
 // Package files reads segments from files, in a folder or in a bucket of Azure
 // (Blob Storage, ADLS Gen2), S3 or Google Cloud.
 //
-// In the plain layout each SEGMENT.csv, SEGMENT.csv.gz or SEGMENT.parquet is a
-// segment.
+// In the plain layout each file SEGMENT.csv, .parquet, .jsonl, .ndjson or .xlsx
+// is a segment, and so are numbered parts of one, or parts in a folder.
 //
-// A CSV file is what RFC 4180 describes: a header and rows, in UTF-8, with or
-// without a byte-order mark, lines ending in LF or CRLF, fields in double
-// quotes where need be. Columns are separated by comma; by semicolon or else
-// tab when the header line has no comma. Blank lines are skipped. A row with too
-// few or too many columns, with invalid UTF-8 in a field that is asked for, or
-// with a lone quote inside an unquoted field is a Row with a Problem; what makes
-// it doubtful where rows begin and end is an ErrMalformed for the whole file.
+// A CSV file is what spreadsheets and warehouses write: fields in double quotes
+// where need be, in UTF-8 or in what a byte-order mark or the settings say. The
+// separator is the one that yields the columns asked for. Rows without a value
+// are skipped; in short rows the missing values are empty. A row with a value in
+// no column, with invalid text in a field that is asked for, or with a misplaced
+// quote is a Row with a Problem. The file is an ErrMalformed where no row
+// follows a misplaced quote, or where more than a handful of rows cannot be
+// decoded.
 //
 // A Parquet file's values are read as the text that a CSV file would have: null
 // is empty, dates and times are ISO 8601, decimals have a point, booleans are
