@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Exports the example segment into the sandbox, on free ports and in a directory
-# of its own, and leaves nothing behind. Run it with: make demo
+# Exports the example segment to the sandbox, on free ports and in a temporary
+# directory that it removes at the end. Run it with: make demo
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ bin/standalone --sandbox --sandbox-port 0 --temporal-port 0 --ui-port 0 --consol
 standalone=$!
 for _ in $(seq 300); do
 	[ -s "$dir/ready" ] && break
-	kill -0 "$standalone" 2>/dev/null || { echo "standalone did not start; its message is above" >&2; exit 1; }
+	kill -0 "$standalone" 2>/dev/null || { echo "standalone did not start; see its message above" >&2; exit 1; }
 	sleep 0.1
 done
 value() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/ready"; }
@@ -37,21 +37,24 @@ step export add spring --connection "Spring shop" --source crm --segment spring_
 	--map state=State --map city=City --map postal-code=PostalCode --map consent=EmailConsent --map consent-date=ConsentDate
 code=0
 step run spring --yes || code=$?
-# 3 says that some rows were rejected, as the example has on purpose.
+# 3 means that some rows were rejected. The example has such rows on purpose.
 [ "$code" = 0 ] || [ "$code" = 3 ] || { echo "the run ended with exit code $code" >&2; exit 1; }
 
 cat <<'END'
 
-== That was a whole export. To look around, keep everything running:
+== The export is done. To look around, start everything and keep it running:
 
      make dev                  Temporal, worker and sandbox, kept in ./data; its API key is sandbox-key
      http://127.0.0.1:8234     the console: exports and runs as pages; make dev prints its login address
      http://127.0.0.1:8233     the Temporal Web UI: every step of every run
 
-   and in another terminal, after the same source, connection and export add as above:
+   In another terminal, repeat the source, connection and export commands above, then:
 
      export SEGMENT_EXPORT_DATA_DIR=./data OMNISEND_API_KEY=sandbox-key
      bin/starter plan spring           what a run would send, without sending it
      bin/starter run spring            send it; the second time nothing has changed
-     bin/starter runs rejects spring   who was left out, and why
+     bin/starter runs rejects spring   which rows were rejected, and why
+     curl http://127.0.0.1:9900/sandbox/state   what reached the sandbox
+
+   Next: docs/first-export.md
 END
