@@ -51,7 +51,7 @@ func decideAll(t *testing.T, r *Rules, records []spool.Record, ledger []spool.En
 		if i.Kind == spool.Leaver && i.Segments == 0 {
 			delete(after, i.Address)
 		} else {
-			after[i.Address] = spool.Entry{Address: i.Address, Content: i.Content, Email: i.Email, Segments: i.Segments, State: spool.Confirmed, Memory: i.Memory}
+			after[i.Address] = spool.Entry{Address: i.Address, Content: i.Content, Email: i.Email, Segments: i.Segments, State: spool.Confirmed, Memory: i.Memory, Filled: i.Filled}
 		}
 		return nil
 	}}))
@@ -310,4 +310,63 @@ func TestARefusedContactThatLeftIsForgotten(t *testing.T) {
 	}))
 	require.Equal(t, []contact.Digest{refused.Address}, stale)
 	require.Zero(t, counts.Leavers+counts.Ledger)
+}
+
+// A ledger of before consent was remembered changes nobody: what was confirmed
+// and is said again is taken as what was sent.
+func TestALedgerWithoutMemoryChangesNobody(t *testing.T) {
+	now := time.Date(2026, 1, 10, 6, 0, 0, 0, time.UTC)
+	r := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Unmark: true, Now: now}
+	var records []spool.Record
+	since := time.Date(2025, 3, 1, 10, 0, 0, 0, time.UTC)
+	for i := range 100 {
+		said := contact.Said{Word: contact.Yes, At: since}
+		if i%2 == 0 {
+			said = contact.Said{Word: contact.No, At: contact.Undated}
+		}
+		records = append(records, row(0, int64(i), fmt.Sprintf("p%d@example.com", i), said))
+	}
+	_, _, ledger := decideAll(t, r, slices.Clone(records), nil)
+	for i := range ledger {
+		ledger[i].Memory, ledger[i].Filled = contact.Memory{}, 0
+	}
+	counts := NewCounts(1)
+	memos := map[contact.Digest]Memo{}
+	require.NoError(t, r.Shard(slices.Clone(records), ledger, digest, &counts, Sink{
+		Send:     func(Decision) error { t.Error("nothing is sent"); return nil },
+		Remember: func(m Memo) { memos[m.Address] = m },
+	}))
+	require.Equal(t, 100, counts.Unchanged)
+	require.Len(t, memos, 50, "those sent as subscribed")
+	for i := range ledger {
+		ledger[i].Memory = memos[ledger[i].Address].Memory
+	}
+	for i := range records {
+		records[i].Profile.Said.Mail = contact.Said{Word: contact.No, At: contact.Undated}
+	}
+	counts, _, _ = decideAll(t, r, records, ledger)
+	require.Equal(t, 50, counts.Consent.Rules[string(contact.RuleWithdrawn)], "so that they can be withdrawn later")
+	require.Equal(t, Lost{Count: 50, Of: 50}, counts.Consent.Mailed)
+}
+
+// An emptied value is cleared where the export wants it, once, and only what was sent.
+func TestEmptiedValuesAreClearedOnce(t *testing.T) {
+	r := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Fields: []uint{0, 1}, FieldNames: []string{"first-name", "city"}, Clear: 0b10}
+	full, empty := row(0, 1, "a@example.com", nobody(contact.Undated)), row(0, 1, "a@example.com", nobody(contact.Undated))
+	full.Profile.Fields, full.Profile.Filled = []byte(`"firstName":"Anna","city":"Oslo"`), 0b11
+	empty.Profile.Fields, empty.Profile.Filled = nil, 0
+	_, _, ledger := decideAll(t, r, []spool.Record{full}, nil)
+	keep := *r
+	keep.Clear = 0
+	_, out, kept := decideAll(t, &keep, []spool.Record{empty}, slices.Clone(ledger))
+	require.NotContains(t, out["a@example.com"].item, "city")
+	for _, ledger := range [][]spool.Entry{ledger, kept} { // also once the export is told later
+		counts, out, after := decideAll(t, r, []spool.Record{empty}, slices.Clone(ledger))
+		require.Equal(t, "", out["a@example.com"].item["city"])
+		require.NotContains(t, out["a@example.com"].item, "firstName")
+		require.Equal(t, map[string]Lost{"city": {Count: 1, Of: 1}}, counts.Cleared)
+		counts, out, _ = decideAll(t, r, []spool.Record{empty}, after)
+		require.Empty(t, out)
+		require.Equal(t, 1, counts.Unchanged)
+	}
 }
