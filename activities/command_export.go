@@ -55,7 +55,11 @@ func (a *Activities) addExport(ctx context.Context, c caller, e catalogue.Export
 	if err != nil {
 		return nil, err
 	}
-	notes := append(segments, exportNotes(e, made)...)
+	rivals, err := a.rivalNotes(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	notes := slices.Concat(segments, exportNotes(e, made), rivals)
 	answer := &protocol.ExportAnswer{Export: e, Permissions: protocol.MayEdit, Notes: notes}
 	if answer.Starts, err = a.starts(ctx, e.Name); err != nil {
 		return nil, err

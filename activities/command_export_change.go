@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
@@ -52,7 +53,11 @@ func (a *Activities) changeExport(ctx context.Context, c caller, e catalogue.Exp
 	if err != nil {
 		return nil, err
 	}
-	answer.Notes = append(segments, exportNotes(e, made)...)
+	rivals, err := a.rivalNotes(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	answer.Notes = slices.Concat(segments, exportNotes(e, made), rivals)
 	return answer, nil
 }
 

@@ -87,6 +87,7 @@ type decider struct {
 	note    *ledgerNote
 	digest  *contact.Digester
 	rules   decide.Rules
+	rivals  []string        // what to tell about other exports
 	full    string          // why unchanged contacts are sent too; empty: they are not
 	only    *contact.Digest // of a canary: the one address to be sent
 	state   decideState
@@ -117,6 +118,9 @@ func (a *Activities) decider(ctx context.Context, runID string, h hold) (*decide
 		return nil, err
 	}
 	d.note, d.digest = note, contact.NewDigester(key)
+	if d.rivals, err = a.rivalNotes(ctx, d.job.Export); err != nil {
+		return nil, err
+	}
 	if err := d.setRules(ctx, key); err != nil {
 		return nil, err
 	}
@@ -392,6 +396,9 @@ func (d *decider) tell(r *run.Report) {
 		}
 		r.Notes = append(r.Notes, fmt.Sprintf("the %s %s changed since the last complete run: that makes %d of %d contacts changed, and sends them again",
 			strings.Join(r.NewRules, ", the "), has, c.Changed, c.Changed+c.Unchanged))
+	}
+	if !r.Removes {
+		r.Notes = append(r.Notes, d.rivals...)
 	}
 	for i, s := range r.Segments {
 		if s.Unreadable == 0 {

@@ -25,6 +25,9 @@ func (a *Activities) fold(ctx context.Context, j job) error {
 	if len(calls) == 0 {
 		return nil
 	}
+	if err := a.doubtLeavers(ctx, j, calls); err != nil {
+		return err
+	}
 	// Another run may be reconciling the same one: two at once would each write
 	// the shards as they read them.
 	return a.underLease(ctx, ledgerLease(j.Export.Name), func(ctx context.Context, _ hold) error {

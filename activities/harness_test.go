@@ -134,7 +134,7 @@ func (s *steps) takePlan() *run.Report {
 func (s *steps) takeUp(request run.Request, plan bool) *run.Report {
 	s.t.Helper()
 	id := uuid.NewString()
-	require.NoError(s.t, s.Store.CreateRun(s.t.Context(), store.Run{ID: id, Export: "spring", Connection: "shop", Brand: omnisendtest.Brand,
+	require.NoError(s.t, s.Store.CreateRun(s.t.Context(), store.Run{ID: id, Export: s.export.Name, Connection: "shop", Brand: omnisendtest.Brand,
 		Plan: plan, Status: string(run.Queued), Request: encode(request)}))
 	begun := s.preflight(id)
 	require.Nil(s.t, begun.Halt)
