@@ -76,8 +76,8 @@ func (a *Activities) reachedByRun(ctx context.Context, r store.Run) ([]access.Ob
 	return []access.Object{connection, source}, err
 }
 
-// reached returns the connections and sources that somebody who has an object
-// can use through it: an export reads its source and sends over its connection.
+// reached returns the connections and sources that a user of an object uses
+// through it: an export reads its source and sends over its connection.
 func (a *Activities) reached(ctx context.Context, v catalogue.Object) ([]access.Object, error) {
 	switch v := v.(type) {
 	case *catalogue.Connection:

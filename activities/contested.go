@@ -14,8 +14,9 @@ import (
 )
 
 // Exports of one account may fill one attribute from different fields. Of a
-// contact in both the account has what was sent last. When a contact leaves one
-// of them, the other one sends it again: its ledger would call it unchanged.
+// contact in both, the account has what was sent last. When a contact leaves one
+// of them, the next run of the other sends it again, although its own data did
+// not change.
 
 // rival is an export of the same account that fills attributes from other fields.
 type rival struct {

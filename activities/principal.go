@@ -39,9 +39,9 @@ func (a *Activities) identify(ctx context.Context, request *protocol.Request) (a
 	return p, nil
 }
 
-// mayActAs says why a run may not use connections and sources on behalf of
-// somebody; nil when it may. It goes by the groups that they were last seen in
-// and the roles that these give now.
+// mayActAs says why a run may not use connections and sources with a user's
+// rights; nil when it may. It uses the groups of the user's last token and the
+// roles that these have now.
 func (a *Activities) mayActAs(ctx context.Context, name string, uses ...access.Object) (*Halt, error) {
 	if _, known := a.Identity.RoleOf(nil); !known {
 		return nil, nil

@@ -216,8 +216,8 @@ func TestEveryCommandAgainstEveryRole(t *testing.T) {
 	}
 }
 
-// Whoever resets the workflow of a command has it given again with the proof of
-// the one who gave it. The audit does not say that it was them.
+// A reset of a command's workflow repeats the command with the proof of the user
+// who gave it. The audit does not name that user.
 func TestACommandThatIsRepeatedNamesNobody(t *testing.T) {
 	s := newPermissionBench(t)
 	id := uuid.NewString()
