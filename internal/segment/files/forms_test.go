@@ -93,6 +93,32 @@ var peopleFiles = map[string]func(t testing.TB, f *folder, n int){
 			return errors.Join(err, z.Close())
 		})
 	},
+	"parts": func(t testing.TB, f *folder, n int) {
+		const parts = 40
+		var part *os.File
+		row := 0
+		require.NoError(t, inventedRows(n, func(values []string) error {
+			if row%((n+parts-1)/parts) == 0 {
+				require.NoError(t, closed(part))
+				name := fmt.Sprintf("s-%012d.csv", row/((n+parts-1)/parts))
+				var err error
+				part, err = os.Create(f.dir + "/" + name)
+				require.NoError(t, err)
+				_, err = part.Write(csvOf(t, segmenttest.Table{Fields: synthetic.Header}))
+				require.NoError(t, err)
+			}
+			row++
+			_, err := part.Write(csvOf(t, segmenttest.Table{Rows: [][]string{values}}))
+			return err
+		}))
+		require.NoError(t, closed(part))
+	},
+	"workbook": func(t testing.TB, f *folder, n int) {
+		f.put(t, "s.xlsx", workbookOf(t, inventedTable(t, n)))
+	},
+	"lines": func(t testing.TB, f *folder, n int) {
+		f.put(t, "s.ndjson", linesOf(t, inventedTable(t, n)))
+	},
 	"parquet": func(t testing.TB, f *folder, n int) {
 		group := parquet.Group{}
 		for _, name := range synthetic.Header {
@@ -135,6 +161,23 @@ var peopleFiles = map[string]func(t testing.TB, f *folder, n int){
 		}
 		e.model(t, f, "s", synthetic.Header, locations)
 	},
+}
+
+func closed(file *os.File) error {
+	if file == nil {
+		return nil
+	}
+	return file.Close()
+}
+
+func inventedTable(t testing.TB, n int) segmenttest.Table {
+	t.Helper()
+	table := segmenttest.Table{Fields: synthetic.Header}
+	require.NoError(t, inventedRows(n, func(values []string) error {
+		table.Rows = append(table.Rows, append([]string(nil), values...))
+		return nil
+	}))
+	return table
 }
 
 func create(t testing.TB, f *folder, name string, write func(io.Writer) error) {
