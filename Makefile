@@ -18,7 +18,7 @@ LDFLAGS               := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit
 PLATFORMS             ?= linux/amd64 linux/arm64
 SBOM_VERSION          := v1.10.0
 
-.PHONY: help build release demo dev deps tools test lint bench soak soak-sources soak-reads generate clean
+.PHONY: help build release demo dev deps tools test test-short lint bench soak soak-sources soak-reads generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -51,12 +51,15 @@ $(TOOLS)/azurite: | deps
 test: tools ## all tests; RACE=-race adds the detector, as CI does
 	go test $(RACE) $(if $(RACE),$(UNWATCHED:%=-gcflags=%=-race=false)) ./...
 
+test-short: ## the tests that need nothing but Go, for use while working
+	go test -short ./...
+
 lint: $(TOOLS)/golangci-lint $(TOOLS)/workflowcheck ## golangci-lint, the workflow determinism check, and what must not be linked
 	$(TOOLS)/golangci-lint run ./...
 	$(TOOLS)/workflowcheck ./workflows/...
 	@if go list -deps ./worker ./starter | grep -E '^go\.temporal\.io/server|temporalio/ui-server'; then \
 		echo "worker or starter links the Temporal server"; exit 1; fi
-	@if go list -deps ./starter | grep -E 'segment-export/(activities|workflows|internal/(store|notify|metrics))|prometheus'; then \
+	@if go list -deps ./starter | grep -E 'segment-export/(activities|workflows|internal/(store|alerting|metrics))|prometheus'; then \
 		echo "the starter links what only a worker needs"; exit 1; fi
 
 $(TOOLS)/golangci-lint:

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -48,6 +50,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asStandalone) != "" {
 		tuning.PartRows, _ = strconv.Atoi(os.Getenv(withPartRows)) // else the product's own
 		main()
+		return
+	}
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("whole runs are left out with -short: they need a server, PostgreSQL, Azurite, Chromium and Prometheus")
 		return
 	}
 	postgrestest.Main(builds.around(azuritetest.Around(m)))

@@ -283,7 +283,7 @@ func (c *Client) do(ctx context.Context, r request) (Answer, error) {
 		return Answer{}, &Error{Op: r.op, Class: Fail, Cause: errors.New("the request cannot be made")}
 	}
 	a := Answer{Op: r.op, Sent: true}
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(req) //nolint:bodyclose // closed where it is read
 	if err != nil {
 		a.Sent = !waiting.Load()
 		a.Err = safeCause(err)

@@ -267,15 +267,15 @@ type Settlement struct {
 
 // CallTotals sums up a run's calls.
 type CallTotals struct {
-	Calls     int // made or being made, void ones included
-	Unsettled int // intended or answered
-	Pending   int // contacts in unsettled calls, leavers apart
-	New       int // contacts confirmed
-	Changed   int
-	Leavers   int // confirmed
-	Refused   int // contacts turned down, leavers apart
+	Calls     int `json:"calls"`     // made or being made, void ones included
+	Unsettled int `json:"unsettled"` // intended or answered
+	Pending   int `json:"pending"`   // contacts in unsettled calls, leavers apart
+	New       int `json:"new"`       // contacts confirmed
+	Changed   int `json:"changed"`
+	Leavers   int `json:"leavers"` // confirmed
+	Refused   int `json:"refused"` // contacts turned down, leavers apart
 	// LeaversRefused are leavers turned down: they keep their markers.
-	LeaversRefused int
+	LeaversRefused int `json:"leavers_refused"`
 }
 
 // Calls keeps the intent of each call before it is made, its answer, its

@@ -3,6 +3,7 @@ package embedded
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,6 +48,11 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		select {} // until killed
+	}
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("tests of the embedded Temporal server are left out with -short")
+		return
 	}
 	os.Exit(m.Run())
 }

@@ -57,6 +57,9 @@ func (a authority) issue(t *testing.T, until time.Time) (cert, key []byte) {
 // A server with TLS is read when it is who the settings say; whoever looks into
 // it learns what does not fit.
 func TestTLS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	ours, other := newAuthority(t, "ours"), newAuthority(t, "other")
 	cert, key := ours.issue(t, time.Now().Add(24*time.Hour))
 	server, err := postgrestest.StartTLS(cert, key)

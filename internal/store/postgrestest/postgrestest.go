@@ -62,9 +62,12 @@ func Main(m interface{ Run() int }) {
 
 // Database makes an empty database on this test program's server and returns
 // its address. It is removed with the server. Without PostgreSQL on this
-// machine the test fails.
+// machine the test fails. With -short it is skipped.
 func Database(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	one.start.Do(func() { one.server, one.err = Start() })
 	if one.err != nil {
 		t.Fatal(one.err)

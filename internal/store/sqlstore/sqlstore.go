@@ -70,7 +70,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		if q.read {
 			db = s.read
 		}
-		stmt, err := db.PrepareContext(ctx, s.texts[q])
+		stmt, err := db.PrepareContext(ctx, s.texts[q]) //nolint:sqlclosecheck // closed with the store
 		if err != nil {
 			return fmt.Errorf("preparing %q: %w", s.texts[q], err)
 		}

@@ -54,7 +54,7 @@ func (t tx) exec(ctx context.Context, q *query, args ...any) (int, error) {
 	var result sql.Result
 	var err error
 	if stmt := t.s.stmts[q]; stmt != nil {
-		result, err = t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+		result, err = t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	} else {
 		result, err = t.tx.ExecContext(ctx, t.s.texts[q], args...)
 	}
@@ -68,7 +68,7 @@ func (t tx) exec(ctx context.Context, q *query, args ...any) (int, error) {
 // row runs a statement that returns one row at most.
 func (t tx) row(ctx context.Context, q *query, args ...any) *sql.Row {
 	if stmt := t.s.stmts[q]; stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+		return t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	}
 	return t.tx.QueryRowContext(ctx, t.s.texts[q], args...)
 }

@@ -82,9 +82,13 @@ type Container struct {
 }
 
 // New makes an empty container on this test program's server. It goes away with
-// the server. Without Azurite on this machine the test fails.
+// the server. Without Azurite on this machine the test fails. With -short it is
+// skipped.
 func New(t testing.TB) *Container {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Azurite")
+	}
 	one.start.Do(func() { one.server, one.err = Start() })
 	if one.err != nil {
 		t.Fatal(one.err)

@@ -105,6 +105,9 @@ func (m machine) Do(r *http.Request) (*http.Response, error) {
 // the bucket is opened with a login at that Entra.
 func peopleOver(t *testing.T, login *httptest.Server) func(entra *httptest.Server, onMachine bool, secret string) *bucket {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Azurite")
+	}
 	dir := t.TempDir()
 	files := map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: login.Certificate().Raw}}
 	key, err := x509.MarshalPKCS8PrivateKey(login.TLS.Certificates[0].PrivateKey)

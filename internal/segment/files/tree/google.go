@@ -104,7 +104,7 @@ func (p prompt) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	done := make(chan answered, 1)
 	go func() {
-		response, err := p.RoundTripper.RoundTrip(r)
+		response, err := p.RoundTripper.RoundTrip(r) //nolint:bodyclose // its caller closes it
 		done <- answered{response, err}
 	}()
 	select {
