@@ -3,6 +3,7 @@
 GOLANGCI_VERSION      := v2.15.0
 WORKFLOWCHECK_VERSION := v0.6.0
 AZURITE_VERSION       := 3.35.0
+AXE_VERSION           := 4.14.1
 TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
@@ -42,10 +43,14 @@ dev: build ## keep everything running on this machine, with the sandbox in place
 deps: ## install the Debian packages that tests need, or say which are missing and how to install them
 	@.ci/deps
 
-tools: deps $(TOOLS)/azurite ## install all that tests need: Debian's packages, and Azurite with npm
+tools: deps $(TOOLS)/azurite $(TOOLS)/axe ## install all that tests need: Debian's packages, and Azurite and axe with npm
 
 $(TOOLS)/azurite: | deps
 	npm install --prefix $@.new --no-audit --no-fund --loglevel error azurite@$(AZURITE_VERSION)
+	mv $@.new $@
+
+$(TOOLS)/axe: | deps
+	npm install --prefix $@.new --no-audit --no-fund --loglevel error axe-core@$(AXE_VERSION)
 	mv $@.new $@
 
 test: tools ## all tests; RACE=-race adds the detector, as CI does
