@@ -69,7 +69,7 @@ type tab struct {
 
 func act[T any](b *tab, what string, a chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, a)
 	if err != nil {
@@ -94,7 +94,9 @@ func (b *tab) see(texts ...string) {
 		quoted, err := json.Marshal(text)
 		require.NoError(b.t, err)
 		deadline := time.Now().Add(patience)
-		for shown := false; !shown; {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for shown := false; !shown; <-tick.C {
 			shown, _ = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("document.body.innerText.includes("+string(quoted)+")"))
 			if !shown && time.Now().After(deadline) {
 				all, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
@@ -114,21 +116,21 @@ func (b *tab) colours(scheme string) {
 	}))
 }
 
-// accessible checks the page against the rules of axe, in both colour schemes
-// and from a phone's width up.
+// accessible checks the page against the rules of axe in both colour schemes,
+// and that it fits the width of a phone, a tablet and a desktop.
 func (b *tab) accessible(axe, name string) {
 	b.t.Helper()
+	act(b, "axe", chromedp.Evaluate[any](axe+";0"))
 	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{360, 800, 1400} {
-			act(b, "size", chromedp.EmulateViewport(width, 900))
-			b.colours(scheme)
-			act(b, "axe", chromedp.Evaluate[any](axe+";0"))
-			found := act(b, "axe", chromedp.Evaluate[string](
-				`axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ")).join(" | "))))`, chromedp.EvalAwaitPromise))
-			require.Equal(b.t, "[]", found, "%s, %s, %d px wide", name, scheme, width)
-			wide := act(b, "width", chromedp.Evaluate[bool]("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
-			require.False(b.t, wide, "%s scrolls sideways at %d px", name, width)
-		}
+		b.colours(scheme)
+		found := act(b, "axe", chromedp.Evaluate[string](
+			`axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ")).join(" | "))))`, chromedp.EvalAwaitPromise))
+		require.Equal(b.t, "[]", found, "%s, %s", name, scheme)
+	}
+	for _, width := range []int64{360, 800, 1400} {
+		act(b, "size", chromedp.EmulateViewport(width, 900))
+		wide := act(b, "width", chromedp.Evaluate[bool]("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+		require.False(b.t, wide, "%s scrolls sideways at %d px", name, width)
 	}
 	if folder := os.Getenv("SEGMENT_EXPORT_SCREENSHOTS"); folder != "" {
 		act(b, "size", chromedp.EmulateViewport(1280, 900))
