@@ -109,6 +109,8 @@ func zoned(zone *time.Location) template.FuncMap {
 func functions(t texts, zone *time.Location) template.FuncMap {
 	f := template.FuncMap{
 		"t":       t.say,
+		"reason":  func(code string) string { return t.named("reason", code) },
+		"named":   t.named,
 		"count":   count,
 		"plural":  func(n int, one, many string) string { return plural(t, n, one, many) },
 		"percent": percent,

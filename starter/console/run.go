@@ -193,7 +193,7 @@ func (q *request) rejectsCSV(ref protocol.RunRef) error {
 	q.w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	q.w.Header().Set("Content-Disposition", `attachment; filename="rejects.csv"`)
 	out := csv.NewWriter(q.w)
-	_ = out.Write([]string{"segment", "row", "id", "email", "reason", "refused"})
+	_ = out.Write([]string{"segment", "row", "id", "email", "reason", "refused", "said"})
 	for number := range mostCSVPages {
 		var page protocol.RejectsPage
 		if err := act(q, Order{Name: protocol.RunsRejects, Args: protocol.RejectsArgs{RunRef: ref, Page: number}, Object: ref.Run, Personal: true}, &page); err != nil {
@@ -205,7 +205,7 @@ func (q *request) rejectsCSV(ref protocol.RunRef) error {
 			panic(http.ErrAbortHandler) // the browser sees a broken download, not a short file
 		}
 		for _, r := range page.Rejects {
-			_ = out.Write([]string{cell(r.Segment), strconv.FormatInt(r.Row, 10), cell(r.ID), cell(r.Email), r.Reason, strconv.FormatBool(r.Refused)})
+			_ = out.Write([]string{cell(r.Segment), strconv.FormatInt(r.Row, 10), cell(r.ID), cell(r.Email), r.Reason, strconv.FormatBool(r.Refused), cell(r.Said)})
 		}
 		out.Flush()
 		if !page.More {

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // language is the name of the file that all texts are read from.
@@ -35,4 +36,14 @@ func (t texts) say(key string, args ...any) string {
 		return text
 	}
 	return fmt.Sprintf(text, args...)
+}
+
+// named returns the text of one of a group's codes, such as reason.email_missing.
+// A worker of a newer release may send codes without a text: their words are
+// shown.
+func (t texts) named(group, code string) string {
+	if text, ok := t[group+"."+code]; ok {
+		return text
+	}
+	return strings.ReplaceAll(code, "_", " ")
 }
