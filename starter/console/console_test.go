@@ -330,3 +330,18 @@ func TestEveryTextIsThere(t *testing.T) {
 			strings.HasSuffix(key, ".what") || strings.HasSuffix(key, ".title"), "%s has no place", key)
 	}
 }
+
+func TestAWatchedRunThatAsksIsLoadedAgain(t *testing.T) {
+	w := full("contributor")
+	answer := w.answers[protocol.RunsShow].(protocol.RunAnswer)
+	parked := answer.Report
+	running := answer
+	running.Status, running.Reason, running.Guards = run.Running, "", nil
+	w.answers[protocol.RunsShow] = running
+	w.progress = &protocol.Progress{Report: parked}
+	b := open(t, w)
+	assert.Contains(t, b.get("/runs/r-1").Body.String(), `/events?shown=pause%2ccancel"`)
+	got := b.get("/runs/r-1/events?shown=pause,cancel")
+	assert.Equal(t, "text/event-stream", got.Header().Get("Content-Type"))
+	assert.Contains(t, got.Body.String(), "event: over")
+}

@@ -109,6 +109,7 @@ func (q *request) runEvents() error {
 	if a.Status.Ended() {
 		return q.over(out)
 	}
+	shown := q.r.URL.Query().Get("shown")
 	answers, leave := q.live.watch(a.WorkflowID)
 	defer leave()
 	heard, announced := q.Now(), time.Time{}
@@ -138,6 +139,9 @@ func (q *request) runEvents() error {
 			a.Report = p.Report
 			a.Actor = actor
 			v = q.runView(&a, p)
+			if v.Shown() != shown { // the run asks something now, or no longer
+				return q.over(out)
+			}
 		}
 		if err := q.event("run", "run-live", v); err != nil {
 			return nil //nolint:nilerr // the browser has gone

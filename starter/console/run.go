@@ -33,6 +33,16 @@ type runView struct {
 	WebUI   string
 }
 
+// Shown names the buttons and questions of the page, which changes whole when
+// they do.
+func (v runView) Shown() string {
+	shown := strings.Join(v.Acts, ",")
+	for _, g := range v.Asks {
+		shown += "," + string(g.Guard)
+	}
+	return shown
+}
+
 // run shows one run.
 func (q *request) run() error {
 	var a protocol.RunAnswer
