@@ -18,13 +18,10 @@ const (
 // maxFields is how many mapped fields have a bit.
 const maxFields = 64
 
-// unclearable are the attributes that no request is known to clear: Omnisend
-// documents none, and takes an empty text for a wrong date or gender.
-var unclearable = []Attribute{BirthDate, Gender}
-
 // CanClear says whether a value of the attribute can be cleared at Omnisend. A
 // text is believed to be blanked by an empty one, a custom property is removed
-// by it.
+// by it. No request is known to clear a birth date or a gender: an empty text
+// may be refused as a wrong one.
 func (a Attribute) CanClear() bool {
 	if a.IsProperty() || a == Country {
 		return true

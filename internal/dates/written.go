@@ -133,7 +133,7 @@ func (r *Reader) date(s string) (wall time.Time, rest string, iso bool, problem 
 	for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
 		digits++
 	}
-	ok := false
+	var ok bool
 	switch m := []string(nil); {
 	case digits == 4 && match(yearFirst, s, &m) && m[3] == m[5]:
 		wall, ok = day(m[2], m[4], m[6])
