@@ -249,16 +249,18 @@ func trimmed(record []string) []string {
 	return names
 }
 
-// usable are the names that stand once, or for the first time, and are text:
-// the columns that can be mapped.
+// usable are the names that are text and belong to one column: those that can be
+// mapped.
 func usable(names []string) []string {
 	fields := make([]string, 0, len(names))
-	seen := make(map[string]bool, len(names))
+	times := make(map[string]int, len(names))
 	for _, name := range names {
-		if name != "" && !seen[name] && utf8.ValidString(name) {
+		times[name]++
+	}
+	for _, name := range names {
+		if name != "" && times[name] == 1 && utf8.ValidString(name) {
 			fields = append(fields, name)
 		}
-		seen[name] = true
 	}
 	return fields
 }

@@ -23,6 +23,8 @@ func TestHowASegmentIsTaken(t *testing.T) {
 			Config{QuoteEscape: "backslash"},
 			segment.Sample{How: []string{"CSV", "utf-16be by its mark", "semicolon between columns", "header in line 3", "backslash before quotes", "compressed", "2 files", "2 blank rows passed over"}, Looked: 2,
 				Problems: map[segment.Problem]int{segment.ProblemColumns: 1}, Rows: [][]string{{"2", "b", "c"}}}},
+		"a name twice": {map[string]string{"people.csv": "Id,Notes,Email,Notes\n1,a,b,c\n"}, Config{},
+			segment.Sample{How: []string{"CSV", "utf-8", "comma between columns", "header in line 1"}, Looked: 1, Rows: [][]string{{"1", "b"}}}},
 		"no header": {map[string]string{"people.csv": row}, Config{Columns: asked, Encoding: "windows-1250"},
 			segment.Sample{How: []string{"CSV", "windows-1250", "comma between columns", "no header, columns named by the source"}, Looked: 1, Rows: [][]string{{"1", "anna@example.com", "Oslo"}}}},
 		"a workbook": {map[string]string{"people.xlsx": string(bookWriter{rows: rowXML(t, 1, "Id")}.write(t))}, Config{}, segment.Sample{How: []string{"workbook", `sheet "People" of 2`}}},
