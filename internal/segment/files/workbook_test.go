@@ -214,7 +214,7 @@ func TestWorkbooksThatCannotBeRead(t *testing.T) {
 		"with a password":       {append(bytes.Clone(oldOffice), good...), Config{}, "protected by a password"},
 		"no such sheet":         {good, Config{Sheet: "Members"}, `it has no sheet "Members"`},
 		"no header":             {bookWriter{rows: row}.write(t), Config{}, "has none of the mapped columns"},
-		"a mapped column twice": {bookWriter{rows: rowXML(t, 1, "Id", "Email", "City", "City") + row}.write(t), Config{}, `names the mapped column "City" twice`},
+		"a mapped column twice": {bookWriter{rows: rowXML(t, 1, "Id", "Email", "City", "City") + row}.write(t), Config{}, "the columns 3 and 4 have the same name, and it is mapped"},
 		"ends too early":        {bookWriter{rows: head + row + "<row><c"}.write(t), Config{}, "after row 2: the workbook is damaged"},
 		"a text that is not":    {bookWriter{rows: head + `<row r="2"><c r="A2" t="s"><v>7</v></c></row>`}.write(t), Config{}, "after row 1: the workbook is damaged"},
 		"cells out of order":    {bookWriter{rows: head + `<row r="2"><c r="B2"><v>7</v></c><c r="A2"><v>7</v></c></row>`}.write(t), Config{}, "after row 1: the workbook is damaged"},
