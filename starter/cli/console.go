@@ -78,7 +78,9 @@ func (s *session) console(c *cli.Context) error {
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fail("failed", "the console stopped: %v", err)
 	}
-	<-stopped
+	if err := <-stopped; err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fail("failed", "the console stopped: %v", err)
+	}
 	return nil
 }
 

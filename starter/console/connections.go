@@ -78,10 +78,8 @@ func (q *request) connectionAdd() error {
 	args := protocol.ConnectionAddArgs{Name: f.Name, Brand: f.Brand, Agree: form.Get("agree") != "",
 		ConnectionSettings: protocol.ConnectionSettings{Shared: &shared}}
 	secret := protocol.ConnectionSecret{Key: strings.TrimSpace(form.Get("key"))}
-	err := error(nil)
-	if secret.Key == "" {
-		err = &invalid{q.texts.say("connection.key.missing")}
-	} else {
+	var err error = &invalid{q.texts.say("connection.key.missing")}
+	if secret.Key != "" {
 		err = act(q, Order{Name: protocol.ConnectionAdd, Args: args, Object: f.Name, Secret: secret}, &ignored{})
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -90,7 +89,7 @@ const host = "127.0.0.1:8234"
 
 func open(t *testing.T, w *worker) *browser {
 	t.Helper()
-	c, err := console.New(console.Options{Worker: w, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now },
+	c, err := console.New(console.Options{Worker: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		Every: func(time.Duration) (<-chan time.Time, func()) { return make(chan time.Time), func() {} }, Hosts: []string{host}})
 	require.NoError(t, err)
 	b := &browser{t: t, handler: c}

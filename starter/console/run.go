@@ -90,10 +90,11 @@ func (q *request) runView(a *protocol.RunAnswer, progress *protocol.Progress) ru
 		{"wait", q.texts.say("bucket.unsent"), a.Unsent},
 	}
 	v.Bar = stack(v.Buckets)
+	consent := a.Consent
 	v.Consent = []piece{
-		{"good", q.texts.say("consent.subscribed"), a.Report.Consent.Subscribed},
-		{"calm", q.texts.say("consent.nonsubscribed"), a.Report.Consent.NonSubscribed},
-		{"bad", q.texts.say("consent.unsubscribed"), a.Report.Consent.Unsubscribed},
+		{"good", q.texts.say("consent.subscribed"), consent.Subscribed},
+		{"calm", q.texts.say("consent.nonsubscribed"), consent.NonSubscribed},
+		{"bad", q.texts.say("consent.unsubscribed"), consent.Unsubscribed},
 	}
 	if a.Status == run.Parked {
 		for _, g := range a.Guards {
