@@ -66,7 +66,7 @@ func TestStateTellsHowExportsAndBudgetsStand(t *testing.T) {
 	w.run("r3", run.Report{Status: run.Parked})
 	_, err := w.store.TakeSlot(t.Context(), connection.Budget(), store.Limit{Calls: 200})
 	require.NoError(t, err)
-	lease, err := w.store.AcquireLease(t.Context(), "batch", time.Hour)
+	lease, err := w.store.AcquireLease(t.Context(), "batch", time.Minute)
 	require.NoError(t, err)
 	require.NoError(t, w.store.IntendCalls(t.Context(), lease, nil, store.Call{Origin: "o", Run: "r3", Export: "spring", Brand: "b1", Count: 1, State: store.CallIntended}))
 	w.now = w.now.Add(30 * time.Second)
