@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -42,7 +41,7 @@ func benchCall(i int) store.Call {
 // BenchmarkIntendCalls is the answer of one call and the intent of the next.
 func BenchmarkIntendCalls(b *testing.B) {
 	onBoth(b, func(b *testing.B, s store.Store) {
-		lease, err := s.AcquireLease(b.Context(), "lease", time.Hour)
+		lease, err := s.AcquireLease(b.Context(), "lease", store.MaxLease)
 		require.NoError(b, err)
 		var answered *store.Call
 		i := 0
@@ -57,7 +56,7 @@ func BenchmarkIntendCalls(b *testing.B) {
 
 func intendAll(b *testing.B, s store.Store, n int) {
 	b.Helper()
-	lease, err := s.AcquireLease(b.Context(), "lease", time.Hour)
+	lease, err := s.AcquireLease(b.Context(), "lease", store.MaxLease)
 	require.NoError(b, err)
 	calls := make([]store.Call, n)
 	for i := range calls {
@@ -76,7 +75,7 @@ func BenchmarkSettleCalls(b *testing.B) {
 		for b.Loop() {
 			if i == all { // everything is settled: another run
 				b.StopTimer()
-				lease, err := s.AcquireLease(b.Context(), fmt.Sprint(round), time.Hour)
+				lease, err := s.AcquireLease(b.Context(), fmt.Sprint(round), store.MaxLease)
 				require.NoError(b, err)
 				calls := make([]store.Call, all)
 				for j := range calls {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -169,6 +171,9 @@ func (s *Store) SettleCalls(ctx context.Context, run string, settled []store.Set
 		text := string(detail)
 		rows[i].Verdict = &text
 	}
+	// Rows are locked in the order of the list: the same for all, or two wait for
+	// each other.
+	slices.SortFunc(rows, func(a, b settlement) int { return strings.Compare(a.Origin, b.Origin) })
 	verdicts, err := json.Marshal(rows)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -198,7 +203,7 @@ func (s *Store) MarkFolded(ctx context.Context, run string, origins []string) er
 		Origin string `json:"o"`
 	}
 	rows := make([]named, len(origins))
-	for i, origin := range origins {
+	for i, origin := range slices.Sorted(slices.Values(origins)) { // one order for all, as in SettleCalls
 		rows[i] = named{origin}
 	}
 	list, err := json.Marshal(rows)
