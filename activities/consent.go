@@ -147,7 +147,7 @@ func consentCount(c decide.Counts, invalid int) run.ConsentCount {
 		Subscribed: k.Subscribed, Unsubscribed: k.Unsubscribed, NonSubscribed: c.Contacts - k.Subscribed - k.Unsubscribed,
 		Undated:   k.Rules[string(contact.RuleUndated)] + k.Rules[string(contact.RuleIgnored)],
 		Withdrawn: k.Rules[string(contact.RuleWithdrawn)], Refusals: k.Rules[string(contact.RuleRefusal)],
-		WithoutEffect: k.WithoutEffect + invalid, Notes: k.Notes,
+		WithoutEffect: k.WithoutEffect + invalid, Notes: k.Notes, UndatedOptOuts: k.UndatedOptOuts, DatedRefusals: k.DatedRefusals,
 		Undeclared: run.Part{Count: k.Undeclared, Of: c.Contacts}, Unreadable: run.Part{Count: k.Unreadable, Of: k.Dates},
 	}
 }

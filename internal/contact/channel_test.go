@@ -71,9 +71,14 @@ func TestWhatAnExportMayChoose(t *testing.T) {
 	ignore := ConsentRule{UndatedOptOuts: UndatedIgnore}
 	got, _ := Channel{}.Settle(Said{OptOut, Undated, NoteUndated}, ignore, when)
 	require.Equal(t, Consent{Unsubscribed, Undated, RuleIgnored}, got)
+	day := at("2025-12-01T10:00:00Z")
+	got, _ = Channel{}.Settle(Said{Declined, day, ""}, ConsentRule{Refusals: RefusalsNone}, when)
+	require.Equal(t, Consent{NonSubscribed, Undated, RuleNone}, got)
 	was := Channel{}.Confirmed(Consent{Subscribed, at("2025-01-01T00:00:00Z"), RuleConsent})
 	got, _ = was.Settle(Said{OptOut, Undated, NoteUndated}, ignore, when)
 	require.Equal(t, Consent{Unsubscribed, when, RuleUndated}, got, "whoever was sent as subscribed is unsubscribed all the same")
+	got, _ = was.Settle(Said{Declined, day, ""}, ConsentRule{Refusals: RefusalsNone}, when)
+	require.Equal(t, Consent{Unsubscribed, day, RuleWithdrawn}, got)
 }
 
 func TestTextingIsRemembered(t *testing.T) {

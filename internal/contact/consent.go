@@ -128,6 +128,7 @@ const (
 	No                   // no consent, without more
 	Refused              // a refusal with a date
 	OptOut               // a declared opt-out
+	Declined             // a refusal with a date that the export takes as no consent: as No, and counted
 )
 
 // Said is what a row says about the permission to write to somebody, before
@@ -164,10 +165,13 @@ func (m *Mapper) say(values []string, flag, date int) Said {
 		return Said{Word: OptOut, At: reading.Latest, Note: note}
 	case refused:
 		// A refusal with a date that cannot be read is still one with a date.
-		if note != NoteUndated && m.rule.Refusals != RefusalsNone {
-			return Said{Word: Refused, At: reading.Latest, Note: note}
+		switch {
+		case note == NoteUndated:
+			return Said{Word: No, At: reading.Latest}
+		case m.rule.Refusals == RefusalsNone:
+			return Said{Word: Declined, At: reading.Latest}
 		}
-		return Said{Word: No, At: reading.Latest}
+		return Said{Word: Refused, At: reading.Latest, Note: note}
 	case missing:
 		return Said{Word: No, At: reading.Latest}
 	}
@@ -233,6 +237,14 @@ func compareSaid(a, b Said) int {
 }
 
 func (s Said) isOptOut() bool { return s.Word == OptOut || s.Word == Refused }
+
+// UndatedOptOut says whether UndatedOptOuts decides about it, for a contact that
+// was never sent as subscribed.
+func (s Said) UndatedOptOut() bool { return s.isOptOut() && s.undated() }
+
+// DatedRefusal says whether Refusals decides about it, for a contact that was
+// never sent as subscribed.
+func (s Said) DatedRefusal() bool { return s.Word == Refused || s.Word == Declined }
 
 func (s Said) undated() bool { return !s.At.After(Undated) }
 

@@ -125,7 +125,9 @@ func TestADeclaredRule(t *testing.T) {
 
 	m = newMapper(t, everything, ConsentRule{Refusals: RefusalsNone})
 	p, _ = m.Map(row(m, "Email", "a@example.com", "EmailConsent", "false", "ConsentDate", "2024-05-01"))
-	require.Equal(t, Said{No, end, ""}, p.Said.Mail)
+	require.Equal(t, Said{Declined, end, ""}, p.Said.Mail)
+	p, _ = m.Map(row(m, "Email", "a@example.com", "EmailConsent", "false"))
+	require.Equal(t, Said{No, Undated, ""}, p.Said.Mail, "a refusal without a date is none that the option decides about")
 	for _, rule := range []ConsentRule{{Refusals: "odd"}, {UndatedOptOuts: "odd"}} {
 		_, err := NewMapper(everything, Rules{Consent: rule}, now)
 		require.ErrorContains(t, err, `"odd" is neither`)
@@ -163,6 +165,7 @@ func TestStricter(t *testing.T) {
 		{OptOut, newer, ""},
 		{Refused, newer, ""},
 		{OptOut, older, ""},
+		{Declined, newer, ""},
 		{No, newer, ""},
 		{No, Undated, NoteUndeclared},
 		{No, Undated, ""},
@@ -185,7 +188,7 @@ func FuzzStricter(f *testing.F) {
 	f.Add(uint8(0), int64(1), uint8(1), int64(2), uint8(2), int64(3), uint8(0))
 	f.Fuzz(func(t *testing.T, w1 uint8, t1 int64, w2 uint8, t2 int64, w3 uint8, t3 int64, n uint8) {
 		make := func(w uint8, ms int64, n uint8) Said {
-			return Said{Word(w % 6), time.UnixMilli(ms % 4e12).UTC(), notes[int(n)%len(notes)]}
+			return Said{Word(w % 7), time.UnixMilli(ms % 4e12).UTC(), notes[int(n)%len(notes)]}
 		}
 		a, b, c := make(w1, t1, n), make(w2, t2, n/3), make(w3, t3, n/9)
 		require.Equal(t, a, Stricter(a, a))

@@ -72,12 +72,16 @@ type Consents struct {
 	OptOuts map[string]int `json:"opt_outs"`
 	// WithoutEffect are opt-outs that change nothing at Omnisend: ignored as the
 	// export wants, or of contacts that it turned down.
-	WithoutEffect int  `json:"without_effect"`
-	Mailed        Lost `json:"mailed"`
-	Texted        Lost `json:"texted"`
-	Dates         int  `json:"dates"`      // contacts with a date of consent
-	Unreadable    int  `json:"unreadable"` // of Dates
-	Undeclared    int  `json:"undeclared"` // contacts with a value that is not declared
+	WithoutEffect int `json:"without_effect"`
+	// UndatedOptOuts and DatedRefusals are the contacts that the two options of a
+	// consent rule decide about, whatever they are set to.
+	UndatedOptOuts int  `json:"undated_opt_outs"`
+	DatedRefusals  int  `json:"dated_refusals"`
+	Mailed         Lost `json:"mailed"`
+	Texted         Lost `json:"texted"`
+	Dates          int  `json:"dates"`      // contacts with a date of consent
+	Unreadable     int  `json:"unreadable"` // of Dates
+	Undeclared     int  `json:"undeclared"` // contacts with a value that is not declared
 }
 
 // Lost counts what the ledger says that the account has from us, contacts that

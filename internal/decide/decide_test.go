@@ -349,6 +349,51 @@ func TestALedgerWithoutMemoryChangesNobody(t *testing.T) {
 	require.Equal(t, Lost{Count: 50, Of: 50}, counts.Consent.Mailed)
 }
 
+// The contacts that an option of consent decides about are counted under each
+// choice alike, so that a plan can say what the other would do.
+func TestOptionsOfConsentAreCounted(t *testing.T) {
+	now := time.Date(2026, 1, 10, 6, 0, 0, 0, time.UTC)
+	day := now.AddDate(0, -1, 0)
+	mapping := contact.Mapping{contact.Email: "Email", contact.ConsentFlag: "Flag", contact.ConsentDate: "Date"}
+	rows := []struct{ email, flag, date string }{
+		{"undated@example.com", "unsubscribed", ""}, {"bad@example.com", "unsubscribed", "soon"},
+		{"dated@example.com", "unsubscribed", "2025-12-10"},
+		{"refusal@example.com", "false", "2025-12-10"}, {"no@example.com", "false", ""}, {"yes@example.com", "true", "2025-12-10"},
+		{"was1@example.com", "unsubscribed", ""}, {"was2@example.com", "false", "2026-01-05"}, // were sent as subscribed
+	}
+	for _, rule := range []contact.ConsentRule{{}, {UndatedOptOuts: contact.UndatedIgnore}, {Refusals: contact.RefusalsNone},
+		{UndatedOptOuts: contact.UndatedIgnore, Refusals: contact.RefusalsNone}} {
+		r := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Unmark: true, Now: now, Consent: rule}
+		_, _, ledger := decideAll(t, r, []spool.Record{
+			row(0, 1, "was1@example.com", contact.Said{Word: contact.Yes, At: day}),
+			row(0, 2, "was2@example.com", contact.Said{Word: contact.Yes, At: day}),
+		}, nil)
+		m, err := contact.NewMapper(mapping, contact.Rules{Consent: rule}, now)
+		require.NoError(t, err)
+		var records []spool.Record
+		for _, in := range rows {
+			values := make([]string, len(m.Fields()))
+			for i, f := range m.Fields() {
+				values[i] = map[string]string{"Email": in.email, "Flag": in.flag, "Date": in.date}[f]
+			}
+			profile, reason := m.Map(values)
+			require.Empty(t, reason)
+			records = append(records, spool.Record{Address: digest.Address(in.email), Profile: profile})
+		}
+		counts, _, _ := decideAll(t, r, records, ledger)
+		k := counts.Consent
+		require.Equal(t, []int{2, 1}, []int{k.UndatedOptOuts, k.DatedRefusals}, "%+v", rule)
+		unsubscribed := len(rows) - 2 // all but a refusal without a date and a consent
+		if rule.Refusals == contact.RefusalsNone {
+			unsubscribed -= k.DatedRefusals
+		}
+		require.Equal(t, unsubscribed, k.Unsubscribed, "%+v", rule)
+		if rule.UndatedOptOuts == contact.UndatedIgnore {
+			require.Equal(t, k.UndatedOptOuts, k.Rules[string(contact.RuleIgnored)], "%+v", rule)
+		}
+	}
+}
+
 // An emptied value is cleared where the export wants it, once, and only what was sent.
 func TestEmptiedValuesAreClearedOnce(t *testing.T) {
 	r := &Rules{Bits: []uint{0}, Markers: []string{"segment_a"}, Fields: []uint{0, 1}, FieldNames: []string{"first-name", "city"}, Clear: 0b10}

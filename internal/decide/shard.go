@@ -170,6 +170,14 @@ func (c *Consents) add(said contact.Statements, s contact.Settled, known *spool.
 			c.Notes[string(said.Mail.Note)]++
 		}
 	}
+	if known.Memory.Mail.Consented.IsZero() { // the others are unsubscribed under either choice
+		if said.Mail.UndatedOptOut() {
+			c.UndatedOptOuts++
+		}
+		if said.Mail.DatedRefusal() {
+			c.DatedRefusals++
+		}
+	}
 	if said.Mail.Note == contact.NoteUndeclared {
 		c.Undeclared++
 	}

@@ -105,10 +105,14 @@ type ConsentCount struct {
 	// WithoutEffect counts opt-outs that change nothing at Omnisend: of rows that
 	// are invalid, of contacts that were turned down, without a date where the
 	// export ignores those.
-	WithoutEffect int            `json:"opt_outs_without_effect"`
-	Undeclared    Part           `json:"undeclared,omitzero"` // contacts with a value that is not declared
-	Unreadable    Part           `json:"unreadable,omitzero"` // contacts with a date that cannot be read, of those with a date
-	Notes         map[string]int `json:"notes,omitempty"`
+	WithoutEffect int `json:"opt_outs_without_effect"`
+	// UndatedOptOuts and DatedRefusals are the contacts that the export's options
+	// of these names decide about, whatever they are set to.
+	UndatedOptOuts int            `json:"undated_opt_outs"`
+	DatedRefusals  int            `json:"dated_refusals"`
+	Undeclared     Part           `json:"undeclared,omitzero"` // contacts with a value that is not declared
+	Unreadable     Part           `json:"unreadable,omitzero"` // contacts with a date that cannot be read, of those with a date
+	Notes          map[string]int `json:"notes,omitempty"`
 }
 
 // Report is everything that is told of a run, while it goes on and after.

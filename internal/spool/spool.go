@@ -62,7 +62,7 @@ func appendSaid(dst []byte, s contact.Said) []byte {
 
 func (d *decoder) said() contact.Said {
 	s := contact.Said{Word: contact.Word(d.byte()), At: time.UnixMilli(d.int()).UTC(), Note: code(d, notes)}
-	if s.Word > contact.OptOut {
+	if s.Word > contact.Declined {
 		d.bad = true
 	}
 	return s

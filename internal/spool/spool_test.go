@@ -32,7 +32,7 @@ func records() []Record {
 			Said: said(undated, contact.Said{Word: contact.Refused, At: time.UnixMilli(-5).UTC()}, "+48512345678")}},
 	}
 	for _, note := range notes {
-		for word := contact.Silent; word <= contact.OptOut; word++ {
+		for word := contact.Silent; word <= contact.Declined; word++ {
 			s := contact.Said{Word: word, At: contact.Undated, Note: note}
 			all = append(all, Record{Profile: contact.Profile{Said: said(s, s, "")}})
 		}

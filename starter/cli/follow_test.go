@@ -230,6 +230,7 @@ func TestPlan(t *testing.T) {
 	report := finished(run.Completed)
 	report.Plan, report.ToSend, report.PlannedCalls, report.PlannedMinutes = true, 1000, 10, 2.5
 	report.Differences = map[string]int{"city": 3}
+	report.Consent.UndatedOptOuts, report.Consent.DatedRefusals = 12, 30
 	report.Guards = parkedBy(catalogue.GuardShrunk).Guards
 	found := sealedAnswer{protocol.SamplesAnswer{New: []json.RawMessage{json.RawMessage(`{"email":"ann@example.com"}`)}}}
 	b := newBench(t)
@@ -239,7 +240,8 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, 0, b.run("plan", "spring", "--full"))
 	require.Equal(t, []string{"plan", "runs show", "samples"}, b.names())
 	require.Equal(t, protocol.RunArgs{Export: "spring", Full: true}, args[protocol.RunArgs](b, 0))
-	for _, want := range []string{"10 calls, about 2 min 30 s", "city  3", "guard shrunk: about shrunk", "ann@example.com", "email_invalid  40"} {
+	for _, want := range []string{"10 calls, about 2 min 30 s", "city  3", "guard shrunk: about shrunk", "ann@example.com", "email_invalid  40",
+		"Undated opt-outs: 12 (first-seen: ", "Dated refusals: 30 (opt-out: "} {
 		require.Contains(t, b.out.String(), want)
 	}
 

@@ -58,6 +58,16 @@ func consent(p *page, c run.ConsentCount) {
 	p.line("Opt-outs without effect: %s", count(c.WithoutEffect))
 }
 
+// options says what each choice of the export's two options of consent would do.
+func options(p *page, c run.ConsentCount) {
+	if c.UndatedOptOuts > 0 {
+		p.line("Undated opt-outs: %s (first-seen: unsubscribed from when the export first saw them; ignore: left as Omnisend has them)", count(c.UndatedOptOuts))
+	}
+	if c.DatedRefusals > 0 {
+		p.line("Dated refusals: %s (opt-out: unsubscribed at their date; none: non-subscribed)", count(c.DatedRefusals))
+	}
+}
+
 // advice says what to do about reasons that have more to say than their code.
 func advice(p *page, reasons map[string]int) {
 	for _, name := range slices.Sorted(maps.Keys(reasons)) {
@@ -178,6 +188,7 @@ func plan(p *page, r *run.Report) {
 	} else {
 		p.line("%s", nothing)
 	}
+	options(p, r.Consent)
 	counts(p, "Changed contacts differ in", r.Differences)
 	if r.Plan && len(r.Guards) > 0 { // a run has them as its reason
 		p.line("A run would park and ask:")
