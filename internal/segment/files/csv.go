@@ -33,6 +33,7 @@ type csvRows struct {
 	buf  int64    // how much is read ahead
 	at   position // after the last row
 	good int64    // where a line behind a misplaced quote was seen to be a row
+	over carriedOver
 
 	blank  int64  // rows without a value
 	sample []byte // of what could not be decoded
@@ -277,11 +278,34 @@ func (r *csvRows) openQuote(line []byte) bool {
 
 // restart reads on at a position in what was kept.
 func (r *csvRows) restart(at position) {
-	ahead, _ := r.src.between(at.offset, r.src.at)
+	if at.offset < r.over.at || r.over.at+int64(len(r.over.text)) != r.src.at {
+		ahead, _ := r.src.between(at.offset, r.src.at)
+		r.over = carriedOver{at: at.offset, text: bytes.Clone(ahead)}
+	}
+	ahead := r.over.text[at.offset-r.over.at:]
 	r.base, r.at = at, at
 	r.src.since = at.offset
-	r.text.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), r.src))
+	r.text.Reset(io.MultiReader((*pieces)(&ahead), r.src))
 	r.csv = newRecords(r.text, r.header.comma, r.dialect)
+}
+
+// carriedOver is the text that was read ahead when reading began again. It is
+// copied once, not for each row that is passed over.
+type carriedOver struct {
+	at   int64 // of its first byte
+	text []byte
+}
+
+// pieces is text that is read a piece at a time, as most of it may be read again.
+type pieces []byte
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(*p) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), 4<<10)], *p)
+	*p = (*p)[n:]
+	return n, nil
 }
 
 // broken says why the file cannot be read any further.

@@ -291,10 +291,14 @@ func (r *lineRows) broken(err error) error {
 	return fmt.Errorf("%s: after line %d: %w", r.place, r.at.line, err)
 }
 
+// longestNumber is the longest number whose exponent is worked out: that takes
+// time by the square of its length.
+const longestNumber = 100
+
 // plainNumber writes a number without an exponent, as people write ids and
 // phone numbers.
 func plainNumber(number string) string {
-	if !strings.ContainsAny(number, "eE") {
+	if len(number) > longestNumber || !strings.ContainsAny(number, "eE") {
 		return number
 	}
 	f, ok := new(big.Float).SetPrec(200).SetString(number)

@@ -58,6 +58,7 @@ func broken(err error) error {
 
 // rowCells reads the cells of a row up to its end.
 func (r *sheetRows) rowCells(wanted bool) error {
+	size := 0
 	for {
 		token, err := r.xml.RawToken()
 		if err != nil {
@@ -81,6 +82,10 @@ func (r *sheetRows) rowCells(wanted bool) error {
 			value, err := r.cell(attribute(t, "t"), number(attribute(t, "s")))
 			if err != nil {
 				return err
+			}
+			// Many cells can share one text.
+			if size += len(value); size > maxRowXML {
+				return errTooLong
 			}
 			r.cells = append(r.cells, value)
 		case xml.EndElement:
@@ -273,11 +278,16 @@ type chunked struct {
 	noted
 
 	size   int64
+	most   int64 // how much may be asked for; 0: no bound
+	asked  int64
 	buffer []byte
 	from   int64
 }
 
 func (c *chunked) ReadAt(p []byte, off int64) (int, error) {
+	if c.asked += int64(len(p)); c.most > 0 && c.asked > c.most {
+		return 0, errTooLong
+	}
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)

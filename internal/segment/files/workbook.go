@@ -58,7 +58,10 @@ func openWorkbook(content tree.Content, size int64) (*workbook, error) {
 	if err := w.checkDirectory(size); err != nil {
 		return w, err
 	}
+	// The library reads files until one is missing, however long the list is said to be.
+	w.source.most, w.source.asked = maxDirectory+1<<20, 0
 	archive, err := zip.NewReader(w.source, size)
+	w.source.most = 0
 	if err != nil {
 		return w, errWorkbook
 	}
