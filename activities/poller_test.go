@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -239,4 +240,62 @@ func TestAPollerDoesNotChangeARunByTakingItUpAgain(t *testing.T) {
 	after, err := s.job(t.Context(), r.RunID)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
+}
+
+// hooked calls before before calls are recorded.
+type hooked struct {
+	store.Store
+	before func()
+}
+
+func (h *hooked) IntendCalls(ctx context.Context, l store.Lease, answered *store.Call, next ...store.Call) error {
+	if f := h.before; f != nil && len(next) > 0 {
+		h.before = nil
+		f()
+	}
+	return h.Store.IntendCalls(ctx, l, answered, next...)
+}
+
+// A run that is ended while a batch of it is being delivered sends nothing more.
+func TestAPollerDoesNotDeliverForARunThatItEnds(t *testing.T) {
+	for _, status := range []run.Status{run.Failed, run.Completed, run.Skipped} {
+		s := newSteps(t, sandbox.Options{})
+		s.write("a@example.com,Ann", "b@example.com,Bob")
+		r := s.begin(run.Request{Yes: true})
+		s.Store = &hooked{Store: s.Store, before: func() { s.finish(&run.Report{RunID: r.RunID}, status) }}
+		_, err := s.UploadBatch(t.Context(), UploadInput{RunID: r.RunID, Batch: FirstUpload(0)})
+		require.ErrorIs(t, err, store.ErrFenced)
+		s.untouched()
+		require.NoError(t, s.Record(t.Context(), RecordInput{RunID: r.RunID, Report: &run.Report{Status: run.Running}}))
+		require.True(t, s.stored(r.RunID).Status.Ended())
+		require.Equal(t, run.Completed, s.run().Status)
+	}
+}
+
+// Neither a plan beside a run nor steps of the run that come again change what
+// it delivers.
+func TestAPollerDoesNotRepeatWhatARunDelivers(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.write("a@example.com,Ann", "b@example.com,Bob")
+	r := s.begin(run.Request{Yes: true})
+	sent, err := s.UploadBatch(t.Context(), UploadInput{RunID: r.RunID, Batch: FirstUpload(0)})
+	require.NoError(t, err)
+	require.True(t, sent.Done)
+	plan := s.takePlan()
+	s.reconcile(plan.RunID)
+	require.NoError(t, s.YieldTurn(t.Context(), RunInput{RunID: plan.RunID}))
+	s.sweep(plan)
+	_, err = s.Adopt(t.Context(), RunInput{RunID: plan.RunID})
+	refusedByStore(t, err)
+	require.Equal(t, run.Completed, s.finish(s.decide(s.read(plan)), "").Status)
+
+	for range 2 {
+		s.read(r)
+		require.Equal(t, 2, s.decide(r).ToSend)
+		s.upload(r)
+		s.sweep(r)
+	}
+	require.Equal(t, 1, s.target.Sandbox.Stats(omnisendtest.Brand).Batches)
+	require.Equal(t, run.Completed, s.finish(r, "").Status)
+	require.Zero(t, s.begin(run.Request{}).ToSend)
 }
