@@ -272,6 +272,25 @@ func TestAPollerDoesNotDeliverForARunThatItEnds(t *testing.T) {
 	}
 }
 
+// A run that is made to give its turn back, while a batch of it is being
+// delivered, sends nothing beside the next.
+func TestAPollerDoesNotDeliverTwoRunsAtOnce(t *testing.T) {
+	s := newSteps(t, sandbox.Options{})
+	s.write("a@example.com,Ann", "b@example.com,Bob")
+	r := s.begin(run.Request{Yes: true})
+	next := store.Run{ID: "next", Export: "autumn", Connection: "shop", Brand: omnisendtest.Brand, Status: string(run.Running)}
+	require.NoError(t, s.Store.CreateRun(t.Context(), next))
+	s.Store = &hooked{Store: s.Store, before: func() {
+		require.NoError(t, s.YieldTurn(t.Context(), RunInput{RunID: r.RunID}))
+		got, err := s.Store.TakeTurn(t.Context(), omnisendtest.Brand, next.ID)
+		require.NoError(t, err)
+		require.True(t, got)
+	}}
+	_, err := s.UploadBatch(t.Context(), UploadInput{RunID: r.RunID, Batch: FirstUpload(0)})
+	require.ErrorIs(t, err, store.ErrFenced)
+	s.untouched()
+}
+
 // Neither a plan beside a run nor steps of the run that come again change what
 // it delivers.
 func TestAPollerDoesNotRepeatWhatARunDelivers(t *testing.T) {

@@ -285,7 +285,8 @@ type Calls interface {
 	// transaction the answer of the one before, if answered is not nil (its
 	// Origin and BatchID count; ErrNotFound when it was never intended, and no
 	// change when it has an answer or a verdict already). The lease must be held,
-	// else ErrFenced. A call whose Origin exists is left as it is.
+	// and the run of a next call has, or takes, its brand's turn, else ErrFenced. A
+	// call whose Origin exists is left as it is.
 	IntendCalls(ctx context.Context, lease Lease, answered *Call, next ...Call) error
 	// CallsOfBatch returns the calls of one batch, ordered by First and then by
 	// time, void ones included.
@@ -362,6 +363,7 @@ type Leases interface {
 	// is free, and a run that has ended gets none. ErrNotFound for a run that is
 	// not stored.
 	TakeTurn(ctx context.Context, brand, run string) (bool, error)
-	// YieldTurn gives the turn back; no error when the run does not have it.
+	// YieldTurn gives the turn back, unless the run has unsettled calls; no error
+	// when it does not have it.
 	YieldTurn(ctx context.Context, brand, run string) error
 }

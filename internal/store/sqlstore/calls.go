@@ -79,7 +79,14 @@ func (s *Store) IntendCalls(ctx context.Context, lease store.Lease, answered *st
 			if err := t.open(ctx, c.Run); err != nil {
 				return err
 			}
-			_, err := t.exec(ctx, insertCall, c.Origin, c.Run, c.Export, c.Brand, c.Batch, c.First, c.Count,
+			has, err := t.takeTurn(ctx, c.Brand, c.Run)
+			if err != nil {
+				return err
+			}
+			if !has {
+				return fmt.Errorf("another run has the turn of the brand %s: %w", c.Brand, store.ErrFenced)
+			}
+			_, err = t.exec(ctx, insertCall, c.Origin, c.Run, c.Export, c.Brand, c.Batch, c.First, c.Count,
 				c.New, c.Changed, c.Leavers, now)
 			if err != nil {
 				return err

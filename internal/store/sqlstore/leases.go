@@ -39,6 +39,7 @@ var (
 	lockTurn   = inTx(`SELECT run FROM turns WHERE brand = $1 FOR UPDATE`)
 	runEnded   = inTx(`SELECT ended_at FROM runs WHERE id = $1`)
 	passTurn   = inTx(`UPDATE turns SET run = $2 WHERE brand = $1`)
+	openCalls  = inTx(`SELECT COUNT(*) FROM calls WHERE run = $1 AND state IN ('intended', 'answered')`)
 	yieldTurn  = inTx(`DELETE FROM turns WHERE brand = $1 AND run = $2`)
 )
 
@@ -139,38 +140,60 @@ func (t tx) holds(ctx context.Context, l store.Lease) error {
 // TakeTurn gives the brand's turn to the run if it is free.
 func (s *Store) TakeTurn(ctx context.Context, brand, run string) (bool, error) {
 	var has bool
-	err := s.update(ctx, "taking the turn of the brand "+brand, func(t tx) error {
+	err := s.update(ctx, "taking the turn of the brand "+brand, func(t tx) (err error) {
 		has = false
 		var endedAt int64
 		if err := t.row(ctx, runEnded, run).Scan(&endedAt); err != nil || endedAt != 0 {
 			return notFound(err)
 		}
-		n, err := t.exec(ctx, insertTurn, brand, run)
-		if err != nil || n > 0 {
-			has = err == nil
-			return err
-		}
-		var holder string
-		err = t.row(ctx, lockTurn, brand).Scan(&holder)
-		if errors.Is(err, sql.ErrNoRows) { // given back at this moment: next time
-			return nil
-		}
-		if err != nil || holder == run {
-			has = err == nil
-			return err
-		}
-		if err := t.row(ctx, runEnded, holder).Scan(&endedAt); err != nil || endedAt == 0 {
-			return err
-		}
-		_, err = t.exec(ctx, passTurn, brand, run)
-		has = err == nil
+		has, err = t.takeTurn(ctx, brand, run)
 		return err
 	})
 	return has && err == nil, err
 }
 
-// YieldTurn gives the turn back.
+// takeTurn gives the brand's turn to a run that has not ended, if it is free, and
+// keeps others from changing that until the transaction ends.
+func (t tx) takeTurn(ctx context.Context, brand, run string) (bool, error) {
+	n, err := t.exec(ctx, insertTurn, brand, run)
+	if err != nil || n > 0 {
+		return err == nil, err
+	}
+	var holder string
+	err = t.row(ctx, lockTurn, brand).Scan(&holder)
+	if errors.Is(err, sql.ErrNoRows) { // given back at this moment: next time
+		return false, nil
+	}
+	if err != nil || holder == run {
+		return err == nil, err
+	}
+	var endedAt int64
+	err = t.row(ctx, runEnded, holder).Scan(&endedAt)
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // it is gone
+	case err != nil || endedAt == 0:
+		return false, err
+	}
+	_, err = t.exec(ctx, passTurn, brand, run)
+	return err == nil, err
+}
+
+// YieldTurn gives the turn back, unless the run has calls on the way.
 func (s *Store) YieldTurn(ctx context.Context, brand, run string) error {
-	_, err := s.exec(ctx, "giving back the turn of the brand "+brand, yieldTurn, brand, run)
-	return err
+	return s.update(ctx, "giving back the turn of the brand "+brand, func(t tx) error {
+		var holder string
+		err := t.row(ctx, lockTurn, brand).Scan(&holder)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil || holder != run {
+			return err
+		}
+		var open int
+		if err := t.row(ctx, openCalls, run).Scan(&open); err != nil || open > 0 {
+			return err
+		}
+		_, err = t.exec(ctx, yieldTurn, brand, run)
+		return err
+	})
 }

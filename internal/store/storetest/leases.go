@@ -188,6 +188,20 @@ var turnTests = map[string]func(t *testing.T, f fixture){
 		requireTurn(t, f, "b", "r2", true)
 		requireTurn(t, f, "b", "r1", false)
 	},
+	"calls need it": func(t *testing.T, f fixture) {
+		f.createRun(t, run("r1", "spring"))
+		f.createRun(t, run("r2", "summer"))
+		lease := f.lease(t, "l")
+		require.NoError(t, f.IntendCalls(t.Context(), lease, nil, call("o1", "r1", 0, 0)))
+		requireTurn(t, f, "brand", "r2", false)
+		require.ErrorIs(t, f.IntendCalls(t.Context(), lease, nil, call("o2", "r2", 0, 0)), store.ErrFenced)
+		require.NoError(t, f.YieldTurn(t.Context(), "brand", "r1"), "kept, as a call is on the way")
+		requireTurn(t, f, "brand", "r2", false)
+		require.NoError(t, f.SettleCalls(t.Context(), "r1", []store.Settlement{{Origin: "o1", State: store.CallSettled}}))
+		require.NoError(t, f.YieldTurn(t.Context(), "brand", "r1"))
+		requireTurn(t, f, "brand", "r2", true)
+		require.ErrorIs(t, f.IntendCalls(t.Context(), lease, nil, call("o3", "r1", 0, 0)), store.ErrFenced)
+	},
 	"a run must be known": func(t *testing.T, f fixture) {
 		has, err := f.TakeTurn(t.Context(), "b", "r1")
 		require.ErrorIs(t, err, store.ErrNotFound)

@@ -130,7 +130,7 @@ var verdictTests = map[string]func(t *testing.T, f fixture){
 		requireTotals(t, f, store.CallTotals{Calls: 6, Unsettled: 3, Pending: 240, New: 90, Changed: 50, Leavers: 30, LeaversRefused: 29})
 	},
 	"runs that are not in the ledger": func(t *testing.T, f fixture) {
-		for _, id := range []string{"running", "unsettled", "settled", "folded", "void", "none", "plan"} {
+		for _, id := range []string{"unsettled", "settled", "folded", "void", "none", "plan", "running"} {
 			f.clock.Advance(time.Millisecond)
 			f.createRun(t, run(id, "spring"))
 			if id != "none" {
