@@ -93,7 +93,7 @@ func TestFilesAsTheyArrive(t *testing.T) {
 			if test.reason != "" {
 				require.Equal(t, 1, code, "%s%s", out, errs)
 				require.Equal(t, run.Failed, r.Status)
-				require.Contains(t, string(r.Reason), test.reason)
+				require.Contains(t, r.Reason, test.reason)
 				require.NotContains(t, out+errs, "example.com")
 				return
 			}

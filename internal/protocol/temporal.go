@@ -28,7 +28,8 @@ const (
 	// by hand makes the run look, and find nothing new.
 	ControlSignal = "control"
 
-	// The search attributes that every namespace needs.
+	// ExportNameAttribute and the two after it are the search attributes that every
+	// namespace needs.
 	ExportNameAttribute = "ExportName"
 	ConnectionAttribute = "ExportConnection"
 	StatusAttribute     = "ExportStatus"
