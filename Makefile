@@ -19,7 +19,7 @@ LDFLAGS               := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit
 PLATFORMS             ?= linux/amd64 linux/arm64
 SBOM_VERSION          := v1.10.0
 
-.PHONY: help build release demo dev deps tools test test-short lint bench soak soak-sources soak-reads generate clean
+.PHONY: help build release demo dev deps tools test test-short lint bench soak soak-sources soak-reads screenshots generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14

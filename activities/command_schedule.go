@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -198,7 +197,7 @@ func (a *Activities) starts(ctx context.Context, export string) (string, error) 
 		return "", err
 	}
 	if !r.On {
-		return fmt.Sprintf("not, since the system refresh is off; turn that on (starter refresh set), or: starter schedule set %q", export), nil
+		return "On demand only: it has no schedule, and the system refresh is off", nil
 	}
 	return "with the system refresh, " + r.String(), nil
 }
