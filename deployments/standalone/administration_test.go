@@ -46,7 +46,9 @@ func (s *shop) held(nth int32) (letGo func()) {
 	case <-arrived:
 	case <-s.t.Context().Done():
 	}
-	return func() { close(release) }
+	letGo = sync.OnceFunc(func() { close(release) })
+	s.t.Cleanup(letGo) // or a test that fails waits for its own server
+	return letGo
 }
 
 func (s *shop) connection(args ...string) protocol.ConnectionAnswer {
@@ -81,7 +83,7 @@ func TestRunsEndWhenNothingMayBeSent(t *testing.T) {
 	} {
 		letGo := s.held(3)
 		if c.bar[1] == "edit" {
-			s.refused("say what becomes of them: --running cancel or --running finish", c.bar[:4]...)
+			s.refused("say what to do with them: --running cancel or --running finish", c.bar[:4]...)
 		}
 		a := s.connection(c.bar...)
 		require.Equal(t, []string{s.show().RunID}, a.Canceled)
@@ -300,7 +302,7 @@ name: crm
 spec: {kind: files, files: {path: segments}}
 `), 0o600))
 	file := s.path("exports.yaml")
-	s.refused("give --agree", "apply", "-f", file, "--yes")
+	s.refused("agree with --agree", "apply", "-f", file, "--yes")
 	require.Contains(t, s.must("apply", "-f", file, "--yes", "--agree"), "Applied: 4 changes")
 	require.Contains(t, s.must("apply", "-f", file), "Everything is as the file says")
 	_, r := s.run("--yes")

@@ -243,7 +243,7 @@ func (s *shop) defineFrom(o origin) int64 {
 		}
 	}
 	code, _, errs := s.starter("source", "show", "crm", "--segment", "spring_byers")
-	require.Equal(s.t, 2, code, errs)
+	require.Equal(s.t, 1, code, errs)
 	require.Contains(s.t, errs, "no such segment")
 	require.Contains(s.t, errs, `"spring_buyers"`, "it names what there is")
 	s.must("connection", "add", "Spring shop", "--api-key-file", s.path("key.txt"), "--agree", "--calls-per-minute", "0")
