@@ -36,12 +36,11 @@ func TestReconcilingIsNotCompleteWhenTheWorkerStops(t *testing.T) {
 	require.Equal(t, 1, s.finish(r, run.Canceled).Pending)
 	next := s.started(run.Request{Yes: true}).RunID
 
-	stopping, all := make(chan struct{}), s.Store
-	s.Stopping, s.Store = stopping, listed{all, func() { close(stopping) }}
-	result, err := s.Reconcile(t.Context(), RunInput{RunID: next})
+	stopping, ends := make(chan struct{}), s.Dependencies
+	ends.Stopping, ends.Store = stopping, listed{s.Store, func() { close(stopping) }}
+	result, err := New(ends).Reconcile(t.Context(), RunInput{RunID: next})
 	require.Error(t, err, "%+v", result)
 
-	s.Stopping, s.Store = nil, all
 	s.reconcile(next)
 	totals, err := s.Store.Totals(t.Context(), r.RunID)
 	require.NoError(t, err)
