@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,7 +40,7 @@ func backupCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := backup(c, from, to); err != nil {
+			if err := backup(c.Context, from, to); err != nil {
 				return fmt.Errorf("no backup was made: %w", err)
 			}
 			fmt.Fprintln(c.App.ErrWriter, "It holds the keyring and the identity: whoever has it can read everything in it, and act as admin.")
@@ -62,7 +63,7 @@ func dataDirOf(c *cli.Context) (string, error) {
 // backup makes the copy under another name and renames it when it is whole.
 // Temporal goes first: activities may be repeated, so a store that is ahead of
 // Temporal is met at every restart, and one that is behind it never.
-func backup(c *cli.Context, from, to string) (err error) {
+func backup(ctx context.Context, from, to string) (err error) {
 	if err := mayCopy(from, to); err != nil {
 		return err
 	}
@@ -73,19 +74,19 @@ func backup(c *cli.Context, from, to string) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			if c.Err() != nil {
+			if ctx.Err() != nil {
 				err = errors.New("it was interrupted")
 			}
 			err = errors.Join(err, empty(partial), os.RemoveAll(partial), finish()) // the mark last
 		}
 	}()
-	if err := embedded.Backup(c.Context, filepath.Join(from, temporalDir), filepath.Join(partial, temporalDir)); err != nil {
+	if err := embedded.Backup(ctx, filepath.Join(from, temporalDir), filepath.Join(partial, temporalDir)); err != nil {
 		return err
 	}
-	if err := service.Backup(c.Context, from, partial); err != nil {
+	if err := service.Backup(ctx, from, partial); err != nil {
 		return err
 	}
-	if err := c.Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := errors.Join(os.Remove(filepath.Join(partial, localfile.Unfinished)), sqlitecopy.Sync(partial)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -22,13 +23,26 @@ import (
 	"github.com/segment-export/segment-export/worker/service"
 )
 
-// backUp gives the command backup, as a person would.
-func backUp(ctx context.Context, from, to string) (stdout, stderr string, err error) {
+// program runs standalone with a command line of its own to its end. It is a
+// process, since the parser of command lines keeps state in its package.
+func (s *shop) program(args ...string) (stdout, stderr string, err error) {
+	s.t.Helper()
+	self, err := os.Executable()
+	require.NoError(s.t, err)
 	var out, errs bytes.Buffer
-	app := newApp()
-	app.Writer, app.ErrWriter = &out, &errs
-	err = app.RunContext(ctx, []string{"standalone", "backup", "--data-dir", from, to})
-	return out.String(), errs.String(), err
+	c := exec.CommandContext(s.t.Context(), self, args...)
+	c.Env = append(os.Environ(), asStandalone+"=1")
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil {
+		return out.String(), errs.String(), fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out.String(), errs.String(), nil
+}
+
+// backUp gives the command backup, as a person would.
+func (s *shop) backUp(from, to string) (stdout, stderr string, err error) {
+	s.t.Helper()
+	return s.program("backup", "--data-dir", from, to)
 }
 
 // private requires that nobody but the owner can enter or read what is in a directory.
@@ -61,7 +75,7 @@ func TestBackupInMidRunGoesOnElsewhere(t *testing.T) {
 
 	elsewhere := s.path("copy")
 	require.NoError(t, os.Mkdir(elsewhere, 0o700), "an empty directory may be there")
-	out, errs, err := backUp(t.Context(), s.path("data"), elsewhere)
+	out, errs, err := s.backUp(s.path("data"), elsewhere)
 	require.NoError(t, err)
 	require.Contains(t, out, elsewhere+" is a copy of "+s.path("data"))
 	require.Contains(t, errs, "whoever has it can read everything")
@@ -99,22 +113,21 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 		"not a directory":                   s.path("key.txt"),
 		"in a directory that is not there:": s.path("elsewhere", "copy"),
 	} {
-		_, _, err := backUp(t.Context(), s.path("data"), to)
+		_, _, err := s.backUp(s.path("data"), to)
 		require.ErrorContains(t, err, said)
 	}
-	_, _, err := backUp(t.Context(), s.path("segments"), s.path("copy"))
+	_, _, err := s.backUp(s.path("segments"), s.path("copy"))
 	require.ErrorContains(t, err, "is no data directory of standalone")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err = backUp(ended, s.path("data"), s.path("copy"))
-	require.ErrorContains(t, err, "no backup was made: it was interrupted")
+	require.ErrorContains(t, backup(ended, s.path("data"), s.path("copy")), "it was interrupted")
 	require.NoError(t, os.Rename(s.path("data", "keyring.json"), s.path("keyring.json")))
-	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	_, _, err = s.backUp(s.path("data"), s.path("copy"))
 	require.ErrorContains(t, err, "keyring.json")
 	require.NoError(t, os.Rename(s.path("keyring.json"), s.path("data", "keyring.json")))
 	require.NoDirExists(t, s.path("copy"))
 	require.NoDirExists(t, s.path("copy.partial"))
-	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	_, _, err = s.backUp(s.path("data"), s.path("copy"))
 	require.NoError(t, err)
 }
 
@@ -140,22 +153,20 @@ func TestBackupThatIsKilled(t *testing.T) {
 		_, err := os.Stat(s.path("copy.partial", "store.db"))
 		return err == nil
 	})
-	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	_, _, err = s.backUp(s.path("data"), s.path("copy"))
 	require.ErrorContains(t, err, "is being made by another backup")
 	require.NoError(t, c.Process.Kill())
 	require.Error(t, c.Wait())
 	require.NoError(t, db.Close())
 
 	require.FileExists(t, s.path("copy.partial", "temporal", "temporal.db"))
-	app := newApp()
-	app.Writer = &bytes.Buffer{}
-	err = app.RunContext(t.Context(), []string{"standalone", "--data-dir", s.path("copy.partial")})
+	_, _, err = s.program("--data-dir", s.path("copy.partial"))
 	require.ErrorContains(t, err, "copy.partial is a backup that was not finished")
 	require.NoFileExists(t, s.path("copy.partial", "keyring.json"), "nothing was begun with it")
-	_, _, err = backUp(t.Context(), s.path("copy.partial"), s.path("other"))
+	_, _, err = s.backUp(s.path("copy.partial"), s.path("other"))
 	require.ErrorContains(t, err, "was not finished")
 
-	_, _, err = backUp(t.Context(), s.path("data"), s.path("copy"))
+	_, _, err = s.backUp(s.path("data"), s.path("copy"))
 	require.NoError(t, err)
 	require.NoDirExists(t, s.path("copy.partial"))
 	require.FileExists(t, s.path("copy", "keyring.json"))
