@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/browsertest"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
+	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/starter/cli"
 )
 
@@ -60,163 +60,95 @@ func (s *shop) consoleAt() (base, login string) {
 	return base, login
 }
 
-// tab is a browser's tab with the console in it.
-type tab struct {
-	t    *testing.T
-	ctx  context.Context
-	base string
-}
-
-func act[T any](b *tab, what string, a chromedp.Action[T]) T {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, a)
-	if err != nil {
-		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		require.NoError(b.t, err, "%s; the page says:\n%s", what, text)
-	}
-	return v
-}
-
-func (b *tab) open(path string) { act(b, path, chromedp.Navigate(b.base+path)) }
-
-func (b *tab) click(selector string) { act(b, "click "+selector, chromedp.Click(selector)) }
-
-func (b *tab) enter(selector, text string) {
-	act(b, "type into "+selector, chromedp.SendKeys(selector, text))
-}
-
-// see waits until the page shows a text.
-func (b *tab) see(texts ...string) {
-	b.t.Helper()
-	for _, text := range texts {
-		quoted, err := json.Marshal(text)
-		require.NoError(b.t, err)
-		deadline := time.Now().Add(patience)
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for shown := false; !shown; <-tick.C {
-			shown, _ = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("document.body.innerText.includes("+string(quoted)+")"))
-			if !shown && time.Now().After(deadline) {
-				all, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-				require.Fail(b.t, "never shown: "+text, all)
-			}
-		}
-	}
-}
-
-// colours chooses the scheme that the page is shown in.
-func (b *tab) colours(scheme string) {
-	b.t.Helper()
-	act(b, "colours", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-		return err
-	}))
-}
-
-// accessible checks the page against the rules of axe in both colour schemes,
-// and that it fits the width of a phone, a tablet and a desktop.
-func (b *tab) accessible(axe, name string) {
-	b.t.Helper()
-	act(b, "axe", chromedp.Evaluate[any](axe+";0"))
-	for _, scheme := range []string{"light", "dark"} {
-		b.colours(scheme)
-		found := act(b, "axe", chromedp.Evaluate[string](
-			`axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ")).join(" | "))))`, chromedp.EvalAwaitPromise))
-		require.Equal(b.t, "[]", found, "%s, %s", name, scheme)
-	}
-	for _, width := range []int64{360, 800, 1400} {
-		act(b, "size", chromedp.EmulateViewport(width, 900))
-		wide := act(b, "width", chromedp.Evaluate[bool]("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
-		require.False(b.t, wide, "%s scrolls sideways at %d px", name, width)
-	}
+// accessible checks the page against the rules of axe, and that it fits every
+// width.
+func accessible(b *browsertest.Tab, axe, name string) {
+	b.Accessible(axe, name)
+	b.Fits(name)
 	if folder := os.Getenv("SEGMENT_EXPORT_SCREENSHOTS"); folder != "" {
-		act(b, "size", chromedp.EmulateViewport(1280, 900))
-		b.colours("light")
-		picture := act(b, "screenshot", chromedp.FullScreenshot(100))
-		require.NoError(b.t, os.WriteFile(filepath.Join(folder, "console-"+name+".png"), picture, 0o600))
+		b.Resize(1280)
+		b.Colours("light")
+		b.Picture(folder, "console-"+name)
 	}
-}
-
-// axeSource is the script of axe-core, which `make tools` installs.
-func axeSource(t *testing.T) string {
-	t.Helper()
-	source, err := os.ReadFile(filepath.Join("..", "..", ".tools", "axe", "node_modules", "axe-core", "axe.min.js"))
-	require.NoError(t, err, "this test needs axe-core: install Node.js and run `make tools`")
-	return string(source)
 }
 
 // A person who has never seen the product sends a segment with a browser alone.
 func TestConsoleFromNothingToAFinishedRun(t *testing.T) {
 	t.Parallel()
-	axe := axeSource(t)
-	browser := newBrowser(t)
+	axe := browsertest.Axe(t, filepath.Join("..", ".."))
+	browser := browsertest.Start(t)
 	s := newShop(t, 400, sandbox.Options{Seed: 8})
 	s.open(activities.Tuning{})
 	base, login := s.consoleAt()
-	b := &tab{t: t, ctx: browser, base: base}
+	b := browsertest.NewTab(t, browser, base)
 
-	act(b, "log in", chromedp.Navigate(login))
-	b.see("Send your first segment to Omnisend")
-	b.accessible(axe, "first")
+	b.Open(strings.TrimPrefix(login, base))
+	b.See("Send your first segment to Omnisend")
+	accessible(b, axe, "first")
 
-	b.click(`a[href="/sources/new"]`)
-	b.enter(`input[name="name"]`, "crm")
-	b.enter(`input[name="path"]`, "segments")
-	b.accessible(axe, "source-new")
-	b.click(`main form.panel button`)
-	b.see("Tested and saved.", "spring_buyers")
-	b.accessible(axe, "source")
+	b.Click(`a[href="/sources/new"]`)
+	b.Enter(`input[name="name"]`, "crm")
+	b.Enter(`input[name="path"]`, "segments")
+	accessible(b, axe, "source-new")
+	b.Click(`main form.panel button`)
+	b.See("Tested and saved.", "spring_buyers")
+	accessible(b, axe, "source")
 
-	b.open("/connections/new")
-	b.enter(`input[name="name"]`, "Spring shop")
-	b.enter(`input[name="key"]`, omnisendtest.Key)
-	b.accessible(axe, "connection-new")
-	b.click(`input[name="agree"]`)
-	b.click(`main form.panel button`)
-	b.see("Connected and saved.", "ready")
-	b.accessible(axe, "connection")
+	b.Open("/connections/new")
+	b.Enter(`input[name="name"]`, "Spring shop")
+	b.Enter(`input[name="key"]`, omnisendtest.Key)
+	accessible(b, axe, "connection-new")
+	b.Click(`input[name="agree"]`)
+	b.Click(`main form.panel button`)
+	b.See("Connected and saved.", "ready")
+	accessible(b, axe, "connection")
 
-	b.open("/exports/new")
-	b.enter(`input[name="name"]`, "spring")
-	b.click(`main form.panel button`)
-	b.see("Segments to export", "suggested")
-	b.accessible(axe, "export-new")
-	b.click(`input[name="segment"]`)
-	b.click(`button[value="plan"]`)
-	b.see("completed", "Calls needed", "Show samples")
-	b.accessible(axe, "plan")
-	b.click(`a[href$="/samples"]`)
-	b.see("New contacts")
-	b.accessible(axe, "samples")
+	b.Open("/exports/new")
+	b.Enter(`input[name="name"]`, "spring")
+	b.Click(`main form.panel button`)
+	b.See("Segments to export", "suggested")
+	accessible(b, axe, "export-new")
+	b.Click(`input[name="segment"]`)
+	b.Click(`button[value="plan"]`)
+	b.See("completed", "Calls needed", "Show samples")
+	accessible(b, axe, "plan")
+	b.Click(`a[href$="/samples"]`)
+	b.See("New contacts")
+	accessible(b, axe, "samples")
 
-	b.open("/exports/spring")
-	b.accessible(axe, "export")
-	b.click(`button[value="run"]`)
-	b.see("This run waits for your answer", "Approve")
-	b.accessible(axe, "parked")
-	b.click(`button[value="approve"]`)
-	b.see("completed with rejects") // without loading the page again
-	b.see(fmt.Sprintf("%d", s.expected.Contacts))
-	b.accessible(axe, "run")
+	b.Open("/exports/spring")
+	accessible(b, axe, "export")
+	b.Click(`button[value="run"]`)
+	b.See("This run waits for your answer", "Approve")
+	b.Click(`button[value="cancel"]`)
+	b.See("canceled") // without loading the page again
+	require.Equal(t, run.Canceled, s.show().Status)
+
+	b.Open("/exports/spring")
+	b.Click(`button[value="run"]`)
+	b.See("This run waits for your answer", "Approve")
+	accessible(b, axe, "parked")
+	b.Click(`button[value="approve"]`)
+	b.See("completed with rejects") // without loading the page again
+	b.See(fmt.Sprintf("%d", s.expected.Contacts))
+	accessible(b, axe, "run")
 	require.Equal(t, s.expected.Contacts, s.show().New)
 
-	b.open("/")
-	b.see("Nothing needs your attention")
+	b.Open("/")
+	b.See("Nothing needs your attention")
 	for name, path := range map[string]string{"home": "/", "exports": "/exports", "runs": "/runs", "schedules": "/schedules", "connections": "/connections",
 		"sources": "/sources", "people": "/records/people", "audit": "/records", "person": "/records/person", "alerts": "/records/alerts", "missing": "/nowhere"} {
-		b.open(path)
-		b.accessible(axe, name)
+		b.Open(path)
+		accessible(b, axe, name)
 	}
+	require.Empty(t, b.Elsewhere(), "no page loads anything from elsewhere")
 }
 
 // A run that is watched shows that no worker answers, and continues when one
 // is back.
 func TestConsoleWatchesARunWhoseWorkerIsKilled(t *testing.T) {
 	t.Parallel()
-	browser := newBrowser(t)
+	browser := browsertest.Start(t)
 	s := newShop(t, 3000, sandbox.Options{Seed: 9})
 	kill := s.process()
 	s.define()
@@ -227,13 +159,13 @@ func TestConsoleWatchesARunWhoseWorkerIsKilled(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(out), &started), "%s%s", out, errs)
 	base, login := s.consoleAt()
-	b := &tab{t: t, ctx: browser, base: base}
-	act(b, "log in", chromedp.Navigate(login))
-	b.open("/runs/" + started.RunID)
-	b.see("Sending contacts")
+	b := browsertest.NewTab(t, browser, base)
+	b.Open(strings.TrimPrefix(login, base))
+	b.Open("/runs/" + started.RunID)
+	b.See("Sending contacts")
 	<-reached
 	kill()
 	s.hook.Store(nil)
-	b.see("No worker has answered for")
+	b.See("No worker has answered for")
 	t.Cleanup(s.process())
 }

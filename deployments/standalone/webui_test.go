@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/browsertest"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -23,7 +23,7 @@ import (
 // What the pages of a run show, in a real browser.
 func TestWebUIShowsRuns(t *testing.T) {
 	t.Parallel()
-	browser := newBrowser(t)
+	browser := browsertest.Start(t)
 	s := newShop(t, 300, sandbox.Options{Seed: 6})
 	s.uiPort = 0
 	s.open(activities.Tuning{})
@@ -88,23 +88,6 @@ func (s *shop) private() []string {
 	}
 	require.Greater(s.t, len(all), s.expected.Contacts)
 	return all
-}
-
-// newBrowser starts a browser that reaches this machine only.
-func newBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	require.NoError(t, err, "this test needs a browser: install Debian's package chromium")
-	ctx, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1400, 1800), chromedp.WSURLReadTimeout(2*time.Minute))
-	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(ctx)
-	t.Cleanup(stop)
-	_, err = chromedp.Run(ctx, chromedp.Navigate("about:blank"))
-	require.NoError(t, err)
-	return ctx
 }
 
 // Summary and live details are in frames of their own.

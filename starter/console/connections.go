@@ -53,6 +53,9 @@ type connectionForm struct {
 }
 
 func (q *request) connectionNew() error {
+	if err := q.allowed(protocol.ConnectionAdd); err != nil {
+		return err
+	}
 	return q.connectionForm(&connectionForm{Shared: catalogue.SharedAdmins.String()})
 }
 

@@ -69,7 +69,7 @@ type Console struct {
 	Options
 
 	texts    texts
-	pages    pages
+	pages    *pages
 	sessions *sessions
 	cache    *cache
 	live     *live

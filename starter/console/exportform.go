@@ -1,13 +1,16 @@
 package console
 
 import (
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/manifest"
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
@@ -26,7 +29,15 @@ type exportForm struct {
 	Guards      []guardRow
 	SourceError string
 	Error       string
-	Command     string
+	Base        string // the export's settings as JSON, when the form was opened
+	Changed     *changed
+}
+
+// changed is what somebody changed of an export while its form was open.
+type changed struct {
+	By    string
+	At    time.Time
+	Lines []manifest.Difference
 }
 
 // segmentChoice is one segment of the source.
@@ -65,6 +76,11 @@ func (q *request) exportEdit() error {
 		return err
 	}
 	f := &exportForm{Name: name, Version: a.Version, Spec: a.ExportSpec}
+	base, err := json.Marshal(f.Spec)
+	if err != nil {
+		return err
+	}
+	f.Base = string(base)
 	if source := q.r.URL.Query().Get("source"); source != "" {
 		f.Spec.Source = source
 	}
@@ -206,6 +222,7 @@ func (q *request) exportSave() error {
 		f.New, f.Name = true, strings.TrimSpace(form.Get("name"))
 	} else {
 		f.Version, _ = strconv.ParseInt(form.Get("version"), 10, 64)
+		f.Base = form.Get("base")
 		var now protocol.ExportAnswer
 		if err := act(q, Order{Name: protocol.ExportShow, Args: protocol.Named{Name: f.Name}, Object: f.Name}, &now); err != nil {
 			return err
@@ -219,7 +236,13 @@ func (q *request) exportSave() error {
 		err = act(q, Order{Name: protocol.ExportEdit, Args: protocol.ExportEditArgs{ExportSpec: f.Spec, Name: f.Name, Version: f.Version}, Object: f.Name}, &ignored{})
 	}
 	if err != nil {
-		if status, _ := statusOf(err); status == 422 || status == 409 {
+		status, _ := statusOf(err)
+		if status == 409 && !f.New {
+			if err := q.compareWithNow(f); err != nil {
+				return err
+			}
+		}
+		if status == 422 || status == 409 {
 			f.Error = err.Error()
 			return q.exportForm(f)
 		}
@@ -230,6 +253,25 @@ func (q *request) exportSave() error {
 		return q.start(f.Name, form.Get("then"), false)
 	}
 	return q.done(address("exports", f.Name), "export.done.save")
+}
+
+// compareWithNow finds out what was changed since the form was opened. The
+// form is then of the export as it is now, so that it can be saved.
+func (q *request) compareWithNow(f *exportForm) error {
+	var now protocol.ExportAnswer
+	if err := act(q, Order{Name: protocol.ExportShow, Args: protocol.Named{Name: f.Name}, Object: f.Name}, &now); err != nil {
+		return err
+	}
+	current, err := json.Marshal(now.ExportSpec)
+	if err != nil {
+		return err
+	}
+	f.Changed = &changed{By: now.UpdatedBy, At: now.UpdatedAt}
+	if lines, err := manifest.Differences(json.RawMessage(f.Base), current); err == nil {
+		f.Changed.Lines = lines
+	}
+	f.Version, f.Base = now.Version, string(current)
+	return nil
 }
 
 // readSpec takes what the form says into the export. Settings without a field

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
@@ -36,11 +37,10 @@ type homeView struct {
 
 // attention is one thing that waits for a person.
 type attention struct {
-	Class   string
-	Title   string
-	Detail  string
-	Link    string
-	Command string
+	Class  string
+	Title  string
+	Detail string
+	Link   string
 }
 
 // firstSteps says what is there already, for a first visit.
@@ -112,6 +112,27 @@ func (q *request) home() error {
 // again.
 const homeReload = 30
 
+// refused is a refusal by the console itself, with the class of a worker's.
+type refused struct{ message string }
+
+func (e *refused) Error() string { return e.message }
+
+// Class is that of a command that somebody may not give.
+func (e *refused) Class() string { return protocol.ErrNotAllowed }
+
+// allowed refuses a form whose command the visitor may not give, before they
+// fill it in. The worker decides in any case.
+func (q *request) allowed(command string) error {
+	role, err := access.ParseRole(q.me.Role)
+	if err != nil {
+		role = access.Nobody
+	}
+	if err := access.Check(access.Principal{Role: role}, command); err != nil {
+		return &refused{err.Error()}
+	}
+	return nil
+}
+
 // contributes says that the visitor may see sources and connections.
 func (q *request) contributes() bool { return q.me.Role == roleContributor || q.me.Role == roleAdmin }
 
@@ -128,16 +149,28 @@ const (
 func (q *request) attention(s *protocol.StatusAnswer, connections []catalogue.Connection) []attention {
 	var list []attention
 	if len(s.Workers) == 0 {
-		list = append(list, attention{Class: "bad", Title: q.texts.say("attend.worker"), Detail: q.texts.say("attend.worker.detail"), Command: "worker run"})
+		list = append(list, attention{Class: "bad", Title: q.texts.say("attend.worker"), Detail: q.texts.say("attend.worker.detail")})
 	}
+	reported := map[string]bool{}
 	for _, a := range s.Attend {
-		class := stateClass(a.Status)
-		list = append(list, attention{Class: class, Title: q.texts.say("attend.run", a.Export, a.Status), Detail: a.Reason,
-			Link: address("runs", a.RunID), Command: "starter runs show " + a.RunID})
+		one := attention{Class: stateClass(a.Status), Detail: strings.TrimSpace(a.Reason)}
+		switch {
+		case a.Connection != "":
+			reported[a.Connection] = true
+			one.Class, one.Title = "ask", q.texts.say("attend.connection", a.Connection)
+			if q.contributes() {
+				one.Link = address("connections", a.Connection)
+			}
+		case a.Alert != "":
+			one.Class, one.Title, one.Link = "bad", q.texts.say("attend.alert", a.Alert), "/records/alerts"
+		default:
+			one.Title, one.Link = q.texts.say("attend.run", a.Export, a.Status), address("runs", a.RunID)
+		}
+		list = append(list, one)
 	}
 	for _, c := range connections {
 		switch {
-		case c.BrandID == "": // its outline
+		case c.BrandID == "" || reported[c.Name]: // its outline; or it is in the list
 		case c.Stopped != nil:
 			list = append(list, attention{Class: "ask", Title: q.texts.say("attend.stopped", c.Name), Link: address("connections", c.Name)})
 		case c.Consent == nil:

@@ -66,7 +66,12 @@ type personView struct {
 	Forgotten *protocol.ForgetAnswer
 }
 
-func (q *request) personForm() error { return q.personPage(personView{}) }
+func (q *request) personForm() error {
+	if err := q.allowed(protocol.Explain); err != nil {
+		return err
+	}
+	return q.personPage(personView{})
+}
 
 func (q *request) personPage(v personView) error {
 	return q.show("person", view{Title: q.texts.say("person.title"), Section: "records", Command: "starter explain ADDRESS", Content: v})

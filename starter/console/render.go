@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -41,8 +42,17 @@ func staticFiles() http.Handler {
 	})
 }
 
-// pages are the parsed templates, by name.
-type pages map[string]*template.Template
+// pages are the parsed templates.
+type pages struct {
+	parsed map[string]*template.Template // by name; never executed, so that they can be cloned
+
+	mu    sync.Mutex
+	ready map[string]*template.Template // by name and time zone
+}
+
+// mostReady is how many templates are kept ready: those of all pages in some
+// dozens of time zones.
+const mostReady = 1000
 
 // layout is the frame of every page; parts are shared by several.
 const (
@@ -50,7 +60,7 @@ const (
 	parts  = "templates/parts.html"
 )
 
-func readPages(t texts) (pages, error) {
+func readPages(t texts) (*pages, error) {
 	frame, err := template.New("layout.html").Funcs(functions(t, time.UTC)).ParseFS(templateFiles, layout, parts)
 	if err != nil {
 		return nil, err
@@ -59,7 +69,7 @@ func readPages(t texts) (pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := pages{}
+	all := map[string]*template.Template{}
 	for _, file := range files {
 		if file == layout || file == parts {
 			continue
@@ -70,25 +80,45 @@ func readPages(t texts) (pages, error) {
 		}
 		all[strings.TrimSuffix(strings.TrimPrefix(file, "templates/"), ".html")] = page
 	}
-	return all, nil
+	return &pages{parsed: all, ready: map[string]*template.Template{}}, nil
 }
 
 // render writes a page with its times in the zone.
-func (p pages) render(w io.Writer, name string, v view, zone *time.Location) error {
+func (p *pages) render(w io.Writer, name string, v view, zone *time.Location) error {
 	return p.part(w, name, "layout.html", v, zone)
 }
 
 // part writes one template of a page.
-func (p pages) part(w io.Writer, name, template string, v any, zone *time.Location) error {
-	page, ok := p[name]
-	if !ok {
-		return fmt.Errorf("no page %q", name)
-	}
-	page, err := page.Clone()
+func (p *pages) part(w io.Writer, name, template string, v any, zone *time.Location) error {
+	page, err := p.in(name, zone)
 	if err != nil {
 		return err
 	}
-	return page.Funcs(zoned(zone)).ExecuteTemplate(w, template, v)
+	return page.ExecuteTemplate(w, template, v)
+}
+
+// in returns a page's template with the times of a zone. Making one takes
+// longer than executing it.
+func (p *pages) in(name string, zone *time.Location) (*template.Template, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := name + " " + zone.String()
+	if page, ok := p.ready[key]; ok {
+		return page, nil
+	}
+	page, ok := p.parsed[name]
+	if !ok {
+		return nil, fmt.Errorf("no page %q", name)
+	}
+	page, err := page.Clone()
+	if err != nil {
+		return nil, err
+	}
+	if len(p.ready) >= mostReady {
+		clear(p.ready)
+	}
+	p.ready[key] = page.Funcs(zoned(zone))
+	return p.ready[key], nil
 }
 
 // zoned are the functions that depend on the viewer's time zone.

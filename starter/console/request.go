@@ -30,7 +30,7 @@ func (c *Console) serve(p page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, ok := c.visitor(r)
 		if !ok {
-			c.plain(w, http.StatusUnauthorized, "login.needed")
+			c.turnAway(w, r)
 			return
 		}
 		q := &request{Console: c, w: w, r: r, visitor: v}
@@ -189,16 +189,4 @@ func statusOf(err error) (int, string) {
 func (q *request) missing() error {
 	return q.render(http.StatusNotFound, "failure", view{Title: q.texts.say("missing.title"),
 		Content: failureView{Message: q.texts.say("missing.message"), Next: q.texts.say("failure.home")}})
-}
-
-// plain writes a page for somebody who is not logged in.
-func (c *Console) plain(w http.ResponseWriter, status int, key string) {
-	var b bytes.Buffer
-	if err := c.pages.render(&b, "plain", view{Title: c.texts.say(key + ".title"), Content: c.texts.say(key)}, time.UTC); err != nil {
-		http.Error(w, c.texts.say(key), status)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = b.WriteTo(w)
 }

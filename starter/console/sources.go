@@ -55,6 +55,9 @@ type sourceForm struct {
 }
 
 func (q *request) sourceNew() error {
+	if err := q.allowed(protocol.SourceAdd); err != nil {
+		return err
+	}
 	f := &sourceForm{Kind: q.r.URL.Query().Get("kind"), Shared: catalogue.SharedAdmins.String()}
 	if f.Kind == "" {
 		f.Kind = catalogue.TypeFiles
