@@ -7,6 +7,8 @@ AXE_VERSION           := 4.14.1
 TOOLS                 := $(CURDIR)/.tools
 SIZE                  ?= 50000
 RPM                   ?= 0
+STORE                 ?= sqlite
+WORKERS               ?= 1
 # Built without the race detector: SQLite, translated from C. Whole runs then take half the time.
 UNWATCHED             := modernc.org/sqlite/lib modernc.org/libc
 PROGRAMS              := ./deployments/standalone ./worker ./starter ./deployments/sandbox
@@ -73,8 +75,8 @@ $(TOOLS)/golangci-lint:
 $(TOOLS)/workflowcheck:
 	GOBIN=$(TOOLS) go install go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION)
 
-bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0
-	go run ./bench --size $(SIZE) --rpm $(RPM)
+bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0 STORE=postgres WORKERS=2
+	go run ./bench --size $(SIZE) --rpm $(RPM) --store $(STORE) --workers $(WORKERS)
 
 soak: ## send 60,000 profiles at the real limit through every fault a run recovers from; about 15 minutes
 	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./deployments/standalone
