@@ -21,7 +21,7 @@ LDFLAGS               := -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit
 PLATFORMS             ?= linux/amd64 linux/arm64
 SBOM_VERSION          := v1.10.0
 
-.PHONY: help build release demo dev deps tools test test-short lint bench soak soak-sources soak-reads screenshots generate clean
+.PHONY: help build man release demo dev deps tools test test-short lint bench soak soak-sources soak-reads screenshots generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -29,6 +29,10 @@ help: ## list the targets
 build: ## build bin/standalone, bin/worker, bin/starter, bin/sandbox
 	@echo "building; the first time takes 5 to 10 minutes on 2 cores, since a Temporal server is compiled"
 	@bash -o pipefail -c 'go build -v -ldflags "$(LDFLAGS)" -o bin/ $(PROGRAMS) 2>&1 | .ci/progress $$(go list -deps $(PROGRAMS) | wc -l)'
+
+man: ## write the manual page of the command line, bin/starter.1
+	@mkdir -p bin
+	go run ./starter man > bin/starter.1
 
 release: $(TOOLS)/cyclonedx-gomod ## archives with checksums and SBOMs in dist/: make release VERSION=v1.0.0
 	@.ci/release "$(VERSION)" "$(LDFLAGS)" "$(PLATFORMS)" $(TOOLS)/cyclonedx-gomod

@@ -60,7 +60,7 @@ func (p *staff) as(name string, args ...string) (code int, stdout, stderr string
 	token := p.provider.Token(p.provider.Of(name, time.Now(), groups[name]))
 	var out, errs bytes.Buffer
 	o := cli.FromSystem(args, environment{"TEMPORAL_ADDRESS": p.temporal, "HOME": p.path("home"),
-		"SEGMENT_EXPORT_TOKEN": token, "SEGMENT_EXPORT_WORKER_FINGERPRINT": p.pin})
+		"SEGMENT_EXPORT_TOKEN": token, "SEGMENT_EXPORT_WORKER_FINGERPRINT": p.pin, "SEGMENT_EXPORT_FAIL_ON": "rejects"})
 	o.In, o.Out, o.Err = strings.NewReader(""), &out, &errs
 	o.InTerminal, o.OutTerminal, o.ErrTerminal = false, false, false
 	code = cli.Run(ctx, o)

@@ -185,7 +185,8 @@ func (s *shop) starter(args ...string) (code int, stdout, stderr string) {
 	defer cancel()
 	var out, errs bytes.Buffer
 	// Connect of these options reads the variables of Env.
-	o := cli.FromSystem(args, environment{"TEMPORAL_ADDRESS": s.temporal, "SEGMENT_EXPORT_DATA_DIR": s.path("data")})
+	o := cli.FromSystem(args, environment{"TEMPORAL_ADDRESS": s.temporal, "SEGMENT_EXPORT_DATA_DIR": s.path("data"),
+		"SEGMENT_EXPORT_FAIL_ON": "rejects"})
 	o.In, o.Out, o.Err = strings.NewReader(""), &out, &errs
 	o.InTerminal, o.OutTerminal, o.ErrTerminal = false, false, false
 	code = cli.Run(ctx, o)

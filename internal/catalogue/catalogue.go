@@ -155,5 +155,8 @@ const (
 	GuardCleared  Guard = "cleared"
 )
 
+// Guards are all guards.
+var Guards = []Guard{GuardFirstRun, GuardEmpty, GuardShrunk, GuardInvalid, GuardLeavers, GuardOptOuts, GuardConsent, GuardCleared}
+
 // Threshold is the part, from 0 to 1, above which a guard parks a run.
 type Threshold float64

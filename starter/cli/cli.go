@@ -42,6 +42,9 @@ func Run(ctx context.Context, o Options) int {
 }
 
 func (s *session) run(ctx context.Context) error {
+	if len(s.o.Args) > 0 && s.o.Args[0] == completeWord {
+		return s.complete(ctx, s.o.Args[1:])
+	}
 	if err := s.parse(ctx); err != nil || s.do == nil { // help and version are shown by the parser
 		return err
 	}
@@ -67,17 +70,22 @@ func (s *session) parse(ctx context.Context) error {
 // report tells a failure to people, and to scripts in their format.
 func (s *session) report(f *failure) {
 	fmt.Fprintf(s.o.Err, "starter: %s\n", clean(f.message))
-	if s.format != formatJSON && s.format != formatYAML {
-		return
+	content := errorContent{f.class, f.message}
+	switch s.format {
+	case formatJSONL:
+		_ = s.emit(event{Event: eventError, Error: &content})
+	case formatJSON, formatYAML:
+		raw, err := json.Marshal(map[string]errorContent{"error": content})
+		if err == nil {
+			_ = s.print(raw, nil)
+		}
 	}
-	type content struct {
-		Class   string `json:"class"`
-		Message string `json:"message"`
-	}
-	raw, err := json.Marshal(map[string]content{"error": {f.class, f.message}})
-	if err == nil {
-		_ = s.print(raw, nil)
-	}
+}
+
+// errorContent is a failure as scripts read it.
+type errorContent struct {
+	Class   string `json:"class"`
+	Message string `json:"message"`
 }
 
 func (s *session) app() *cli.App {
@@ -130,6 +138,8 @@ First steps:
 			s.auditCommand(),
 			s.whoAmICommand(),
 			s.consoleCommand(),
+			s.completionCommand(),
+			s.manCommand(),
 		},
 	}
 	return app
@@ -138,7 +148,7 @@ First steps:
 // commonFlags are taken by every command, before and after its name.
 func (s *session) commonFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: formatText, Usage: "`FORMAT` of the answer: text, json or yaml"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: formatText, Usage: "`FORMAT` of the answer: text, json or yaml; jsonl for commands that wait for a run"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the token of who you are"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, only the answer and failures", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "utc", Usage: "times in UTC, not in this machine's zone", DisableDefaultText: true},
@@ -171,6 +181,7 @@ type leaf struct {
 	detail  string // one paragraph or more
 	example string
 	flags   []cli.Flag
+	follows bool // waits for a run, and takes --output jsonl
 	do      func(c *cli.Context) error
 }
 
@@ -186,12 +197,16 @@ func (s *session) leaf(path string, l leaf) *cli.Command {
 	}
 	return &cli.Command{
 		Name: l.name, Usage: l.usage, UsageText: text, Description: description,
+		ArgsUsage:       l.args, // for completion; help shows UsageText
 		Flags:           append(l.flags, s.commonFlags()...),
 		HideHelpCommand: true, // "help" may be the name of something
 		OnUsageError:    usageError,
 		Action: func(c *cli.Context) error {
 			if err := s.begin(c); err != nil {
 				return err
+			}
+			if s.format == formatJSONL && !l.follows {
+				return usage("--output jsonl is for commands that wait for a run: run, plan, runs watch, runs retry-rejects")
 			}
 			if err := checkArgs(c, l.args, text); err != nil {
 				return err

@@ -30,6 +30,8 @@ type display interface {
 func (s *session) newDisplay() display {
 	l := &lineDisplay{out: s.o.Err, zone: s.o.Zone, now: s.o.Now}
 	switch {
+	case s.format == formatJSONL:
+		return &jsonlDisplay{quietDisplay: &quietDisplay{l}, s: s}
 	case s.quiet:
 		return &quietDisplay{l}
 	case s.o.ErrTerminal:

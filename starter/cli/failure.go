@@ -23,7 +23,7 @@ const (
 )
 
 // exitHelp explains the exit codes in --help.
-const exitHelp = `Exit codes: 0 done, 1 failed, 2 usage, 3 done with rejects, 4 parked (waits for an operator),
+const exitHelp = `Exit codes: 0 done, 1 failed, 2 usage, 3 done with rejects that --fail-on names, 4 parked (waits for an operator),
 5 not allowed, 6 skipped or canceled, 7 no server or worker, 130 interrupted.`
 
 // The classes of failures that do not come from a worker. Those that do are

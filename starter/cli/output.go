@@ -18,15 +18,18 @@ import (
 
 // The output formats.
 const (
-	formatText = "text"
-	formatJSON = "json"
-	formatYAML = "yaml"
+	formatText  = "text"
+	formatJSON  = "json"
+	formatYAML  = "yaml"
+	formatJSONL = "jsonl" // a line for each event of a run
 )
 
 // print writes the answer: raw in JSON or YAML, else what people writes.
 func (s *session) print(raw json.RawMessage, people func(*page)) error {
 	var out bytes.Buffer
 	switch s.format {
+	case formatJSONL:
+		return s.emit(event{Event: eventReport, Report: raw})
 	case formatJSON:
 		// On one line for programs, laid out for people.
 		err := json.Compact(&out, raw)

@@ -36,9 +36,10 @@ func (s *session) retryCommand() *cli.Command {
 	return s.leaf("runs", leaf{
 		name: "retry-rejects", args: whichRun, usage: "run an export again, and send what was refused before too",
 		detail: "A contact that Omnisend refused is sent again when its data changes. This run sends those too whose data is the\n" +
-			"same as before. " + whichRunDetail + "\n\n" + exitHelp,
+			"same as before. " + whichRunDetail + "\n\n" + failOnHelp + "\n\n" + exitHelp,
 		example: "starter runs retry-rejects spring",
-		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true}},
+		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true}, failOnFlag()},
+		follows: true,
 		do: func(c *cli.Context) error {
 			return s.beginRun(c, order{name: protocol.RunsRetry, args: ref(c), object: ref(c).Run})
 		},

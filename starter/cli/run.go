@@ -18,7 +18,7 @@ when a guard asks; on a terminal the question of a first run is asked here. Ctrl
 With --all it runs every export that runs automatically: with a schedule that is on, or with the system refresh
 while that is on.
 
-` + exitHelp,
+` + failOnHelp + "\n\n" + jsonlHelp + "\n\n" + exitHelp,
 		example: "starter run spring\nstarter run spring --only-email me@shop.example\nstarter run spring --limit 10 --yes\nstarter run spring --yes --output json\nstarter run --all",
 		flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer the guard first-run with yes; no other guard", DisableDefaultText: true},
@@ -28,8 +28,10 @@ while that is on.
 			&cli.BoolFlag{Name: "adopt", Usage: "send nothing: take over an audience that carries the markers at Omnisend already, after comparing 200 contacts", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "all", Usage: "run every export that has an active schedule, in place of one", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true},
+			failOnFlag(),
 		},
-		do: s.runExport,
+		follows: true,
+		do:      s.runExport,
 	})
 }
 
@@ -41,7 +43,8 @@ func (s *session) planCommand() *cli.Command {
 		flags: []cli.Flag{
 			&cli.BoolFlag{Name: "full", Usage: "plan a run that also sends unchanged contacts", DisableDefaultText: true},
 		},
-		do: s.planExport,
+		follows: true,
+		do:      s.planExport,
 	})
 }
 
@@ -71,6 +74,9 @@ func (s *session) runExport(c *cli.Context) error {
 // beginRun gives a command that begins a run, and waits for the run unless it
 // was told not to.
 func (s *session) beginRun(c *cli.Context, do order) error {
+	if _, err := s.failOn(c); err != nil {
+		return err
+	}
 	raw, err := s.call(c.Context, do)
 	if err != nil {
 		return err
@@ -79,17 +85,22 @@ func (s *session) beginRun(c *cli.Context, do order) error {
 	if err := decode(raw, &started); err != nil {
 		return err
 	}
-	if c.Bool("detach") {
+	if c.Bool("detach") && s.format != formatJSONL {
 		return s.print(raw, func(p *page) {
 			p.line("Run %s has started (workflow %s); watch it: starter runs watch %s", started.RunID, started.WorkflowID, started.RunID)
 		})
 	}
 	s.sayBegun("run", started)
+	if c.Bool("detach") {
+		return nil
+	}
 	return s.waitAndReport(c, started)
 }
 
 func (s *session) sayBegun(what string, started protocol.RunStarted) {
-	if !s.quiet {
+	if s.format == formatJSONL {
+		_ = s.emit(event{Event: eventStarted, Started: &started}) // a closed pipe shows at the report
+	} else if !s.quiet {
 		s.say("%s %s has started (workflow %s)", what, started.RunID, started.WorkflowID)
 	}
 }
@@ -101,7 +112,20 @@ func (s *session) waitAndReport(c *cli.Context, started protocol.RunStarted) err
 	if err != nil {
 		return err
 	}
-	return s.printRun(raw, a, nil)
+	return s.printEnd(c, raw, a)
+}
+
+// printEnd prints the report of a run that was waited for; the exit code says
+// how it went.
+func (s *session) printEnd(c *cli.Context, raw json.RawMessage, a *protocol.RunAnswer) error {
+	fails, err := s.failOn(c)
+	if err != nil {
+		return err
+	}
+	if err := s.printRun(raw, a, nil); err != nil {
+		return err
+	}
+	return exitWith(s.runCode(c.Context, a, fails))
 }
 
 func (s *session) printRun(raw json.RawMessage, a *protocol.RunAnswer, more func(*page)) error {
@@ -117,7 +141,7 @@ func (s *session) printRun(raw json.RawMessage, a *protocol.RunAnswer, more func
 	if !a.Status.Ended() && a.Status != run.Parked {
 		s.say("the workflow of run %s has ended without a final report: it was terminated in Temporal, or is just finishing; see: starter runs show %s", a.RunID, a.RunID)
 	}
-	return exitWith(statusCode(a.Status))
+	return nil
 }
 
 func (s *session) planExport(c *cli.Context) error {
@@ -145,7 +169,10 @@ func (s *session) planExport(c *cli.Context) error {
 		}
 		raw = withField(raw, "samples", sealed)
 	}
-	return s.printRun(raw, a, func(p *page) { samples(p, &found) })
+	if err := s.printRun(raw, a, func(p *page) { samples(p, &found) }); err != nil {
+		return err
+	}
+	return exitWith(statusCode(a.Status))
 }
 
 // withField adds a field to the end of a JSON object.

@@ -11,7 +11,7 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-// oneOfAll is what became of one export of run --all.
+// oneOfAll is the outcome of one export of run --all.
 type oneOfAll struct {
 	Export string              `json:"export"`
 	Run    *protocol.RunAnswer `json:"run,omitempty"`
@@ -19,7 +19,7 @@ type oneOfAll struct {
 	Reason string              `json:"reason,omitempty"` // why it did not start
 }
 
-// runAll begins all runs at once, waits for one after the other, and reports
+// runAll starts all runs at once, waits for one after the other, and reports
 // each.
 func (s *session) runAll(c *cli.Context) error {
 	for _, other := range []string{"adopt", "limit", "only-email"} {
@@ -30,20 +30,24 @@ func (s *session) runAll(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usage("--all runs every export with an active schedule; leave %q out, or --all", c.Args().First())
 	}
+	fails, err := s.failOn(c)
+	if err != nil {
+		return err
+	}
 	raw, err := s.call(c.Context, order{name: protocol.RunAll, args: protocol.RunAllArgs{Yes: c.Bool("yes"), Full: c.Bool("full")}})
 	if err != nil {
 		return err
 	}
-	var begun protocol.RunAllAnswer
-	if err := decode(raw, &begun); err != nil {
+	var starts protocol.RunAllAnswer
+	if err := decode(raw, &starts); err != nil {
 		return err
 	}
-	if c.Bool("detach") {
-		return s.print(raw, func(p *page) { startTable(p, begun.Exports) })
+	if c.Bool("detach") && s.format != formatJSONL {
+		return s.print(raw, func(p *page) { startTable(p, starts.Exports) })
 	}
 	var all []oneOfAll
 	var codes []int
-	for _, start := range begun.Exports {
+	for _, start := range starts.Exports {
 		one := oneOfAll{Export: start.Export, Class: start.Class, Reason: start.Reason}
 		code := exitSkipped
 		if start.Class == protocol.ErrNotAllowed {
@@ -51,12 +55,30 @@ func (s *session) runAll(c *cli.Context) error {
 		}
 		if start.Run != nil {
 			s.sayBegun("run of "+start.Export+":", *start.Run)
-			if _, one.Run, err = s.follow(c.Context, *start.Run); err != nil {
+			if c.Bool("detach") {
+				continue
+			}
+			var report json.RawMessage
+			if report, one.Run, err = s.follow(c.Context, *start.Run); err != nil {
 				return err
 			}
-			code = statusCode(one.Run.Status)
+			code = s.runCode(c.Context, one.Run, fails)
+			if s.format == formatJSONL {
+				err = s.emit(event{Event: eventReport, Report: report})
+			}
+		} else if s.format == formatJSONL {
+			err = s.emit(event{Event: eventNotStarted, NotStarted: &one})
+		}
+		if err != nil {
+			return err
 		}
 		all, codes = append(all, one), append(codes, code)
+	}
+	switch {
+	case c.Bool("detach"):
+		return nil
+	case s.format == formatJSONL:
+		return exitWith(worst(codes))
 	}
 	if raw, err = json.Marshal(all); err != nil {
 		return err

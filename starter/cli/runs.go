@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -26,8 +28,10 @@ func (s *session) runsCommands() *cli.Command {
 		}),
 		s.leaf("runs", leaf{
 			name: "watch", args: whichRun, usage: "wait for an open run",
-			detail: whichRunDetail + "\n\n" + exitHelp, example: "starter runs watch spring",
-			do: s.runsWatch,
+			detail: whichRunDetail + "\n\n" + failOnHelp + "\n\n" + jsonlHelp + "\n\n" + exitHelp, example: "starter runs watch spring",
+			flags:   []cli.Flag{failOnFlag()},
+			follows: true,
+			do:      s.runsWatch,
 		}),
 		s.leaf("runs", leaf{
 			name: "pause", args: whichRun, usage: "send nothing more until resume",
@@ -41,7 +45,7 @@ func (s *session) runsCommands() *cli.Command {
 		}),
 		s.leaf("runs", leaf{
 			name: "approve", args: "RUN|EXPORT", usage: "approve what a guard asks",
-			detail:  "The guards: first-run, empty, shrunk, invalid, leavers. Look at what they found before: starter runs show.",
+			detail:  "The guards: " + guardNames() + ".\nLook at what they found first: starter runs show.",
 			example: "starter runs approve spring --guard shrunk",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "guard", Usage: "`NAME` of the guard"},
@@ -65,6 +69,14 @@ func (s *session) runsCommands() *cli.Command {
 		s.rejectsCommand(),
 		s.retryCommand(),
 	)
+}
+
+func guardNames() string {
+	var names []string
+	for _, g := range catalogue.Guards {
+		names = append(names, string(g))
+	}
+	return strings.Join(names, ", ")
 }
 
 func ref(c *cli.Context) protocol.RunRef { return protocol.RunRef{Run: c.Args().First()} }
@@ -115,6 +127,9 @@ func (s *session) current(ctx context.Context, raw json.RawMessage, a *protocol.
 }
 
 func (s *session) runsWatch(c *cli.Context) error {
+	if _, err := s.failOn(c); err != nil {
+		return err
+	}
 	raw, err := s.call(c.Context, order{name: protocol.RunsShow, args: ref(c)})
 	if err != nil {
 		return err
@@ -124,7 +139,7 @@ func (s *session) runsWatch(c *cli.Context) error {
 		return err
 	}
 	if a.Status.Ended() {
-		return s.printRun(raw, &a, nil)
+		return s.printEnd(c, raw, &a)
 	}
 	return s.waitAndReport(c, protocol.RunStarted{RunID: a.RunID, WorkflowID: a.WorkflowID})
 }
@@ -145,10 +160,8 @@ func (s *session) runsApprove(c *cli.Context) error {
 		return err
 	}
 	args := protocol.RunsApproveArgs{RunRef: ref(c), Guard: catalogue.Guard(c.String("guard")), Remember: c.Bool("remember")}
-	switch args.Guard {
-	case catalogue.GuardFirstRun, catalogue.GuardEmpty, catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers:
-	default:
-		return usage("--guard %q is none of first-run, empty, shrunk, invalid, leavers", args.Guard)
+	if !slices.Contains(catalogue.Guards, args.Guard) {
+		return usage("--guard %q is none of %s", args.Guard, guardNames())
 	}
 	return show(c, s, protocol.RunsApprove, args, steered("is approved and continues unless another guard asks; watch it: starter runs watch"))
 }

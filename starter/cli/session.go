@@ -47,10 +47,10 @@ func (s *session) begin(c *cli.Context) error {
 		s.o.Zone = time.UTC
 	}
 	switch s.format {
-	case formatText, formatJSON, formatYAML:
+	case formatText, formatJSON, formatYAML, formatJSONL:
 		return nil
 	}
-	return usage("--output %q is none of text, json, yaml", s.format)
+	return usage("--output %q is none of text, json, yaml, jsonl", s.format)
 }
 
 func (s *session) close() {
