@@ -169,7 +169,7 @@ func bodyFault(r request, err error) error {
 		syntax = true
 	}
 	switch {
-	case errors.Is(err, segment.ErrMalformed):
+	case errors.Is(err, segment.ErrMalformed), errors.Is(err, errWide):
 		return err
 	case syntax && !errors.Is(err, io.ErrUnexpectedEOF):
 		// As a proxy's page in place of the answer; Dataverse itself writes JSON.

@@ -2,9 +2,11 @@ package dataverse
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/segment-export/segment-export/internal/segment"
 )
@@ -16,7 +18,13 @@ const (
 	// mostRangePages is how many pages of profiles are read for one page of
 	// members before those that are still missing are asked for by their ids.
 	mostRangePages = 3
+	// mostHeld bounds the bytes of the profiles that are read at once. Those of
+	// lookupIDs members always fit.
+	mostHeld = 16 << 20
 )
+
+// errWide says that the profiles of so many members are too much to hold.
+var errWide = errors.New("the profiles of a page of members are too large to read at once")
 
 // profiles finds the profiles of a page of members.
 //
@@ -29,6 +37,36 @@ type profiles struct {
 	table  *table
 	fields []string
 	sparse bool
+	most   int          // members whose profiles are read at once
+	held   atomic.Int64 // bytes of the profiles read so far for them
+}
+
+func newProfiles(c *client, t *table, fields []string) *profiles {
+	return &profiles{client: c, table: t, fields: fields, most: pageRows}
+}
+
+// next reads the profiles of the first of the members, and returns those that
+// are left. Where profiles are large it takes fewer members at a time.
+func (p *profiles) next(ctx context.Context, rows []member) (page []profileRow, rest []member, err error) {
+	for {
+		n := min(len(rows), p.most)
+		page, err = p.rows(ctx, rows[:n])
+		if !errors.Is(err, errWide) {
+			return page, rows[n:], err
+		}
+		p.most = max(n/2, lookupIDs)
+	}
+}
+
+// hold counts the bytes of one more profile.
+func (p *profiles) hold(values []string) (bytes int64, err error) {
+	for _, v := range values {
+		bytes += int64(len(v))
+	}
+	if p.held.Add(bytes) > mostHeld && p.most > lookupIDs {
+		return bytes, errWide
+	}
+	return bytes, nil
 }
 
 // profile is a row of the table of profiles.
@@ -39,6 +77,7 @@ type profile struct {
 
 // of returns the profiles of members by their ids; those without are missing.
 func (p *profiles) of(ctx context.Context, rows []member) (map[string]profile, error) {
+	p.held.Store(0)
 	found := make(map[string]profile, len(rows))
 	wanted := make(map[string]struct{}, len(rows))
 	for _, r := range rows {
@@ -82,7 +121,13 @@ func (p *profiles) stretch(ctx context.Context, rows []member, wanted map[string
 // page adds a page's rows to found, and takes them out of wanted.
 func (p *profiles) page(ctx context.Context, sc *scan, wanted map[string]struct{}, found map[string]profile) error {
 	got := map[string]profile{}
-	err := sc.next(ctx, func() { clear(got) }, func(values []string, problem segment.Problem) error {
+	var held int64
+	begin := func() {
+		clear(got)
+		p.held.Add(-held)
+		held = 0
+	}
+	err := sc.next(ctx, begin, func(values []string, problem segment.Problem) error {
 		if _, ok := wanted[values[0]]; !ok {
 			return nil
 		}
@@ -96,9 +141,11 @@ func (p *profiles) page(ctx context.Context, sc *scan, wanted map[string]struct{
 			got[strings.Clone(values[0])] = profile{problem: problem} // a page has thousands of rows
 			return nil
 		}
+		bytes, err := p.hold(values)
+		held += bytes
 		row := slices.Clone(values)
 		got[row[0]] = profile{row[1:], problem}
-		return nil
+		return err
 	})
 	for id, row := range got {
 		found[id] = row

@@ -50,7 +50,7 @@ func (s *Source) reader(ctx context.Context, name string, t *tables, fields []st
 	ctx, stop := context.WithCancel(ctx)
 	r := &reader{ctx: ctx, stop: stop, done: &sync.WaitGroup{}, source: s, tables: t, name: name, fields: fields, at: from}
 	m := newMembers(s.client, t.members, name, from.id)
-	p := &profiles{client: s.client, table: t.profiles, fields: fields}
+	p := newProfiles(s.client, t.profiles, fields)
 	members := make(chan memberAhead, 1)
 	pages := make(chan readAhead, 1)
 	r.pages = pages
@@ -88,17 +88,22 @@ func (m *members) ahead(ctx context.Context, out chan<- memberAhead) {
 // ahead reads the profiles of each page of members.
 func (p *profiles) ahead(ctx context.Context, in <-chan memberAhead, out chan<- readAhead) {
 	for members := range in {
-		var next readAhead
-		if next.err = members.err; next.err == nil {
-			next.page, next.err = p.rows(ctx, members.page.rows)
-		}
-		select {
-		case out <- next:
-		case <-ctx.Done():
-			return
-		}
-		if next.err != nil {
-			return
+		rest, next := members.page.rows, readAhead{err: members.err}
+		for {
+			if next.err == nil {
+				next.page, rest, next.err = p.next(ctx, rest)
+			}
+			select {
+			case out <- next:
+			case <-ctx.Done():
+				return
+			}
+			if next.err != nil {
+				return
+			}
+			if len(rest) == 0 {
+				break
+			}
 		}
 	}
 }

@@ -49,13 +49,20 @@ func (m *metadata) running() bool {
 	return strings.EqualFold(status, "Queued") || strings.EqualFold(status, "Running")
 }
 
+// mostMetadataPages bounds the list of segments, of 500 a page; Customer
+// Insights has far fewer.
+const mostMetadataPages = 100
+
 // segmentsMetadata lists the segments. ok is false when the private table may
 // not be read, or is not there.
 func (c *client) segmentsMetadata(ctx context.Context) (all []metadata, ok bool, err error) {
 	link := c.address(metadataTable+"s", "$select", "msdyn_name,mscipriv_payload1,mscipriv_payload2",
 		"$filter", "msdyn_isdeleted ne true and msdyn_ishistoryentry ne true")
 	columns := []string{"msdyn_name", "mscipriv_payload1", "mscipriv_payload2"}
-	for link != "" {
+	for pages := 0; link != ""; pages++ {
+		if pages == mostMetadataPages {
+			return nil, false, nil
+		}
 		var page []metadata
 		var next string
 		_, err := c.get(ctx, request{url: link, page: 500, table: metadataTable}, func(body io.Reader) error {

@@ -27,7 +27,12 @@ type scan struct {
 	from    string   // the customer id to begin at, or the last one seen; empty: the start
 	link    string   // of the next page; empty before the first
 	ended   bool
+	empty   int // pages without a row since the last one with rows
 }
+
+// mostEmpty is how many pages in a row may have no rows. Dataverse gives none
+// such; a server that only gives them must not be read for ever.
+const mostEmpty = 100
 
 // next reads a page. row is called for its rows, once begin was called, and
 // all of that again if the answer breaks off in the middle.
@@ -42,7 +47,12 @@ func (s *scan) next(ctx context.Context, begin func(), row func(values []string,
 		return err
 	}
 	s.link = next
+	if s.empty++; rows > 0 {
+		s.empty = 0
+	}
 	switch {
+	case s.empty > mostEmpty && next != "":
+		return segment.Malformed("%s gave %d pages without a row, one after another", s.table.name, s.empty)
 	case next == link && next != "":
 		s.link = "" // a link to itself leads nowhere; the id does
 	case next != "" && !s.client.ours(next):
