@@ -39,6 +39,8 @@ import (
 const (
 	sandboxKey   = "sandbox-key"
 	sandboxBrand = "sandbox"
+	// exampleSegments is where the repository has the example, below the files root.
+	exampleSegments = "examples/segments"
 )
 
 // tuning is the product's own; tests of whole processes make parts of it small.
@@ -252,6 +254,9 @@ func serveConsole(c *cli.Context, r ready) (stop func(), err error) {
 	}
 	if r.Sandbox {
 		args = append(args, "--sandbox")
+		if _, err := os.Stat(filepath.Join(c.String("files-root"), filepath.FromSlash(exampleSegments))); err == nil {
+			args = append(args, "--example", exampleSegments)
+		}
 	}
 	o := starter.FromSystem(args, consoleEnvironment{"TEMPORAL_ADDRESS": r.Temporal, localfile.Variable: r.DataDir})
 	o.Out = os.Stderr

@@ -37,6 +37,7 @@ and acts as the identity that this command line has.`,
 			&cli.IntFlag{Name: "port", Value: consolePort, Usage: "listen on `PORT` of 127.0.0.1; 0 takes a free one, as does the default when it is in use"},
 			&cli.StringFlag{Name: "web-ui", Usage: "`URL` of the namespace in Temporal's Web UI that run pages link to"},
 			&cli.BoolFlag{Name: "sandbox", Usage: "say on each page that nothing reaches Omnisend", DisableDefaultText: true},
+			&cli.StringFlag{Name: "example", Usage: "with --sandbox: offer an example on the first visit; `DIR` below the worker's files root has its segments"},
 		},
 		do: func(c *cli.Context) error { return s.console(c) },
 	})
@@ -60,7 +61,7 @@ func (s *session) console(c *cli.Context) error {
 	login := func() { s.say("Log in: %s%s", base, pages.LoginPath()) }
 	pages, err = console.New(console.Options{
 		Worker: consoleWorker{s}, Log: slog.New(slog.NewTextHandler(s.o.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Now: s.o.Now, Every: s.o.Ticker, WebUI: c.String("web-ui"), Sandbox: c.Bool("sandbox"), LoggedIn: func() { login() },
+		Now: s.o.Now, Every: s.o.Ticker, WebUI: c.String("web-ui"), Sandbox: c.Bool("sandbox"), Example: c.String("example"), LoggedIn: func() { login() },
 		Hosts: []string{"127.0.0.1:" + port, "localhost:" + port, "[::1]:" + port},
 	})
 	if err != nil {

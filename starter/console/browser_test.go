@@ -92,6 +92,7 @@ func TestNothingIsLostWhenTheSessionEnds(t *testing.T) {
 	b, c := browse(t, w)
 	other := b.Another()
 	b.Open("/exports/x/edit")
+	b.See("Values found in")
 	b.Enter(`input[name="consent"]`, "ja")
 	other.Open("/")
 	other.Click(`.me button`)

@@ -62,6 +62,9 @@ type Options struct {
 	// Sandbox says that the worker sends to a sandbox: the console offers the
 	// example.
 	Sandbox bool
+	// Example is the folder with the example's segments, below the worker's files
+	// root; empty: there is none to offer.
+	Example string
 }
 
 // Console is the HTTP handler of all pages. Make one with New.
@@ -106,6 +109,8 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("POST /logout", c.logout)
 	for pattern, page := range map[string]page{
 		"GET /{$}": (*request).home,
+
+		"POST /example": (*request).exampleAdd,
 
 		"GET /runs":               (*request).runs,
 		"GET /runs/{run}":         (*request).run,

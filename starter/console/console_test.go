@@ -132,7 +132,7 @@ func open(t *testing.T, w *worker) *browser {
 func serve(t *testing.T, w *worker, host string) *console.Console {
 	t.Helper()
 	c, err := console.New(console.Options{Worker: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
-		Every: func(time.Duration) (<-chan time.Time, func()) { return make(chan time.Time), func() {} }, Hosts: []string{host}})
+		Every: func(time.Duration) (<-chan time.Time, func()) { return make(chan time.Time), func() {} }, Hosts: []string{host}, Sandbox: true, Example: "examples/segments"})
 	require.NoError(t, err)
 	return c
 }
@@ -174,7 +174,7 @@ func full(role string) *worker {
 	}
 	export.Name, export.Source, export.Connection, export.Version = hostile, "crm", "shop", 3
 	export.Segments = []catalogue.ExportedSegment{{Segment: hostile, Marker: "segment_x"}}
-	export.Mapping = contact.Mapping{contact.Email: "Email"}
+	export.Mapping = contact.Mapping{contact.Email: "Email", contact.ConsentFlag: hostile, "property:loyalty": "Email"}
 	export.Starts = hostile
 	export.LastRun = &answer
 	return &worker{role: role, answers: map[string]any{
@@ -187,15 +187,19 @@ func full(role string) *worker {
 		protocol.ConnectionShow: protocol.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, BrandID: "b"}},
 		protocol.SourceList:     []catalogue.Source{{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}},
 		protocol.SourceShow:     protocol.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles}, SegmentList: []protocol.SegmentAnswer{{Name: hostile}}, Fields: []string{"Email", "FirstName", hostile}},
-		protocol.ScheduleShow:   []protocol.ScheduleAnswer{{Export: hostile, Mode: protocol.ModeRefresh}},
-		protocol.RefreshShow:    protocol.RefreshAnswer{Starts: "never"},
-		protocol.Audit:          protocol.AuditPage{Entries: []protocol.AuditAnswer{{ID: "1", Actor: "Ada", Command: "run", Object: hostile}}},
-		protocol.AccessList:     []protocol.PersonAnswer{{Name: hostile, Role: "viewer"}},
-		protocol.AlertList:      []catalogue.Alert{{Meta: catalogue.Meta{Name: hostile}}},
-		protocol.RunsRejects:    protocol.RejectsPage{Rejects: []protocol.Reject{{Segment: "s", Row: 3, Email: "=cmd@x", Reason: "email_invalid"}}, Total: 1, Kept: 1},
-		protocol.Explain:        protocol.ExplainAnswer{Exports: []protocol.ExplainedExport{{Export: hostile, Verdict: "confirmed", Next: "nothing"}}},
-		protocol.Run:            protocol.RunStarted{RunID: "r-2"},
-		protocol.Plan:           protocol.RunStarted{RunID: "r-3"},
+		protocol.ExportPreview: protocol.PreviewAnswer{Rows: 40, More: true, Fields: []protocol.PreviewField{{Name: "Email", Filled: 40, Samples: []string{"ada@example.com"}},
+			{Name: hostile, Filled: 40, Samples: []string{hostile, "no"}, Values: []protocol.PreviewValue{{Value: "yes", Count: 30}, {Value: hostile, Count: 10}}}},
+			Result: &protocol.PreviewOutcome{Contacts: 38, Subscribed: 20, NonSubscribed: 18, Invalid: map[string]int{"email_missing": 2}, Notes: map[string]int{"consent_without_date": 10},
+				LeftOut: map[string]int{"phone invalid": 3}, Dates: []contact.DateSample{{Text: "01.02.2026", Read: "1 Feb 2026"}}}},
+		protocol.ScheduleShow: []protocol.ScheduleAnswer{{Export: hostile, Mode: protocol.ModeRefresh}},
+		protocol.RefreshShow:  protocol.RefreshAnswer{Starts: "never"},
+		protocol.Audit:        protocol.AuditPage{Entries: []protocol.AuditAnswer{{ID: "1", Actor: "Ada", Command: "run", Object: hostile}}},
+		protocol.AccessList:   []protocol.PersonAnswer{{Name: hostile, Role: "viewer"}},
+		protocol.AlertList:    []catalogue.Alert{{Meta: catalogue.Meta{Name: hostile}}},
+		protocol.RunsRejects:  protocol.RejectsPage{Rejects: []protocol.Reject{{Segment: "s", Row: 3, Email: "=cmd@x", Reason: "email_invalid"}}, Total: 1, Kept: 1},
+		protocol.Explain:      protocol.ExplainAnswer{Exports: []protocol.ExplainedExport{{Export: hostile, Verdict: "confirmed", Next: "nothing"}}},
+		protocol.Run:          protocol.RunStarted{RunID: "r-2"},
+		protocol.Plan:         protocol.RunStarted{RunID: "r-3"},
 	}}
 }
 
@@ -239,7 +243,7 @@ func TestNothingIsShownWithoutALogin(t *testing.T) {
 }
 
 func TestALoginAddressWorksOnce(t *testing.T) {
-	c, err := console.New(console.Options{Worker: full("admin"), Log: slog.Default(), Now: func() time.Time { return now }, Hosts: []string{host}})
+	c, err := console.New(console.Options{Worker: full("admin"), Log: slog.Default(), Now: func() time.Time { return now }, Hosts: []string{host}, Sandbox: true, Example: "examples/segments"})
 	require.NoError(t, err)
 	old, path := c.LoginPath(), c.LoginPath()
 	assert.Equal(t, http.StatusForbidden, (&browser{handler: c}).get(old).Code, "a newer address replaces it")
@@ -377,7 +381,7 @@ func TestEveryTextIsThere(t *testing.T) {
 		}
 	}
 	for key := range texts {
-		if group, _, _ := strings.Cut(key, "."); group == "reason" || group == "note" || group == "leftout" || group == "number" || group == "guard" {
+		if group, _, _ := strings.Cut(key, "."); group == "reason" || group == "note" || group == "leftout" || group == "number" || group == "guard" || group == "means" {
 			continue // codes of the worker
 		}
 		prefix := key[:strings.LastIndex(key, ".")+1]

@@ -2,8 +2,6 @@ package console
 
 import (
 	"encoding/json"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +22,13 @@ type exportForm struct {
 	Connections []string
 	Sources     []string
 	Segments    []segmentChoice
-	Fields      []string
+	Fields      []fieldChoice
 	Mapping     []mappingRow
+	Consents    []consentValues
+	Preview     *protocol.PreviewAnswer
+	Asked       bool   // for a preview, by its button
+	PreviewNote string // why there is none
+	MayRunAs    bool
 	Guards      []guardRow
 	SourceError string
 	Error       string
@@ -49,9 +52,26 @@ type segmentChoice struct {
 // mappingRow says which field fills an attribute.
 type mappingRow struct {
 	Attribute contact.Attribute
+	Name      string // of a custom property
 	Field     string
 	Suggested bool
 	Required  bool
+}
+
+// fieldChoice is a field of the source with a value of it.
+type fieldChoice struct{ Name, Sample string }
+
+// consentValues are the values that were found in a field of consent.
+type consentValues struct {
+	Attribute contact.Attribute
+	Field     string
+	Values    []consentValue
+}
+
+// consentValue is a value with how many rows have it and what it means.
+type consentValue struct {
+	Value, Means string
+	Count        int
 }
 
 // guardRow is a guard's threshold in percent.
@@ -65,6 +85,7 @@ func (q *request) exportNew() error {
 	query := q.r.URL.Query()
 	f := &exportForm{New: true, Name: query.Get("name")}
 	f.Spec.Connection, f.Spec.Source = query.Get("connection"), query.Get("source")
+	f.Spec.Normalise()
 	return q.exportForm(f)
 }
 
@@ -129,87 +150,6 @@ func (q *request) connectionNames() ([]string, error) {
 	return names, nil
 }
 
-// fillChoices asks the source what it has. An error is part of the form: the
-// visitor can choose another source.
-func (q *request) fillChoices(f *exportForm) {
-	var a protocol.SourceAnswer
-	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: f.Spec.Source}, Object: f.Spec.Source, Personal: true}, &a)
-	if err != nil {
-		f.SourceError = err.Error()
-		return
-	}
-	chosen := func(name string) bool {
-		return slices.ContainsFunc(f.Spec.Segments, func(s catalogue.ExportedSegment) bool { return s.Segment == name })
-	}
-	f.Fields = a.Fields
-	for _, s := range a.SegmentList {
-		f.Segments = append(f.Segments, segmentChoice{s, chosen(s.Name)})
-		for _, field := range s.Fields {
-			if !slices.Contains(f.Fields, field) {
-				f.Fields = append(f.Fields, field)
-			}
-		}
-	}
-	used := map[string]bool{}
-	for _, a := range contact.Attributes {
-		row := mappingRow{Attribute: a, Field: f.Spec.Mapping[a], Required: a == contact.Email}
-		if f.New && f.Spec.Mapping == nil {
-			row.Field = suggest(a, f.Fields, used)
-			row.Suggested = row.Field != ""
-		}
-		used[row.Field] = true
-		f.Mapping = append(f.Mapping, row)
-	}
-	if f.New && f.Spec.ID == "" {
-		f.Spec.ID = suggest("id", f.Fields, used)
-	}
-	for _, g := range []catalogue.Guard{catalogue.GuardShrunk, catalogue.GuardInvalid, catalogue.GuardLeavers} {
-		row := guardRow{Guard: g}
-		if t, ok := f.Spec.Guards[g]; ok {
-			row.Percent = strconv.FormatFloat(float64(t)*100, 'f', -1, 64)
-		}
-		f.Guards = append(f.Guards, row)
-	}
-}
-
-// hints are the names under which sources hold an attribute, in lower case and
-// without separators, the surest first.
-var hints = map[contact.Attribute][]string{
-	"id":                   {"customerid", "contactid", "profileid", "id"},
-	contact.Email:          {"email", "emailaddress", "emailaddress1", "mail"},
-	contact.FirstName:      {"firstname", "givenname", "forename"},
-	contact.LastName:       {"lastname", "surname", "familyname"},
-	contact.Address:        {"street", "address", "addressline1", "streetaddress", "address1line1"},
-	contact.City:           {"city", "town", "address1city"},
-	contact.State:          {"state", "province", "region", "stateprovince"},
-	contact.PostalCode:     {"postalcode", "zip", "zipcode", "postcode"},
-	contact.Country:        {"country", "countrycode", "countryregion"},
-	contact.ConsentFlag:    {"emailconsent", "consent", "optin", "emailoptin", "subscribed", "marketingconsent"},
-	contact.ConsentDate:    {"consentdate", "emailconsentdate", "consentat", "optindate", "subscribedat"},
-	contact.BirthDate:      {"birthdate", "dateofbirth", "birthday", "dob"},
-	contact.Gender:         {"gender", "sex"},
-	contact.Phone:          {"phone", "mobile", "mobilephone", "telephone", "phonenumber"},
-	contact.SMSConsent:     {"smsconsent", "smsoptin", "textconsent"},
-	contact.SMSConsentDate: {"smsconsentdate", "smsconsentat"},
-}
-
-// suggest finds the field that most likely fills an attribute; empty when none
-// is likely. A telephone number is not suggested: it needs a consent of its own.
-func suggest(a contact.Attribute, fields []string, used map[string]bool) string {
-	if a == contact.Phone || a == contact.SMSConsent || a == contact.SMSConsentDate {
-		return ""
-	}
-	plain := strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
-	for _, hint := range hints[a] {
-		for _, field := range fields {
-			if !used[field] && plain.Replace(strings.ToLower(field)) == hint {
-				return field
-			}
-		}
-	}
-	return ""
-}
-
 // exportSave adds or changes an export, and runs or plans it if the button
 // says so. The form comes back with what the worker says against it.
 func (q *request) exportSave() error {
@@ -230,6 +170,10 @@ func (q *request) exportSave() error {
 		f.Spec = now.ExportSpec
 	}
 	err := readSpec(form, &f.Spec)
+	if err == nil && form.Get("then") == "preview" {
+		f.Asked = true
+		return q.exportForm(f)
+	}
 	if err == nil && f.New {
 		err = act(q, Order{Name: protocol.ExportAdd, Args: protocol.ExportAddArgs{ExportSpec: f.Spec, Name: f.Name}, Object: f.Name}, &ignored{})
 	} else if err == nil {
@@ -272,76 +216,4 @@ func (q *request) compareWithNow(f *exportForm) error {
 	}
 	f.Version, f.Base = now.Version, string(current)
 	return nil
-}
-
-// readSpec takes what the form says into the export. Settings without a field
-// in the form stay as they are.
-func readSpec(form url.Values, s *catalogue.ExportSpec) error {
-	s.Connection, s.Source, s.ID = form.Get("connection"), form.Get("source"), form.Get("id")
-	before := map[string]string{}
-	for _, e := range s.Segments {
-		before[e.Segment] = e.Marker
-	}
-	s.Segments = nil
-	for _, name := range form["segment"] {
-		s.Segments = append(s.Segments, catalogue.ExportedSegment{Segment: name, Marker: before[name]})
-	}
-	mapping := contact.Mapping{}
-	for a, field := range s.Mapping { // custom properties have no row
-		if !slices.Contains(contact.Attributes, a) {
-			mapping[a] = field
-		}
-	}
-	for _, a := range contact.Attributes {
-		if field := form.Get("map." + string(a)); field != "" {
-			mapping[a] = field
-		}
-	}
-	name, field := strings.TrimSpace(form.Get("property")), form.Get("property.field")
-	if name != "" && field != "" {
-		mapping[contact.Attribute("property:"+name)] = field
-	}
-	for _, gone := range form["unmap"] {
-		delete(mapping, contact.Attribute(gone))
-	}
-	s.Mapping = mapping
-	s.Consent.Consent, s.Consent.OptOut = words(form.Get("consent")), words(form.Get("optout"))
-	s.Leavers = catalogue.LeaverPolicy(form.Get("leavers"))
-	return readGuards(form, s)
-}
-
-func readGuards(form url.Values, s *catalogue.ExportSpec) error {
-	guards := map[catalogue.Guard]catalogue.Threshold{}
-	for g, t := range s.Guards {
-		if !form.Has("guard." + string(g)) {
-			guards[g] = t
-		}
-	}
-	for key := range form {
-		guard, ok := strings.CutPrefix(key, "guard.")
-		text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(form.Get(key)), "%"))
-		if !ok || text == "" {
-			continue
-		}
-		percent, err := strconv.ParseFloat(text, 64)
-		if err != nil || !(percent >= 0 && percent <= 100) {
-			return &invalid{"The guard " + guard + " takes a percentage from 0 to 100."}
-		}
-		guards[catalogue.Guard(guard)] = catalogue.Threshold(percent / 100)
-	}
-	s.Guards = nil
-	if len(guards) > 0 {
-		s.Guards = guards
-	}
-	return nil
-}
-
-// words are the values of a comma-separated list.
-func words(text string) (list []string) {
-	for _, w := range strings.Split(text, ",") {
-		if w = strings.TrimSpace(w); w != "" {
-			list = append(list, w)
-		}
-	}
-	return list
 }

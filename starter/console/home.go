@@ -30,6 +30,7 @@ type homeView struct {
 	Page     int
 	Pages    int
 	Find     string
+	Example  bool // can be set up
 	Problems []string
 	Workers  int
 	First    firstSteps
@@ -92,7 +93,7 @@ func (q *request) home() error {
 	}
 	find := strings.TrimSpace(q.r.URL.Query().Get("find"))
 	v := homeView{Now: q.Now(), Attend: q.attention(&status, connections), All: len(exports), Find: find, Problems: status.Problems,
-		Workers: len(status.Workers), First: firstSteps{len(connections), len(sources), len(exports)}}
+		Workers: len(status.Workers), Example: q.Sandbox && q.Example != "" && q.administers(), First: firstSteps{len(connections), len(sources), len(exports)}}
 	var cards []card
 	for _, c := range q.cards(&status, exports, schedules) {
 		if find == "" || strings.Contains(strings.ToLower(c.Name), strings.ToLower(find)) {

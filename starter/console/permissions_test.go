@@ -98,7 +98,7 @@ func fill(values url.Values, n *html.Node, action string) {
 	case attribute(n, "type") == "radio" && values.Has(name):
 	case attribute(n, "type") == "email" && value == "":
 		values.Set(name, "a@b.example")
-	case attribute(n, "inputmode") == "decimal":
+	case attribute(n, "inputmode") != "":
 		values.Set(name, "10")
 	case value != "" || attribute(n, "type") == "hidden":
 		values.Add(name, value)

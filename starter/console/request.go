@@ -161,6 +161,14 @@ func (q *request) failed(err error) {
 	}
 }
 
+// classOf is the class of a worker's refusal; empty for other errors.
+func classOf(err error) string {
+	if f, ok := errors.AsType[Failure](err); ok {
+		return f.Class()
+	}
+	return ""
+}
+
 // statusOf is the HTTP status for an error, and the key of what to do next.
 func statusOf(err error) (int, string) {
 	if _, ok := errors.AsType[*invalid](err); ok {
