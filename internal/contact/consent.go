@@ -184,7 +184,7 @@ func (m *Mapper) say(values []string, flag, date int) Said {
 func (m *Mapper) date(values []string, place int) (dates.Reading, ConsentNote) {
 	undated := dates.Reading{Earliest: Undated, Latest: Undated}
 	text := cleanText(value(values, place))
-	if text == "" || isPlaceholder(strings.ToLower(text)) {
+	if text == "" || isPlaceholder(text) {
 		return undated, NoteUndated
 	}
 	reading, problem := m.dates.Read(text)

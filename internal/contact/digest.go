@@ -1,6 +1,7 @@
 package contact
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -32,6 +33,14 @@ type Digester struct {
 	mac hash.Hash
 	buf []byte
 	sum [sha256.Size]byte
+	// Most contacts have the markers of the one before, and many no dated consent.
+	markers, undated last
+}
+
+// last is what was digested last, and its digest.
+type last struct {
+	of  []byte
+	sum [8]byte
 }
 
 // NewDigester returns a digester; the key is 32 random bytes.
@@ -71,7 +80,11 @@ func (d *Digester) Content(p Profile, s Settled, markers []MarkerValue) ContentD
 		d.buf = append(append(append(d.buf, s.Phone...), 0), s.SMS.Status...)
 		d.buf = binary.BigEndian.AppendUint64(d.buf, uint64(s.SMS.At.UnixMilli()))
 	}
-	copy(digest.Consent[:], d.hmac())
+	if s.Mail.At.Equal(Undated) && !s.Texts() {
+		digest.Consent = d.repeated(&d.undated)
+	} else {
+		copy(digest.Consent[:], d.hmac())
+	}
 
 	d.buf = append(d.buf[:0], digestMarkers)
 	for _, m := range markers {
@@ -82,8 +95,18 @@ func (d *Digester) Content(p Profile, s Settled, markers []MarkerValue) ContentD
 		}
 		d.buf = append(d.buf, 0, member)
 	}
-	copy(digest.Markers[:], d.hmac())
+	digest.Markers = d.repeated(&d.markers)
 	return digest
+}
+
+// repeated returns the first bytes of the code of buf, which is often the same as
+// before.
+func (d *Digester) repeated(l *last) [8]byte {
+	if !bytes.Equal(d.buf, l.of) {
+		l.of = append(l.of[:0], d.buf...)
+		copy(l.sum[:], d.hmac())
+	}
+	return l.sum
 }
 
 // hmac returns the code of buf; valid until the next call.

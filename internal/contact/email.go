@@ -144,7 +144,7 @@ func (m *Mapper) domain(s string) (string, bool) {
 	ascii, puny := true, false
 	for i := range len(s) {
 		ascii = ascii && s[i] < utf8.RuneSelf
-		puny = puny || i+4 <= len(s) && strings.EqualFold(s[i:i+4], "xn--")
+		puny = puny || (s[i] == 'x' || s[i] == 'X') && i+4 <= len(s) && strings.EqualFold(s[i:i+4], "xn--")
 	}
 	if ascii && !puny {
 		s = lowerASCII(s)

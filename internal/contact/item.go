@@ -96,10 +96,11 @@ func appendIdentifier(dst []byte, i identifier, c Consent) []byte {
 }
 
 func appendStamp(dst []byte, at time.Time) []byte {
-	if at.Before(Undated) {
-		at = Undated // a zero time: RFC 3339 could say it, but nobody means the year 1
+	if !at.After(Undated) { // also a zero time: RFC 3339 could say it, but nobody means the year 1
+		return append(dst, `1970-01-01T00:00:00Z`...)
 	}
-	return at.UTC().AppendFormat(dst, stamp)
+	// The same as stamp, in the layout that package time writes fast.
+	return at.UTC().Truncate(time.Millisecond).AppendFormat(dst, time.RFC3339Nano)
 }
 
 const (

@@ -136,6 +136,37 @@ func TestDigests(t *testing.T) {
 	require.NotEqual(t, base.Profile, other.Content(p, c, markers).Profile)
 }
 
+// A digester that remembers what it digested last says the same as one that does
+// not.
+func TestContentDoesNotDependOnWhatCameBefore(t *testing.T) {
+	key := make([]byte, 32)
+	d := NewDigester(key)
+	dated := now.Add(-time.Hour)
+	settled := []Settled{
+		{Mail: Consent{Status: NonSubscribed, At: Undated}}, {Mail: Consent{Status: Unsubscribed, At: Undated}}, {Mail: Consent{Status: Subscribed, At: dated}},
+		{Mail: Consent{Status: NonSubscribed, At: Undated}, Phone: "+37060000000", SMS: Consent{Status: Unsubscribed, At: Undated}},
+	}
+	markers := [][]MarkerValue{nil, {{"segment_a", true}}, {{"segment_a", false}}, {{"segment_a", true}, {"segment_b", true}}}
+	for i := range 64 {
+		s, m := settled[i%4], markers[i/4%4]
+		for range 2 {
+			require.Equal(t, NewDigester(key).Content(Profile{}, s, m), d.Content(Profile{}, s, m))
+		}
+	}
+}
+
+func TestStampsAreWrittenToTheMillisecond(t *testing.T) {
+	zone := time.FixedZone("", 2*3600)
+	for _, at := range []time.Time{{}, Undated, Undated.Add(-time.Hour), Undated.Add(time.Millisecond), now, time.Date(2024, 2, 29, 23, 59, 59, 120_999_999, zone),
+		time.Date(2024, 12, 31, 0, 0, 0, 999_000_000, time.UTC), time.Date(2024, 12, 31, 0, 0, 0, 999_999, time.UTC)} {
+		want := at
+		if want.Before(Undated) {
+			want = Undated
+		}
+		require.Equal(t, want.UTC().Format(stamp), string(appendStamp(nil, at)))
+	}
+}
+
 func TestShards(t *testing.T) {
 	require.Equal(t, 0, Shard(Digest{}))
 	require.Equal(t, Shards-1, Shard(Digest{0xff}))

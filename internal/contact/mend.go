@@ -29,14 +29,20 @@ var placeholders = map[string]bool{
 	"-": true, "--": true, "---": true, "–": true, "—": true, ".": true, "?": true,
 }
 
-// isPlaceholder tells a text, in lower case, that stands for nothing.
-func isPlaceholder(s string) bool { return placeholders[s] }
+// isPlaceholder tells a text that stands for nothing, in upper or lower case.
+func isPlaceholder(s string) bool {
+	return len(s) <= longestPlaceholder && placeholders[strings.ToLower(s)]
+}
+
+// longestPlaceholder is more bytes than any placeholder has: an upper-case letter
+// may be longer than its lower-case one.
+const longestPlaceholder = 20
 
 // mend puts right what surrounds an address where there is one reading, and
 // says what it did.
 func (m *Mapper) mend(s string) (string, Reason) {
 	s = m.visible(s)
-	if s == "" || isPlaceholder(strings.ToLower(s)) {
+	if s == "" || isPlaceholder(s) {
 		return "", ReasonEmailMissing
 	}
 	if strings.HasPrefix(s, "'") {

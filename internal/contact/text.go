@@ -16,6 +16,11 @@ func cleanText(s string) string {
 	if isPlain(s) {
 		return strings.Trim(s, " ")
 	}
+	return rewritten(s)
+}
+
+// rewritten is what cleanText makes of any text, plain or not.
+func rewritten(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for rest := s; rest != ""; {
@@ -41,10 +46,22 @@ func cleanText(s string) string {
 	return strings.TrimFunc(norm.NFC.String(b.String()), isEdge)
 }
 
-// isPlain tells that a text is printable ASCII.
+// isPlain tells that a text is printable ASCII and the letters and signs of
+// U+00A1 to U+02FF, with which most names of Europe are written: all of these are
+// composed, and none is white space or unseen but the soft hyphen.
 func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= ' ' && c <= '~' {
+			continue
+		}
+		// Two bytes of UTF-8, from U+0080 on.
+		if c < 0xc2 || c > 0xcb || i+1 == len(s) {
+			return false
+		}
+		i++
+		next := s[i]
+		if next < 0x80 || next > 0xbf || c == 0xc2 && (next <= 0xa0 || next == 0xad) {
 			return false
 		}
 	}

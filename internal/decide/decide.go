@@ -154,17 +154,22 @@ type Memo struct {
 // by address. Counts are added to. Uploads come in the order of addresses,
 // then the leavers.
 func (r *Rules) Shard(records []spool.Record, ledger []spool.Entry, digest *contact.Digester, counts *Counts, sink Sink) error {
-	slices.SortFunc(records, func(a, b spool.Record) int {
+	// Pointers are sorted: records are large.
+	sorted := make([]*spool.Record, len(records))
+	for i := range records {
+		sorted[i] = &records[i]
+	}
+	slices.SortFunc(sorted, func(a, b *spool.Record) int {
 		return cmp.Or(bytes.Compare(a.Address[:], b.Address[:]), cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Row, b.Row))
 	})
 	s := &shard{Rules: r, digest: digest, counts: counts, sink: sink}
-	for len(records) > 0 {
+	for len(sorted) > 0 {
 		n := 1
-		for n < len(records) && records[n].Address == records[0].Address {
+		for n < len(sorted) && sorted[n].Address == sorted[0].Address {
 			n++
 		}
-		same := records[:n]
-		records = records[n:]
+		same := sorted[:n]
+		sorted = sorted[n:]
 		// Entries before this address belong to nobody who was read.
 		for len(ledger) > 0 && bytes.Compare(ledger[0].Address[:], same[0].Address[:]) < 0 {
 			if err := s.leaver(ledger[0]); err != nil {

@@ -32,7 +32,7 @@ func (s *shard) hold(e spool.Entry) {
 }
 
 // contact decides about the rows of one address.
-func (s *shard) contact(same []spool.Record, known *spool.Entry) error {
+func (s *shard) contact(same []*spool.Record, known *spool.Entry) error {
 	profile, said := same[0].Profile, same[0].Profile.Said
 	counts := s.counts
 	var segments uint64
@@ -201,7 +201,7 @@ func (c *Consents) add(said contact.Statements, s contact.Settled, known *spool.
 // cleared returns which of the markers that a member of some segments no longer
 // should have are cleared: all of ours, or where leavers keep theirs, those that
 // its segments had before they were renamed.
-func (r *Rules) cleared(same []spool.Record, surplus uint64) uint64 {
+func (r *Rules) cleared(same []*spool.Record, surplus uint64) uint64 {
 	if surplus == 0 {
 		return 0
 	}

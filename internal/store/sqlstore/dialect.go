@@ -20,6 +20,8 @@ type dialect struct {
 	clock string
 	// versions counts the tables that hold the schema's version: 0 or 1.
 	versions string
+	// local says that the database is in this process, its statements short.
+	local bool
 	// adapt turns a statement written for PostgreSQL into the dialect's.
 	adapt func(string) string
 	// types are the words that migrations leave open.
@@ -37,6 +39,7 @@ type schemaTypes struct {
 var sqliteDialect = dialect{
 	name:     "SQLite",
 	goose:    goose.DialectSQLite3,
+	local:    true,
 	versions: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '` + versionTable + `'`,
 	adapt: func(text string) string {
 		// Locks go, since a transaction that writes has the file to itself.

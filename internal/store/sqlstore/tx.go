@@ -49,8 +49,20 @@ func (s *Store) try(ctx context.Context, fn func(t tx) error) error {
 	return begun.Commit()
 }
 
+// unwatched is the context of a statement within a transaction. SQLite's driver
+// watches a context that can end with a goroutine for each statement, which costs
+// as much as the statement; one takes milliseconds, and the transaction itself
+// ends with its context.
+func (s *Store) unwatched(ctx context.Context) context.Context {
+	if s.dialect.local {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
 // exec runs a statement and says how many rows it touched.
 func (t tx) exec(ctx context.Context, q *query, args ...any) (int, error) {
+	ctx = t.s.unwatched(ctx)
 	var result sql.Result
 	var err error
 	if stmt := t.s.stmts[q]; stmt != nil {
@@ -67,6 +79,7 @@ func (t tx) exec(ctx context.Context, q *query, args ...any) (int, error) {
 
 // row runs a statement that returns one row at most.
 func (t tx) row(ctx context.Context, q *query, args ...any) *sql.Row {
+	ctx = t.s.unwatched(ctx)
 	if stmt := t.s.stmts[q]; stmt != nil {
 		return t.tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	}
