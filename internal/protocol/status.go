@@ -11,7 +11,7 @@ const (
 	Status = "status"
 )
 
-// StatusAnswer tells how everything stands.
+// StatusAnswer shows the state of the whole system.
 type StatusAnswer struct {
 	At       time.Time        `json:"at"`
 	Version  string           `json:"version"` // of the worker that answered
@@ -21,7 +21,14 @@ type StatusAnswer struct {
 	Exports  []ExportStatus   `json:"exports"`
 	Next     []ScheduleStatus `json:"next_starts"`
 	Attend   []AttendStatus   `json:"attend"`
+	Disk     *DiskStatus      `json:"disk,omitempty"`     // of the worker that answered; nil: not known
 	Problems []string         `json:"problems,omitempty"` // what could not be found out
+}
+
+// DiskStatus is the space of the file system with a worker's data directory.
+type DiskStatus struct {
+	Free int64 `json:"free"` // bytes
+	Size int64 `json:"size"` // bytes
 }
 
 // WorkerStatus is a worker that Temporal has seen polling in the last minutes.

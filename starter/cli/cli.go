@@ -132,6 +132,7 @@ First steps:
 			s.forgetCommand(),
 			s.alertCommands(),
 			s.statusCommand(),
+			s.doctorCommand(),
 			s.applyCommand(),
 			s.diffCommand(),
 			s.accessCommands(),
