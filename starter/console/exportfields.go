@@ -108,22 +108,13 @@ func mapped(f *exportForm, a contact.Attribute) string {
 // fillMapping makes the rows of the mapping, with suggestions in a new export.
 func fillMapping(f *exportForm, fields []string, found map[string]*protocol.PreviewField) {
 	fresh := f.New && f.Spec.Mapping == nil
-	used := map[string]bool{}
+	id, suggested := contact.Suggest(seen(fields, found))
 	for _, a := range contact.Attributes {
 		row := mappingRow{Attribute: a, Field: f.Spec.Mapping[a], Required: a == contact.Email}
 		if fresh {
-			row.Field = suggest(a, fields, found, used)
-			row.Suggested = row.Field != ""
+			row.Field, row.Suggested = suggested[a], suggested[a] != ""
 		}
-		used[row.Field] = true
 		f.Mapping = append(f.Mapping, row)
-	}
-	if fresh && mapped(f, contact.ConsentFlag) == "" { // a date alone says nothing
-		for i := range f.Mapping {
-			if f.Mapping[i].Attribute == contact.ConsentDate {
-				f.Mapping[i].Field, f.Mapping[i].Suggested = "", false
-			}
-		}
 	}
 	var properties []mappingRow
 	for a, field := range f.Spec.Mapping {
@@ -134,73 +125,18 @@ func fillMapping(f *exportForm, fields []string, found map[string]*protocol.Prev
 	slices.SortFunc(properties, func(a, b mappingRow) int { return cmp.Compare(a.Name, b.Name) })
 	f.Mapping = append(f.Mapping, properties...)
 	if f.New && f.Spec.ID == "" && f.Spec.Mapping == nil {
-		f.Spec.ID = suggest("id", fields, found, used)
+		f.Spec.ID = id
 	}
 }
 
-// hints are the names under which sources hold an attribute, in lower case and
-// without separators, the surest first.
-var hints = map[contact.Attribute][]string{
-	"id":                   {"customerid", "contactid", "profileid", "id"},
-	contact.Email:          {"email", "emailaddress", "emailaddress1", "mail"},
-	contact.FirstName:      {"firstname", "givenname", "forename"},
-	contact.LastName:       {"lastname", "surname", "familyname"},
-	contact.Address:        {"street", "address", "addressline1", "streetaddress", "address1line1"},
-	contact.City:           {"city", "town", "address1city"},
-	contact.State:          {"state", "province", "region", "stateprovince"},
-	contact.PostalCode:     {"postalcode", "zip", "zipcode", "postcode"},
-	contact.Country:        {"country", "countrycode", "countryregion"},
-	contact.ConsentFlag:    {"emailconsent", "consent", "optin", "emailoptin", "subscribed", "marketingconsent"},
-	contact.ConsentDate:    {"consentdate", "emailconsentdate", "consentat", "optindate", "subscribedat"},
-	contact.BirthDate:      {"birthdate", "dateofbirth", "birthday", "dob"},
-	contact.Gender:         {"gender", "sex"},
-	contact.Phone:          {"phone", "mobile", "mobilephone", "telephone", "phonenumber"},
-	contact.SMSConsent:     {"smsconsent", "smsoptin", "textconsent"},
-	contact.SMSConsentDate: {"smsconsentdate", "smsconsentat"},
-}
-
-// suggest finds the field that most likely fills an attribute, by its name, else
-// by what its values look like; empty when none is likely. A telephone number is
-// not suggested: it needs a consent of its own.
-func suggest(a contact.Attribute, fields []string, found map[string]*protocol.PreviewField, used map[string]bool) string {
-	if a == contact.Phone || a == contact.SMSConsent || a == contact.SMSConsentDate {
-		return ""
-	}
-	plain := strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
-	for _, hint := range hints[a] {
-		for _, field := range fields {
-			if !used[field] && plain.Replace(strings.ToLower(field)) == hint {
-				return field
-			}
+// seen are fields with what a preview found in them.
+func seen(fields []string, found map[string]*protocol.PreviewField) (all []contact.FieldSample) {
+	for _, name := range fields {
+		one := contact.FieldSample{Name: name}
+		if f := found[name]; f != nil {
+			one.Samples, one.Kinds = f.Samples, len(f.Values)
 		}
+		all = append(all, one)
 	}
-	for _, field := range fields {
-		if seen := found[field]; seen != nil && !used[field] && looksLike(a, seen) {
-			return field
-		}
-	}
-	return ""
-}
-
-// looksLike says that the values of a field can hardly be anything else. Consent
-// is not told by its values: any yes and no looks like one.
-func looksLike(a contact.Attribute, f *protocol.PreviewField) bool {
-	if len(f.Samples) == 0 {
-		return false
-	}
-	all := func(ok func(string) bool) bool {
-		return !slices.ContainsFunc(f.Samples, func(s string) bool { return !ok(s) })
-	}
-	switch a {
-	case contact.Email:
-		return all(func(s string) bool {
-			local, domain, at := strings.Cut(s, "@")
-			return at && local != "" && strings.Contains(domain, ".") && !strings.ContainsAny(s, " /")
-		})
-	case contact.Gender:
-		return len(f.Values) > 1 && all(func(s string) bool {
-			return slices.Contains([]string{"m", "f", "male", "female"}, strings.ToLower(s))
-		})
-	}
-	return false
+	return all
 }
