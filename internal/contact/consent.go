@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,12 @@ var (
 	defaultOptOut  = []string{"unsubscribed", "opted-out"}
 	refusals       = []string{"false", "no", "0"}
 )
+
+// UsualConsent returns the values of the consent field that count as consent and
+// as opt-out when a ConsentRule names no others.
+func UsualConsent() (consent, optOut []string) {
+	return slices.Clone(defaultConsent), slices.Clone(defaultOptOut)
+}
 
 // ConsentRule says which values of the consent field mean what; values are
 // compared without case and surrounding space. The zero rule is the default

@@ -119,6 +119,7 @@ First steps:
 		HideHelpCommand:           true, // arrange makes --help of it
 		DisableSliceFlagSeparator: true, // names may contain commas
 		Commands: []*cli.Command{
+			s.initCommand(),
 			s.sourceCommands(),
 			s.connectionCommands(),
 			s.exportCommands(),
