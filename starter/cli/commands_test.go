@@ -125,7 +125,7 @@ func TestUsage(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"sorce|list", `did you mean "source"`},
 		{"source|lst", `did you mean "source list"`},
-		{"frobnicate", "there are: source, connection"},
+		{"frobnicate", "there are: init, source, connection"},
 		{"runs", "needs one of: list, show"},
 		{"run|--ful|spring", "did you mean --full"},
 		{"--yes|run|spring", "options of a command follow"},

@@ -20,14 +20,14 @@ func (s *session) initExport(ctx context.Context, set *setUp) error {
 		}
 		spec := catalogue.ExportSpec{Source: set.source.Name, Connection: set.connection,
 			Segments: []catalogue.ExportedSegment{{Segment: segment.Name}}}
-		fields := segment.Fields
-		if len(fields) == 0 {
-			fields = set.source.Fields
+		fields, err := s.lookAt(ctx, &spec, set, segment)
+		if err != nil {
+			return err
 		}
 		if err := s.askMapping(ctx, &spec, fields); err != nil {
 			return err
 		}
-		if err := s.askConsentValues(ctx, &spec, segment, fields); err != nil {
+		if err := s.askConsentValues(ctx, &spec, fields); err != nil {
 			return err
 		}
 		name, err := s.question(ctx, "Name of the export", segment.Name)
@@ -44,6 +44,28 @@ func (s *session) initExport(ctx context.Context, set *setUp) error {
 	}
 }
 
+// lookAt returns the fields of a segment with what its first rows hold. When
+// the rows cannot be looked at, the fields alone have to do.
+func (s *session) lookAt(ctx context.Context, spec *catalogue.ExportSpec, set *setUp, segment protocol.SegmentAnswer) ([]protocol.PreviewField, error) {
+	found, err := answer[protocol.PreviewAnswer](ctx, s, order{name: protocol.ExportPreview, object: spec.Source, personal: true,
+		args: protocol.ExportPreviewArgs{ExportSpec: *spec}})
+	switch {
+	case isClass(err, classInterrupted, classNoServer, classNoWorker):
+		return nil, err
+	case err == nil && len(found.Fields) > 0:
+		return found.Fields, nil
+	}
+	names := segment.Fields
+	if len(names) == 0 {
+		names = set.source.Fields
+	}
+	var fields []protocol.PreviewField
+	for _, name := range names {
+		fields = append(fields, protocol.PreviewField{Name: name})
+	}
+	return fields, nil
+}
+
 func (s *session) chooseSegment(ctx context.Context, all []protocol.SegmentAnswer) (protocol.SegmentAnswer, error) {
 	var names []string
 	for _, segment := range all {
@@ -58,9 +80,15 @@ func (s *session) chooseSegment(ctx context.Context, all []protocol.SegmentAnswe
 
 // askMapping offers the likely mapping, and asks for each attribute when it is
 // not accepted.
-func (s *session) askMapping(ctx context.Context, spec *catalogue.ExportSpec, fields []string) error {
+func (s *session) askMapping(ctx context.Context, spec *catalogue.ExportSpec, found []protocol.PreviewField) error {
+	var fields []string
+	var samples []contact.FieldSample
+	for _, f := range found {
+		fields = append(fields, f.Name)
+		samples = append(samples, contact.FieldSample{Name: f.Name, Samples: f.Samples, Kinds: len(f.Values)})
+	}
 	s.say("Fields: %s", strings.Join(fields, ", "))
-	id, mapping := contact.Suggest(fields)
+	id, mapping := contact.Suggest(samples)
 	if mapping[contact.Email] != "" && id != "" {
 		s.say("They look like this:")
 		s.say("  %-16s %s", "customer id", id)
@@ -112,9 +140,9 @@ func (s *session) askField(ctx context.Context, what, suggestion string, fields 
 	}
 }
 
-// askConsentValues shows the values of the consent field in the first rows, and
+// askConsentValues shows the values of the consent field with what they mean, and
 // asks which of them are consent and opt-out.
-func (s *session) askConsentValues(ctx context.Context, spec *catalogue.ExportSpec, segment protocol.SegmentAnswer, fields []string) error {
+func (s *session) askConsentValues(ctx context.Context, spec *catalogue.ExportSpec, fields []protocol.PreviewField) error {
 	field := spec.Mapping[contact.ConsentFlag]
 	if field == "" {
 		s.say("No field says who consented, so no contact is subscribed.")
@@ -123,8 +151,10 @@ func (s *session) askConsentValues(ctx context.Context, spec *catalogue.ExportSp
 	if spec.Mapping[contact.ConsentDate] == "" {
 		s.say("No field has the date of the consent, so no contact is subscribed.")
 	}
-	if values := valuesOf(segment, fields, field); len(values) > 0 {
-		s.say("%s in the first rows: %s", field, strings.Join(values, ", "))
+	for _, f := range fields {
+		if f.Name == field && len(f.Values) > 0 {
+			s.sayValues(spec.Consent, f)
+		}
 	}
 	consent, optOut := contact.UsualConsent()
 	for _, one := range []struct {
@@ -143,15 +173,15 @@ func (s *session) askConsentValues(ctx context.Context, spec *catalogue.ExportSp
 	return nil
 }
 
-// valuesOf are the different values of a field in a segment's first rows.
-func valuesOf(segment protocol.SegmentAnswer, fields []string, field string) (values []string) {
-	at := slices.Index(fields, field)
-	for _, row := range segment.Rows {
-		if at >= 0 && at < len(row) && row[at] != "" && !slices.Contains(values, row[at]) {
-			values = append(values, row[at])
+func (s *session) sayValues(rule contact.ConsentRule, f protocol.PreviewField) {
+	s.say("%s holds, in the first rows:", f.Name)
+	for _, v := range f.Values {
+		meaning, err := rule.Meaning(v.Value)
+		if err == nil && meaning == contact.MeansUnknown {
+			meaning = "not declared: no consent"
 		}
+		s.say("  %-16s %7s rows  %s", or(v.Value, "(empty)"), count(v.Count), meaning)
 	}
-	return values
 }
 
 // splitList reads names between commas.

@@ -42,12 +42,20 @@ func (b *bench) keyboard(lines ...string) {
 
 func buyers() protocol.SourceAnswer {
 	return protocol.SourceAnswer{
-		Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles, Files: &catalogue.FilesSettings{Path: "examples"}},
-		Fields: []string{"CustomerId", "Email", "FirstName", "EmailConsent", "ConsentDate"},
-		SegmentList: []protocol.SegmentAnswer{{Name: "buyers", Rows: [][]string{
-			{"1", "a@shop.example", "Ann", "true", "2026-01-01"}, {"2", "b@shop.example", "Ben", "nein", ""}, {"3", "c@shop.example", "Cy", "true", ""},
-		}}, {Name: "visitors"}},
+		Source:      catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles, Files: &catalogue.FilesSettings{Path: "examples"}},
+		Fields:      []string{"CustomerId", "Email", "FirstName", "EmailConsent", "ConsentDate"},
+		SegmentList: []protocol.SegmentAnswer{{Name: "buyers"}, {Name: "visitors"}},
 	}
+}
+
+// looked is what the first rows of the buyers hold.
+func looked() protocol.PreviewAnswer {
+	a := protocol.PreviewAnswer{Rows: 1200}
+	for _, name := range buyers().Fields {
+		a.Fields = append(a.Fields, protocol.PreviewField{Name: name})
+	}
+	a.Fields[3].Values = []protocol.PreviewValue{{Value: "true", Count: 1000}, {Value: "nein", Count: 150}, {Count: 50}}
+	return a
 }
 
 func TestInit(t *testing.T) {
@@ -57,9 +65,9 @@ func TestInit(t *testing.T) {
 	added := export("spring buyers")
 	b.answers([]any{}, buyers(), buyers(),
 		[]any{}, protocol.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "Shop"}, Type: "omnisend", BrandID: "b1", BrandName: "Spring", Share: 0.75}},
-		added)
+		looked(), added)
 	require.Zero(t, b.run("init", "--file", file), b.err.String())
-	require.Equal(t, []string{"source list", "source add", "source show", "connection list", "connection add", "export add"}, b.names())
+	require.Equal(t, []string{"source list", "source add", "source show", "connection list", "connection add", "export preview", "export add"}, b.names())
 	session := strings.ReplaceAll(b.err.String(), catalogue.TransferStatement, "(the statement)")
 	require.Equal(t, `Step 1 of 3: the source. It is where segments are read from.
 Name of the source [crm]: 
@@ -92,14 +100,17 @@ They look like this:
   consent          EmailConsent
   consent-date     ConsentDate
 Use this mapping? (y, or n to change it) [y]: 
-EmailConsent in the first rows: true, nein
+EmailConsent holds, in the first rows:
+  true               1,000 rows  consent
+  nein                 150 rows  not declared: no consent
+  (empty)               50 rows  nothing
 Values that are a consent [true, 1, yes, subscribed]: ja, true
 Values that are an opt-out [unsubscribed, opted-out]: 
 Name of the export [buyers]: spring buyers
 `, session)
 	require.Equal(t, "Wrote "+file+". Nothing was sent. Next:\n   starter plan 'spring buyers'\n   starter run 'spring buyers'\n", b.out.String())
 
-	sent := args[protocol.ExportAddArgs](b, 5)
+	sent := args[protocol.ExportAddArgs](b, 6)
 	require.Equal(t, []string{"ja", "true"}, sent.Consent.Consent)
 	require.Empty(t, sent.Consent.OptOut, "the usual values are not written down")
 	require.Equal(t, "CustomerId", sent.ID)
@@ -124,12 +135,13 @@ func TestInitCorrects(t *testing.T) {
 		"2", "Key", "Mailbox", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "autumn")
 	b.answers([]any{source.Source}, source,
 		[]any{catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, Type: "omnisend"}},
-		cli.Fail(protocol.ErrExists, "there is an export spring"), export("autumn"))
+		cli.Fail(protocol.ErrUsage, "no such command"), cli.Fail(protocol.ErrExists, "there is an export spring"),
+		cli.Fail(protocol.ErrUsage, "no such command"), export("autumn"))
 	require.Zero(t, b.run("init", "--file", file), b.err.String())
 	require.Contains(t, b.err.String(), `There is no field "Wrong"; there are: Key, Mailbox`)
 	require.Contains(t, b.err.String(), "That does not work: there is an export spring")
 	require.Contains(t, b.err.String(), "so no contact is subscribed")
-	require.Equal(t, map[string]string{"email": "Mailbox"}, plain(args[protocol.ExportAddArgs](b, 4)))
+	require.Equal(t, map[string]string{"email": "Mailbox"}, plain(args[protocol.ExportAddArgs](b, 6)))
 	written, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, 2, bytes.Count(written, []byte("---\n")))
