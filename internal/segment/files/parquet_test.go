@@ -199,7 +199,7 @@ func TestParquetThatClaimsTooMuch(t *testing.T) {
 // What a page unpacks to is looked at no further than what it says.
 func TestPagesThatUnpackToMore(t *testing.T) {
 	const most = 1000
-	large := make([]byte, 50<<20)
+	large := make([]byte, 20<<20)
 	for codec, packs := range map[format.CompressionCodec]compress.Codec{
 		format.Gzip: &parquet.Gzip, format.Zstd: &parquet.Zstd, format.Brotli: &parquet.Brotli, format.Lz4Raw: &parquet.Lz4Raw, format.Snappy: &parquet.Snappy,
 	} {

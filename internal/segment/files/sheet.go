@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -210,8 +211,9 @@ func (s *sharedTexts) at(i int) (string, error) {
 	return string(s.all[from:s.ends[i]]), nil
 }
 
-// sharedTexts reads them, each into a few bytes more than it has.
-func (w *workbook) sharedTexts(ctx context.Context) (*sharedTexts, error) {
+// sharedTexts reads them, each into a few bytes more than it has, and no more
+// than so many bytes.
+func (w *workbook) sharedTexts(ctx context.Context, most int) (*sharedTexts, error) {
 	s := &sharedTexts{}
 	f := w.files[w.texts]
 	if w.texts == "" || f == nil {
@@ -241,8 +243,8 @@ func (w *workbook) sharedTexts(ctx context.Context) (*sharedTexts, error) {
 			limit.left = maxRowXML
 			s.all = append(s.all, unescapeText(text)...)
 			s.ends = append(s.ends, uint32(len(s.all)))
-			if len(s.all)+4*len(s.ends) > maxTexts {
-				return nil, errors.New("its texts take more than 48 MiB, which is too much for a workbook; save the sheet as CSV in UTF-8")
+			if len(s.all)+4*len(s.ends) > most {
+				return nil, fmt.Errorf("its texts take more than %d MiB, which is too much for a workbook; save the sheet as CSV in UTF-8", most>>20)
 			}
 		case xml.EndElement:
 			if t.Name.Local == "sst" {

@@ -268,7 +268,7 @@ func (s *set) openSheet(ctx context.Context, content tree.Content, size int64, w
 	if r.dates, err = r.book.dateStyles(); err != nil {
 		return nil, r.broken(err)
 	}
-	if r.texts, err = r.book.sharedTexts(ctx); err != nil {
+	if r.texts, err = r.book.sharedTexts(ctx, maxTexts); err != nil {
 		return nil, r.broken(err)
 	}
 	if r.sheet, r.title = chosen.file, chosen.name; ctx.Err() != nil {

@@ -220,7 +220,6 @@ func TestWorkbooksThatCannotBeRead(t *testing.T) {
 		"cells out of order":    {bookWriter{rows: head + `<row r="2"><c r="B2"><v>7</v></c><c r="A2"><v>7</v></c></row>`}.write(t), Config{}, "after row 1: the workbook is damaged"},
 		"too far right":         {bookWriter{rows: head + `<row r="2"><c r="ZZZZZ2"><v>7</v></c></row>`}.write(t), Config{}, "after row 1: the workbook is damaged"},
 		"a row without end":     {bookWriter{rows: head + `<row r="2"><c r="A2" t="inlineStr"><is><t>` + strings.Repeat("x", maxRowXML+1<<20) + `</t></is></c></row>`}.write(t), Config{}, "a row takes more than"},
-		"too many texts":        {bookWriter{rows: head + row, texts: strings.Repeat("<si><t>"+strings.Repeat("x", 1<<20)+"</t></si>", 49)}.write(t), Config{}, "its texts take more than 48 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFolder(t)
@@ -243,6 +242,17 @@ func TestWorkbooksThatCannotBeRead(t *testing.T) {
 	f.put(t, "people.xlsx", bookWriter{}.write(t))
 	_, err = f.source.Open(t.Context(), "people", asked, nil)
 	require.ErrorIs(t, err, segment.ErrEmpty)
+}
+
+func TestTextsOfAWorkbookAreBounded(t *testing.T) {
+	book := bookWriter{texts: strings.Repeat("<si><t>"+strings.Repeat("x", 1<<18)+"</t></si>", 9)}.write(t)
+	w, err := openWorkbook(bytesContent(book), int64(len(book)))
+	require.NoError(t, err)
+	_, err = w.sharedTexts(t.Context(), 2<<20)
+	require.EqualError(t, err, "its texts take more than 2 MiB, which is too much for a workbook; save the sheet as CSV in UTF-8")
+	texts, err := w.sharedTexts(t.Context(), 3<<20)
+	require.NoError(t, err)
+	require.Len(t, texts.ends, 9)
 }
 
 // FuzzWorkbook reads any XML as the rows of a sheet, and any bytes as a workbook:

@@ -58,8 +58,11 @@ type Options struct {
 	NoHeader bool
 	// NeverSilent: there is no connection that could fall silent.
 	NeverSilent bool
-	// Many is how many rows the longest segment has; 0: 50,000.
+	// Many is how many rows the longest segment has; 0: 10,000.
 	Many int
+	// Holds is how many bytes a reader and its server hold in this process while
+	// they read the longest segment; 0: 2 MiB.
+	Holds int64
 }
 
 // Run checks an implementation. It makes an empty place for each test.
@@ -240,7 +243,7 @@ func oddCharacters(t *testing.T, p Place, _ Options) {
 // Wide rows come whole, and what is empty or null in them is empty: at the start,
 // in the middle, at the end, or everywhere.
 func wide(t *testing.T, p Place, _ Options) {
-	const columns, rows = 500, 40
+	const columns, rows = 500, 12
 	table := Table{Fields: []string{"CustomerId"}}
 	for c := 1; c < columns; c++ {
 		table.Fields = append(table.Fields, fmt.Sprintf("Field%03d", c))
@@ -358,7 +361,7 @@ func changedBeforeResume(t *testing.T, p Place, _ Options) {
 }
 
 func concurrent(t *testing.T, p Place, _ Options) {
-	table := people(2_000)
+	table := people(500)
 	p.Put(t, "s", table)
 	source := p.Source()
 	var wg sync.WaitGroup
