@@ -57,14 +57,12 @@ func code[T ~string](d *decoder, table []T) T {
 
 // all iterates over the entries of a blob of this version, or of a former one
 // that can still be read.
-func all[T any](data []byte, version byte, read func(*decoder) T, former ...byte) iter.Seq2[T, error] {
+func all[T any](data []byte, version byte, read func(*decoder, *T), former ...byte) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if len(data) == 0 {
-			return
-		}
-		d := decoder{rest: data[1:], version: data[0], bad: data[0] != version && !slices.Contains(former, data[0])}
+		d := decoderOf(data, version, former)
 		for len(d.rest) > 0 || d.bad {
-			v := read(&d)
+			var v T
+			read(&d, &v)
 			if d.bad {
 				var none T
 				yield(none, ErrCorrupt)
@@ -75,6 +73,36 @@ func all[T any](data []byte, version byte, read func(*decoder) T, former ...byte
 			}
 		}
 	}
+}
+
+// appendAll appends the entries of a blob to a slice. It asks for memory once, by
+// the size of the first entries: entries are large, and a blob has many.
+func appendAll[T any](dst []T, data []byte, version byte, read func(*decoder, *T), former ...byte) ([]T, error) {
+	d := decoderOf(data, version, former)
+	whole, first := len(d.rest), len(dst)
+	for len(d.rest) > 0 || d.bad {
+		if seen := len(dst) - first; len(dst) == cap(dst) && seen >= sampleEntries {
+			each := (whole - len(d.rest)) / seen
+			dst = slices.Grow(dst, len(d.rest)/each+len(d.rest)/each/16+1)
+		}
+		var none T
+		dst = append(dst, none)
+		read(&d, &dst[len(dst)-1])
+		if d.bad {
+			return nil, ErrCorrupt
+		}
+	}
+	return dst, nil
+}
+
+// sampleEntries is from how many entries the number of all is estimated.
+const sampleEntries = 8
+
+func decoderOf(data []byte, version byte, former []byte) decoder {
+	if len(data) == 0 {
+		return decoder{}
+	}
+	return decoder{rest: data[1:], version: data[0], bad: data[0] != version && !slices.Contains(former, data[0])}
 }
 
 // decoder reads values one after another. Once something was bad it gives zero

@@ -35,7 +35,7 @@ type Entry struct {
 }
 
 // appendEntry appends an entry to a shard.
-func appendEntry(dst []byte, e Entry) []byte {
+func appendEntry(dst []byte, e *Entry) []byte {
 	dst = begin(dst, versionEntries)
 	dst = append(dst, e.Address[:]...)
 	dst = appendContent(dst, e.Content)
@@ -47,8 +47,7 @@ func appendEntry(dst []byte, e Entry) []byte {
 	return appendUint(appendMemory(dst, e.Memory), e.Filled)
 }
 
-func readEntry(d *decoder) Entry {
-	var e Entry
+func readEntry(d *decoder, e *Entry) {
 	copy(e.Address[:], d.take(len(e.Address)))
 	e.Content = d.content()
 	e.State = State(d.byte())
@@ -62,7 +61,6 @@ func readEntry(d *decoder) Entry {
 	if d.version != versionEntriesBefore {
 		e.Memory, e.Filled = d.memory(), d.uint()
 	}
-	return e
 }
 
 // Entries iterates over a shard of the ledger in the order of addresses; after
@@ -87,6 +85,21 @@ func Entries(data []byte) iter.Seq2[Entry, error] {
 	}
 }
 
+// AllEntries returns all entries of a shard, as Entries gives them; nil with an
+// error, or when there are none.
+func AllEntries(data []byte) ([]Entry, error) {
+	entries, err := appendAll(nil, data, versionEntries, readEntry, versionEntriesBefore)
+	if err != nil {
+		return nil, err
+	}
+	for i := 1; i < len(entries); i++ {
+		if bytes.Compare(entries[i-1].Address[:], entries[i].Address[:]) >= 0 {
+			return nil, ErrCorrupt
+		}
+	}
+	return entries, nil
+}
+
 // MergeShard returns a shard with entries put in or replaced and others
 // removed. Updates and removals may be in any order; of several updates of one
 // address the last counts, and a removal counts more than an update: an entry
@@ -94,8 +107,10 @@ func Entries(data []byte) iter.Seq2[Entry, error] {
 // again. The arguments are left as they are. A shard without entries is nil.
 func MergeShard(old []byte, updates []Entry, removals []contact.Digest) ([]byte, error) {
 	byAddress := func(a, b Entry) int { return bytes.Compare(a.Address[:], b.Address[:]) }
-	updates = slices.Clone(updates)
-	slices.SortStableFunc(updates, byAddress)
+	if !slices.IsSortedFunc(updates, byAddress) {
+		updates = slices.Clone(updates)
+		slices.SortStableFunc(updates, byAddress)
+	}
 	removed := make(map[contact.Digest]bool, len(removals))
 	for _, d := range removals {
 		removed[d] = true
@@ -107,7 +122,7 @@ func MergeShard(old []byte, updates []Entry, removals []contact.Digest) ([]byte,
 	// tells whether one was of that very address.
 	put := func(until *contact.Digest) bool {
 		for len(updates) > 0 {
-			e := updates[0]
+			e := &updates[0]
 			order := -1
 			if until != nil {
 				order = bytes.Compare(e.Address[:], until[:])
@@ -128,12 +143,12 @@ func MergeShard(old []byte, updates []Entry, removals []contact.Digest) ([]byte,
 		}
 		return false
 	}
-	for e, err := range Entries(old) {
+	for e, err := range rawEntries(old) {
 		if err != nil {
 			return nil, err
 		}
-		if replaced := put(&e.Address); !replaced && !removed[e.Address] {
-			merged = appendEntry(merged, e)
+		if replaced := put(&e.address); !replaced && !removed[e.address] {
+			merged = append(begin(merged, versionEntries), e.data...)
 		}
 	}
 	put(nil)
@@ -141,4 +156,36 @@ func MergeShard(old []byte, updates []Entry, removals []contact.Digest) ([]byte,
 		return nil, nil
 	}
 	return merged, nil
+}
+
+// rawEntry is an entry as it is written.
+type rawEntry struct {
+	address contact.Digest
+	data    []byte
+}
+
+// rawEntries iterates over the entries of a shard as Entries does, as they are
+// written in the present version.
+func rawEntries(data []byte) iter.Seq2[rawEntry, error] {
+	return func(yield func(rawEntry, error) bool) {
+		var last contact.Digest
+		d := decoderOf(data, versionEntries, []byte{versionEntriesBefore})
+		for first := true; len(d.rest) > 0 || d.bad; first = false {
+			before := d.rest
+			var e Entry
+			readEntry(&d, &e)
+			if d.bad || !first && bytes.Compare(last[:], e.Address[:]) >= 0 {
+				yield(rawEntry{}, ErrCorrupt)
+				return
+			}
+			raw := rawEntry{e.Address, before[:len(before)-len(d.rest)]}
+			if d.version != versionEntries {
+				raw.data = appendEntry(nil, &e)[1:] // without the version
+			}
+			if !yield(raw, nil) {
+				return
+			}
+			last = e.Address
+		}
+	}
 }

@@ -71,21 +71,25 @@ func (d *decoder) said() contact.Said {
 // Records iterates over a blob of records; after an error it ends. A record's
 // Fields and Properties are a part of data, which must not be changed while
 // they are used.
-func Records(data []byte) iter.Seq2[Record, error] {
-	return all(data, versionRecords, func(d *decoder) Record {
-		var r Record
-		copy(r.Address[:], d.take(len(r.Address)))
-		r.Segment = d.byte()
-		r.Row = d.int()
-		r.Profile.Email = string(d.bytes())
-		r.Profile.Fields = d.bytes()
-		r.Profile.Properties = d.bytes()
-		r.Profile.Filled = d.uint()
-		r.Profile.Said.Mail = d.said()
-		r.Profile.Said.Phone = string(d.bytes())
-		r.Profile.Said.SMS = d.said()
-		return r
-	})
+func Records(data []byte) iter.Seq2[Record, error] { return all(data, versionRecords, readRecord) }
+
+// AppendRecords appends all records of a blob to a slice, as Records gives them;
+// nil with an error.
+func AppendRecords(dst []Record, data []byte) ([]Record, error) {
+	return appendAll(dst, data, versionRecords, readRecord)
+}
+
+func readRecord(d *decoder, r *Record) {
+	copy(r.Address[:], d.take(len(r.Address)))
+	r.Segment = d.byte()
+	r.Row = d.int()
+	r.Profile.Email = string(d.bytes())
+	r.Profile.Fields = d.bytes()
+	r.Profile.Properties = d.bytes()
+	r.Profile.Filled = d.uint()
+	r.Profile.Said.Mail = d.said()
+	r.Profile.Said.Phone = string(d.bytes())
+	r.Profile.Said.SMS = d.said()
 }
 
 // Kind is why a contact is sent.
@@ -125,22 +129,28 @@ func AppendBatchItem(dst []byte, it BatchItem) []byte {
 // BatchItems iterates over a blob of items; after an error it ends. An item's
 // JSON is a part of data, which must not be changed while it is used.
 func BatchItems(data []byte) iter.Seq2[BatchItem, error] {
-	return all(data, versionItems, func(d *decoder) BatchItem {
-		var it BatchItem
-		copy(it.Address[:], d.take(len(it.Address)))
-		it.Content = d.content()
-		it.Kind = Kind(d.byte())
-		if it.Kind < New || it.Kind > Leaver {
-			d.bad = true
-		}
-		it.Segments = d.uint()
-		it.Email = string(d.bytes())
-		it.Item = d.bytes()
-		if d.version != versionItemsBefore {
-			it.Memory, it.Filled = d.memory(), d.uint()
-		}
-		return it
-	}, versionItemsBefore)
+	return all(data, versionItems, readItem, versionItemsBefore)
+}
+
+// AllBatchItems returns all items of a blob, as BatchItems gives them; nil with an
+// error, or when there are none.
+func AllBatchItems(data []byte) ([]BatchItem, error) {
+	return appendAll(nil, data, versionItems, readItem, versionItemsBefore)
+}
+
+func readItem(d *decoder, it *BatchItem) {
+	copy(it.Address[:], d.take(len(it.Address)))
+	it.Content = d.content()
+	it.Kind = Kind(d.byte())
+	if it.Kind < New || it.Kind > Leaver {
+		d.bad = true
+	}
+	it.Segments = d.uint()
+	it.Email = string(d.bytes())
+	it.Item = d.bytes()
+	if d.version != versionItemsBefore {
+		it.Memory, it.Filled = d.memory(), d.uint()
+	}
 }
 
 // The values that are written as one byte: their places, which never change.

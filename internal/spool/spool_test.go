@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,7 +195,7 @@ func TestMergeShard(t *testing.T) {
 	}
 	_, err = MergeShard(old[:len(old)-1], nil, nil)
 	require.ErrorIs(t, err, ErrCorrupt)
-	unsorted := appendEntry(appendEntry(nil, entry(2, "")), entry(1, ""))
+	unsorted := appendEntry(appendEntry(nil, new(entry(2, ""))), new(entry(1, "")))
 	_, err = MergeShard(unsorted, nil, nil)
 	require.ErrorIs(t, err, ErrCorrupt)
 }
@@ -229,15 +230,59 @@ func TestMergeShardAgainstAMap(t *testing.T) {
 	}
 }
 
+// Slices hold what iteration gives, and damage is noticed alike.
+func TestSlicesHoldWhatIterationGives(t *testing.T) {
+	for _, n := range []int{0, 1, sampleEntries, sampleEntries + 1, 200} {
+		var recs, items, shard []byte
+		for i := range n {
+			e := entry(byte(i), strings.Repeat("x", i%40))
+			e.Memory = remembered()
+			recs = AppendRecord(recs, records()[i%len(records())])
+			items = AppendBatchItem(items, BatchItem{Address: e.Address, Kind: New, Email: e.Email, Item: []byte(`{}`), Memory: e.Memory})
+			shard = appendEntry(shard, &e)
+		}
+		for _, data := range [][]byte{recs, items, shard} {
+			sameAll(t, data)
+			for cut := range min(len(data), 600) {
+				sameAll(t, data[:len(data)-cut])
+			}
+		}
+	}
+	some, err := AppendRecords([]Record{{Row: 7}}, AppendRecord(nil, records()[0]))
+	require.NoError(t, err)
+	require.Len(t, some, 2)
+	require.Equal(t, int64(7), some[0].Row)
+}
+
+func sameAll(t *testing.T, data []byte) {
+	t.Helper()
+	recs, err := AppendRecords(nil, data)
+	sameAs(t, Records(data), recs, err)
+	items, err := AllBatchItems(data)
+	sameAs(t, BatchItems(data), items, err)
+	entries, err := AllEntries(data)
+	sameAs(t, Entries(data), entries, err)
+}
+
+func sameAs[T any](t *testing.T, seq func(func(T, error) bool), got []T, err error) {
+	t.Helper()
+	want, wantErr := collect(seq)
+	require.Equal(t, wantErr, err)
+	if err == nil {
+		require.Equal(t, want, got)
+	}
+}
+
 func FuzzRecords(f *testing.F) {
 	var data []byte
 	for _, r := range records() {
 		data = AppendRecord(data, r)
 	}
 	f.Add(data)
-	f.Add(appendEntry(nil, entry(1, "a")))
+	f.Add(appendEntry(nil, new(entry(1, "a"))))
 	f.Add(AppendBatchItem(nil, BatchItem{Kind: New, Item: []byte("{}")}))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		sameAll(t, data)
 		// What can be read at all can be written and read again.
 		if all, err := collect(Records(data)); err == nil {
 			var again []byte
