@@ -83,10 +83,10 @@ bench: build ## measure a whole export: make bench SIZE=1000000 RPM=0 STORE=post
 	go run ./bench --size $(SIZE) --rpm $(RPM) --store $(STORE) --workers $(WORKERS)
 
 soak: ## send 60,000 profiles at the real limit through every fault a run recovers from; about 15 minutes
-	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./deployments/standalone
+	go test -tags soak -run TestSoak -count 1 -v -timeout 30m ./internal/e2e
 
 soak-sources: tools ## run an export from every source through a kill and a reset: make soak-sources SIZE=1000000; about 10 minutes
-	SEGMENT_EXPORT_TEST_SOURCE_SIZE=$(SIZE) go test -run TestEverySourceArrivesThroughBreaks -count 1 -v -timeout 60m ./deployments/standalone
+	SEGMENT_EXPORT_TEST_SOURCE_SIZE=$(SIZE) go test -run TestEverySourceArrivesThroughBreaks -count 1 -v -timeout 60m ./internal/e2e
 
 soak-reads: tools ## read a million rows from every source in flat memory and print the figures; about 4 minutes
 	SEGMENT_ROWS=1000000 go test -run 'TestConformance/.*/many_rows' -count 1 -v -timeout 60m ./internal/segment/dataverse ./internal/segment/files ./internal/segment/postgres

@@ -16,7 +16,7 @@ import (
 
 // Runs that began under an earlier build go on under this one: the histories
 // in testdata/replay were recorded from real runs (by the tests that call record
-// in deployments/standalone) and must not be recorded anew to make this pass,
+// in internal/e2e) and must not be recorded again to make this pass,
 // unless no run of the build they are from can be open any more.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	var histories []string // of this build, and of each release in a directory of its own
