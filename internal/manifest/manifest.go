@@ -1,7 +1,7 @@
 // Package manifest is the configuration as files: documents of a kind, a name
-// and a spec, which say what a source, a connection, an export or its schedule is to be. What
-// a spec may hold are the fields of the catalogue's own types that people
-// decide about. It does no I/O.
+// and a spec, which describe a source, a connection, an export, its schedule, the
+// system refresh or an alert. A spec has those fields of the catalogue's own
+// types that people decide about. The package does no I/O.
 package manifest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
-// Document says what one object is to be.
+// Document describes one object.
 type Document struct {
 	Kind catalogue.Kind  `json:"kind"`
 	Name string          `json:"name"`
@@ -28,7 +28,8 @@ func (d Document) String() string { return fmt.Sprintf("%s %q", d.Kind, d.Name) 
 
 // Kinds are the kinds of documents, in the order in which they are carried out:
 // what is named by others comes first.
-var Kinds = []catalogue.Kind{catalogue.KindSource, catalogue.KindConnection, catalogue.KindExport, catalogue.KindSchedule}
+var Kinds = []catalogue.Kind{catalogue.KindSource, catalogue.KindConnection, catalogue.KindExport, catalogue.KindSchedule,
+	catalogue.KindRefresh, catalogue.KindAlert}
 
 // Schedule is the spec of a schedule, which has the name of its export.
 type Schedule struct {
@@ -37,12 +38,59 @@ type Schedule struct {
 	Off bool `json:"off,omitempty"` // the times are kept
 }
 
+// RefreshName is the name of the only document of the kind refresh.
+const RefreshName = "system"
+
+// Refresh is the spec of the system refresh: times, or a source to follow.
+type Refresh struct {
+	Schedule
+
+	Follow string `json:"follow,omitempty"` // a source
+}
+
+// Alert is the spec of an alert. Its destination is one of Mail and Webhook, and
+// is used only when the alert is added: the worker keeps it sealed and shows it
+// to nobody.
+type Alert struct {
+	Exports []string              `json:"exports,omitempty"` // none: all
+	On      []catalogue.Condition `json:"on,omitempty"`      // none: all, late only with Late
+	Rejects *float64              `json:"rejects,omitempty"` // nil: AlertRejects
+	Late    string                `json:"late,omitempty"`    // such as 26h
+	Mail    *AlertMail            `json:"mail,omitempty"`
+	Webhook *AlertWebhook         `json:"webhook,omitempty"`
+}
+
+// AlertRejects is the part of the rows above which an alert tells of rejects
+// unless its spec says otherwise.
+const AlertRejects = 0.05
+
+// AlertMail is where mail goes. The password is in a file of the person who applies the
+// document.
+type AlertMail struct {
+	Server       string   `json:"server"`
+	From         string   `json:"from"`
+	To           []string `json:"to"`
+	User         string   `json:"user,omitempty"`
+	PasswordFile string   `json:"password_file,omitempty"`
+	Plain        bool     `json:"plain,omitempty"`
+}
+
+// AlertWebhook is where requests go. URL and key are in files of the person who applies
+// the document.
+type AlertWebhook struct {
+	URLFile        string `json:"url_file"`
+	Format         string `json:"format,omitempty"`
+	SigningKeyFile string `json:"signing_key_file"`
+}
+
 // types are the types that the specs are read into.
 var types = map[catalogue.Kind]reflect.Type{
 	catalogue.KindSource:     reflect.TypeFor[catalogue.Source](),
 	catalogue.KindConnection: reflect.TypeFor[catalogue.Connection](),
 	catalogue.KindExport:     reflect.TypeFor[catalogue.Export](),
 	catalogue.KindSchedule:   reflect.TypeFor[Schedule](),
+	catalogue.KindRefresh:    reflect.TypeFor[Refresh](),
+	catalogue.KindAlert:      reflect.TypeFor[Alert](),
 }
 
 // kept are the fields that the worker keeps itself: nobody writes them, and
@@ -52,6 +100,8 @@ var kept = map[catalogue.Kind][]string{
 	catalogue.KindConnection: {"endpoint", "brand_name", "brand_stated", "consent", "withdrawn", "stopped"},
 	catalogue.KindExport:     {"brand"},
 	catalogue.KindSchedule:   {"interval"},
+	catalogue.KindRefresh:    {"interval"},
+	catalogue.KindAlert:      {},
 }
 
 // field is one field of a spec.

@@ -15,7 +15,16 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[catalogue.LeaverPolicy](): {string(catalogue.LeaversUnmark), string(catalogue.LeaversKeep)},
 	reflect.TypeFor[contact.EmptyPolicy]():    {string(contact.EmptyKeep), string(contact.EmptyClear)},
 	reflect.TypeFor[contact.UndatedOptOuts](): {string(contact.UndatedFirstSeen), string(contact.UndatedIgnore)},
+	reflect.TypeFor[catalogue.Condition]():    conditionNames(),
 	reflect.TypeFor[contact.Refusals]():       {string(contact.RefusalsOptOut), string(contact.RefusalsNone)},
+}
+
+func conditionNames() []string {
+	var names []string
+	for _, c := range catalogue.Conditions {
+		names = append(names, string(c))
+	}
+	return names
 }
 
 // descriptions are what an editor says of a field.
@@ -46,7 +55,19 @@ var descriptions = map[string]string{ //nolint:gosec // texts about credentials,
 	"schedule/at":               "times of the clock, as 06:00",
 	"schedule/cron":             "in place of every and at: minute, hour, day of the month, month, day of the week",
 	"schedule/zone":             "time zone of the times, as Europe/Warsaw",
-	"schedule/off":              "the export does not run by itself; the times are kept",
+	"schedule/off":              "the export does not run automatically; the times are kept",
+	"refresh/every":             "days: day, mon,thu or month:1,15",
+	"refresh/at":                "times of the clock, such as 06:00",
+	"refresh/cron":              "in place of every and at: minute, hour, day of the month, month, day of the week",
+	"refresh/zone":              "time zone of the times, such as Europe/Warsaw",
+	"refresh/follow":            "source whose refresh starts the exports, in place of times",
+	"refresh/off":               "the system refresh starts no runs; its times are kept",
+	"alert/exports":             "names of the exports that it is about; left out, all",
+	"alert/on":                  "conditions to notify about; left out, all of them, late only when a limit is set",
+	"alert/rejects":             "part of the rows, from 0 to 1, above which rejects are reported; 0.05 when left out",
+	"alert/late":                "time after the last complete run when an export is late, such as 26h",
+	"alert/mail":                "where mail goes; used only when the alert is added",
+	"alert/webhook":             "where requests go; used only when the alert is added",
 	"export/empty":              "what happens at Omnisend to values that were emptied at the source",
 	"export/empty_of":           "the same by attribute, where it is otherwise than empty says",
 	"export/lenient_local_part": "take addresses with doubled or trailing dots before the @, as Japanese carriers gave them out",

@@ -11,6 +11,7 @@ const (
 	AlertAdd    = "alert add"
 	AlertList   = "alert list"
 	AlertShow   = "alert show"
+	AlertEdit   = "alert edit"
 	AlertRemove = "alert remove"
 	AlertTest   = "alert test"
 )
@@ -26,6 +27,14 @@ type AlertAddArgs struct {
 
 // About names nothing: an alert is an administrator's.
 func (AlertAddArgs) About(string) []Subject { return nil }
+
+// AlertEditArgs are the arguments of alert edit: all that the alert tells of.
+// Where it goes stays as it is.
+type AlertEditArgs struct {
+	AlertAddArgs
+
+	Version int64 `json:"version"` // of which it was made; 0: whatever it is now
+}
 
 // AlertSecret is the sealed part of alert add: one of the two.
 type AlertSecret struct {

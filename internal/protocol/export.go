@@ -17,6 +17,7 @@ const (
 	ExportDetach    = "export detach"
 	ExportRemove    = "export remove"
 	ExportReset     = "export reset-ledger"
+	ExportCheck     = "export check" // makes the checks of add and edit, and stores nothing
 )
 
 // ExportAddArgs are the arguments of export add. A segment without marker gets
@@ -95,6 +96,17 @@ type ExportEditArgs struct {
 func (a ExportEditArgs) About(string) []Subject {
 	return append(used(a.ExportSpec), Subject{catalogue.KindExport, a.Name})
 }
+
+// ExportCheckArgs are the arguments of export check: an export as it would be
+// stored under the name, new or in place of the one there.
+type ExportCheckArgs struct {
+	catalogue.ExportSpec
+
+	Name string `json:"name"`
+}
+
+// About names what the export would use.
+func (a ExportCheckArgs) About(string) []Subject { return used(a.ExportSpec) }
 
 // ExportDuplicateArgs are the arguments of export duplicate.
 type ExportDuplicateArgs struct {

@@ -7,18 +7,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/manifest"
-	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-const manifestDetail = `The file has documents of kind, name and spec: sources, connections without their keys, exports, and
-schedules, which have the name of their export. What "show --output yaml" gives of each is such a document. What is not in the file stays as it is; nothing
-is removed. Of a connection or a source only what the spec says is changed; an export or a schedule becomes
-what its spec says, and what the spec leaves out is as usual.`
+const manifestDetail = `The file has documents of kind, name and spec: sources, connections without their keys, exports, schedules (with the
+name of their export), the system refresh and alerts. "starter config" prints the whole configuration as such a file, "show
+NAME --output yaml" a part of it. Objects that are not in the file stay as they are; nothing is removed. Of a
+connection or a source, only the fields in the spec are changed. Any other object matches its spec in full; fields
+that are left out get their defaults.`
 
 func fileFlag() cli.Flag {
 	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "`FILE` with the configuration, - for standard input"}
@@ -52,10 +53,10 @@ func (s *session) diffCommand() *cli.Command {
 	})
 }
 
-// planned is what applying a file comes to.
+// planned is what applying a file changes.
 type planned struct {
 	Steps   []*step `json:"steps"`
-	Changes int     `json:"changes"` // of Steps, those that are not as they are to be
+	Changes int     `json:"changes"` // of Steps, those that change something
 	Applied bool    `json:"applied"`
 }
 
@@ -66,7 +67,7 @@ const (
 	actionChange = "change"
 )
 
-// step is what is done with one document.
+// step is the change for one document.
 type step struct {
 	Kind        catalogue.Kind        `json:"kind"`
 	Name        string                `json:"name"`
@@ -110,6 +111,20 @@ func (s *session) readManifest(c *cli.Context) ([]manifest.Document, error) {
 	return docs, err
 }
 
+// problem says what keeps the file from being applied, each with its line.
+func (p *planned) problem() error {
+	var all []string
+	for _, st := range p.Steps {
+		if st.problem != "" {
+			all = append(all, fmt.Sprintf("%s, line %d: %s", st.doc, st.doc.Line, st.problem))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return usage("%s", strings.Join(all, "\n"))
+}
+
 func (s *session) diff(c *cli.Context) error {
 	docs, err := s.readManifest(c)
 	if err != nil {
@@ -120,6 +135,9 @@ func (s *session) diff(c *cli.Context) error {
 		return err
 	}
 	if err := s.printPlan(plan); err != nil {
+		return err
+	}
+	if err := plan.problem(); err != nil {
 		return err
 	}
 	if plan.Changes > 0 && c.Bool("exit-code") {
@@ -137,10 +155,8 @@ func (s *session) apply(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, st := range plan.Steps {
-		if st.problem != "" {
-			return usage("%s, line %d: %s", st.doc, st.doc.Line, st.problem)
-		}
+	if err := plan.problem(); err != nil {
+		return err
 	}
 	if c.Bool("dry-run") || plan.Changes == 0 {
 		return s.printPlan(plan)
@@ -232,30 +248,19 @@ func planPage(p *page, plan *planned) {
 	}
 }
 
-// carryOutStep gives the command that makes an object what its document says.
+// carryOutStep gives the commands that make an object match its document.
 func (s *session) carryOutStep(ctx context.Context, st *step, agree bool) error {
-	if st.Kind == catalogue.KindSchedule {
+	switch st.Kind {
+	case catalogue.KindSchedule:
 		return s.applySchedule(ctx, st)
+	case catalogue.KindRefresh:
+		return s.applyRefresh(ctx, st)
+	case catalogue.KindAlert:
+		return s.applyAlert(ctx, st)
 	}
 	do, err := st.order(agree)
 	if err == nil {
 		_, err = s.call(ctx, do)
-	}
-	return err
-}
-
-// applySchedule gives an export its schedule. Setting one turns it on; one that
-// is to be off is turned off then.
-func (s *session) applySchedule(ctx context.Context, st *step) error {
-	var spec manifest.Schedule
-	if err := json.Unmarshal(st.doc.Spec, &spec); err != nil {
-		return err
-	}
-	export := protocol.ScheduleRef{Export: st.Name}
-	_, err := s.call(ctx, order{name: protocol.ScheduleSet, object: st.Name,
-		args: protocol.ScheduleSetArgs{ScheduleRef: export, Calendar: spec.Calendar}})
-	if err == nil && spec.Off {
-		_, err = s.call(ctx, order{name: protocol.ScheduleOff, object: st.Name, args: export})
 	}
 	return err
 }

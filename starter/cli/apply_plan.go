@@ -8,22 +8,23 @@ import (
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/manifest"
-	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-// compare finds out what applying the documents comes to, in the order in which
-// it is done: what is named by others comes first.
+// compare finds out what applying the documents changes, in the order of the
+// changes: what others name comes first. It makes the checks of the commands that
+// apply gives, so that a dry run finds what apply would.
 func (s *session) compare(ctx context.Context, docs []manifest.Document) (*planned, error) {
 	plan := &planned{Steps: []*step{}}
 	there := map[catalogue.Kind]map[string]json.RawMessage{}
 	for _, kind := range manifest.Kinds {
-		var err error
-		if kind == catalogue.KindSchedule {
-			there[kind], err = s.schedules(ctx, docs)
-		} else {
-			there[kind], err = s.objects(ctx, kind)
+		// Every document may name one of these; the others are read when one is in
+		// the file.
+		always := kind == catalogue.KindSource || kind == catalogue.KindConnection || kind == catalogue.KindExport
+		if !always && !slices.ContainsFunc(docs, func(d manifest.Document) bool { return d.Kind == kind }) {
+			continue
 		}
-		if err != nil {
+		var err error
+		if there[kind], err = s.stored(ctx, kind); err != nil {
 			return nil, err
 		}
 	}
@@ -38,6 +39,11 @@ func (s *session) compare(ctx context.Context, docs []manifest.Document) (*plann
 			}
 			if st.problem == "" {
 				st.problem = unknownUse(d, docs, there)
+			}
+			if st.problem == "" && kind == catalogue.KindExport && st.Action != actionNone {
+				if st.problem, err = s.checkExport(ctx, st, plan, there); err != nil {
+					return nil, err
+				}
 			}
 			if st.Action != actionNone {
 				plan.Changes++
@@ -69,40 +75,10 @@ func (s *session) objects(ctx context.Context, kind catalogue.Kind) (map[string]
 	return byName, nil
 }
 
-// schedules reads the schedules of exports that have one of their own, by
-// export; nothing when no document asks for it.
-func (s *session) schedules(ctx context.Context, docs []manifest.Document) (map[string]json.RawMessage, error) {
-	byExport := map[string]json.RawMessage{}
-	if !slices.ContainsFunc(docs, func(d manifest.Document) bool { return d.Kind == catalogue.KindSchedule }) {
-		return byExport, nil
-	}
-	all, err := answer[[]protocol.ScheduleAnswer](ctx, s, order{name: protocol.ScheduleShow, args: protocol.ScheduleShowArgs{}})
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range all {
-		if a.Calendar != nil {
-			if byExport[a.Export], err = scheduleObject(a); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return byExport, nil
-}
-
-// scheduleObject is a schedule as its document has it, with its name.
-func scheduleObject(a protocol.ScheduleAnswer) (json.RawMessage, error) {
-	return json.Marshal(struct {
-		manifest.Schedule
-
-		Name string `json:"name"`
-	}{manifest.Schedule{Calendar: *a.Calendar, Off: a.Mode == protocol.ModeOff}, a.Export})
-}
-
 // whole says that an object becomes exactly what its document says; of others
 // only what is said is changed.
 func whole(kind catalogue.Kind) bool {
-	return kind == catalogue.KindExport || kind == catalogue.KindSchedule
+	return kind != catalogue.KindSource && kind != catalogue.KindConnection
 }
 
 // newStep compares a document with the object that is there, if one is.
@@ -120,6 +96,11 @@ func newStep(d manifest.Document, object json.RawMessage) (*step, error) {
 			return nil, err
 		}
 		st.doc.Spec = raw
+	}
+	if d.Kind == catalogue.KindAlert {
+		if st.doc.Spec, err = alertSpec(d.Spec); err != nil {
+			return nil, err
+		}
 	}
 	before := json.RawMessage("{}")
 	if object != nil {
@@ -140,14 +121,22 @@ func newStep(d manifest.Document, object json.RawMessage) (*step, error) {
 			}
 		}
 	}
-	if st.Differences, err = manifest.Differences(before, st.doc.Spec); err != nil {
+	after := st.doc.Spec
+	if d.Kind == catalogue.KindAlert && object != nil {
+		if after, err = without(after, "mail", "webhook"); err != nil {
+			return nil, err
+		}
+	}
+	if st.Differences, err = manifest.Differences(before, after); err != nil {
 		return nil, err
 	}
 	if object != nil && len(st.Differences) == 0 {
 		st.Action = actionNone
 	}
-	st.problem = st.impossible()
-	return st, nil
+	if st.problem = st.impossible(); st.problem == "" && d.Kind == catalogue.KindAlert {
+		st.problem, err = alertProblem(st, object)
+	}
+	return st, err
 }
 
 // only keeps of a spec what another one speaks of.
@@ -168,8 +157,8 @@ func only(spec, like json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(kept)
 }
 
-// stored says in a spec that the secret is one that no file holds.
-const stored = `"stored"`
+// keptSecret says in a spec that the secret is one that no file holds.
+const keptSecret = `"stored"`
 
 // impossible says what of a step no command can do.
 func (st *step) impossible() string {
@@ -183,8 +172,11 @@ func (st *step) impossible() string {
 			}
 		}
 	}
+	if st.Kind == catalogue.KindRefresh && st.Name != manifest.RefreshName {
+		return fmt.Sprintf("there is one system refresh: name it %q", manifest.RefreshName)
+	}
 	for _, d := range st.Differences {
-		if (d.Path == "credential" || d.Path == "api_key") && string(d.After) == stored {
+		if (d.Path == "credential" || d.Path == "api_key") && string(d.After) == keptSecret {
 			return fmt.Sprintf("its secret is stored at the worker and in no file: give it with starter %s add or edit first, or name a reference (env:NAME, file:NAME)", st.Kind)
 		}
 	}
@@ -207,13 +199,36 @@ func unknownUse(d manifest.Document, docs []manifest.Document, there map[catalog
 		uses = map[catalogue.Kind]string{catalogue.KindSource: spec.Source, catalogue.KindConnection: spec.Connection}
 	case catalogue.KindSchedule:
 		uses = map[catalogue.Kind]string{catalogue.KindExport: d.Name}
+	case catalogue.KindRefresh:
+		var spec manifest.Refresh
+		if json.Unmarshal(d.Spec, &spec) != nil {
+			return ""
+		}
+		uses = map[catalogue.Kind]string{catalogue.KindSource: spec.Follow}
+	case catalogue.KindAlert:
+		var spec manifest.Alert
+		if json.Unmarshal(d.Spec, &spec) != nil {
+			return ""
+		}
+		for _, name := range spec.Exports {
+			if problem := unknown(catalogue.KindExport, name, docs, there); problem != "" {
+				return problem
+			}
+		}
 	}
 	for kind, name := range uses {
-		_, exists := there[kind][name]
-		inFile := slices.ContainsFunc(docs, func(o manifest.Document) bool { return o.Kind == kind && o.Name == name })
-		if name != "" && !exists && !inFile {
-			return fmt.Sprintf("there is no %s %q, here or in the file", kind, name)
+		if problem := unknown(kind, name, docs, there); problem != "" {
+			return problem
 		}
+	}
+	return ""
+}
+
+func unknown(kind catalogue.Kind, name string, docs []manifest.Document, there map[catalogue.Kind]map[string]json.RawMessage) string {
+	_, exists := there[kind][name]
+	inFile := slices.ContainsFunc(docs, func(o manifest.Document) bool { return o.Kind == kind && o.Name == name })
+	if name != "" && !exists && !inFile {
+		return fmt.Sprintf("there is no %s %q, here or in the file", kind, name)
 	}
 	return ""
 }
@@ -234,7 +249,7 @@ func (st *step) order(agree bool) (order, error) {
 	}
 	set("name", st.Name)
 	for _, secret := range []string{"credential", "api_key"} {
-		if string(args[secret]) == stored {
+		if string(args[secret]) == keptSecret {
 			delete(args, secret) // as it is
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,9 +51,14 @@ func manifestFile(t *testing.T, text string) string {
 	return path
 }
 
+// passed is the answer to an export that the worker has checked.
+var passed = struct{}{}
+
 // standing are the answers about what is there: one source, one connection, the
-// export spring.
-func standing(share float64) []any {
+// export spring; and that the two exports of the file pass their checks.
+func standing(share float64) []any { return append(stored(share), passed, passed) }
+
+func stored(share float64) []any {
 	return []any{
 		[]any{catalogue.Source{Meta: catalogue.Meta{Name: "crm", Version: 1}, Type: "files"}},
 		[]any{catalogue.Connection{Meta: catalogue.Meta{Name: "shop", Version: 4}, Type: "omnisend", BrandID: "b1", Share: share, CallsPerMinute: 400}},
@@ -78,7 +84,10 @@ func TestApply(t *testing.T) {
     + source: "crm"
 3 objects are not as the file says; nothing was changed
 `, b.out.String())
-	require.Equal(t, []string{"source list", "connection list", "export list"}, b.names())
+	require.Equal(t, []string{"source list", "connection list", "export list", "export check", "export check"}, b.names())
+	check := args[protocol.ExportCheckArgs](b, 3)
+	require.Equal(t, "spring", check.Name)
+	require.Equal(t, "Key", check.ID)
 
 	b.answers(standing(0.75)...)
 	require.Equal(t, 0, b.run("diff", "-f", file))
@@ -91,9 +100,9 @@ func TestApply(t *testing.T) {
 	before := len(b.server.requests)
 	b.answers(append(standing(0.75), protocol.ConnectionAnswer{}, export("spring"), export("summer"))...)
 	require.Equal(t, 0, b.run("apply", "-f", file, "--yes", "-o", "json"), b.err.String())
-	require.Equal(t, []string{"connection edit", "export edit", "export add"}, b.names()[before+3:], "what is named by others comes first")
-	require.JSONEq(t, `{"name":"shop","version":4,"share":0.5}`, string(b.server.requests[before+3].Args))
-	edit := args[protocol.ExportEditArgs](b, before+4)
+	require.Equal(t, []string{"connection edit", "export edit", "export add"}, b.names()[before+5:], "what is named by others comes first")
+	require.JSONEq(t, `{"name":"shop","version":4,"share":0.5}`, string(b.server.requests[before+5].Args))
+	edit := args[protocol.ExportEditArgs](b, before+6)
 	require.Equal(t, int64(7), edit.Version)
 	require.Equal(t, "Key", edit.ID)
 	require.Equal(t, "segment_old", edit.Segments[1].Marker, "as it would be made of the name")
@@ -125,7 +134,7 @@ func TestApplyAgainChangesNothing(t *testing.T) {
 	require.Equal(t, 0, b.run("export", "show", "spring", "-o", "yaml"))
 	b.server.requests = nil
 	file := manifestFile(t, docs+b.out.String())
-	b.answers(standing(0.75)...)
+	b.answers(stored(0.75)...)
 	require.Equal(t, 0, b.run("apply", "-f", file), b.err.String())
 	require.Equal(t, "= connection \"shop\"\n= export \"spring\"\nEverything is as the file says\n", b.out.String())
 	require.Len(t, b.names(), 3)
@@ -138,7 +147,7 @@ func TestApplyAsks(t *testing.T) {
 	require.Equal(t, 2, b.run("apply", "-f", manifestFile(t, applied)))
 	require.Contains(t, b.err.String(), "~ share: 0.75 -> 0.5")
 	require.Contains(t, b.err.String(), "nothing was changed")
-	require.Len(t, b.names(), 3)
+	require.Len(t, b.names(), 5)
 }
 
 func TestApplyStopsAtAFailure(t *testing.T) {
@@ -146,6 +155,22 @@ func TestApplyStopsAtAFailure(t *testing.T) {
 	b.answers(append(standing(0.75), protocol.ConnectionAnswer{}, cli.Fail(protocol.ErrConflict, "changed by ben"))...)
 	require.Equal(t, 1, b.run("apply", "-f", manifestFile(t, applied), "--yes"))
 	require.Contains(t, b.err.String(), `export "spring": changed by ben (1 of 3 changes were made before; applied again, the rest is made)`)
+}
+
+// A dry run finds what the worker would refuse, and apply finds it before it
+// changes anything.
+func TestApplyChecksLikeTheRealThing(t *testing.T) {
+	for _, command := range [][]string{{"apply", "--dry-run"}, {"apply", "--yes"}, {"diff"}} {
+		b := newBench(t)
+		b.answers(append(stored(0.75), cli.Fail(protocol.ErrUsage, "the segment buyers has no field E"), cli.Fail(protocol.ErrExists, "the marker summer is taken"))...)
+		require.Equal(t, 2, b.run(append(command, "-f", manifestFile(t, applied))...))
+		require.Contains(t, b.err.String(), `export "spring", line 2: the segment buyers has no field E`)
+		require.Contains(t, b.err.String(), `export "summer", line 14: the marker summer is taken`)
+		require.Equal(t, "export check", b.names()[len(b.names())-1], "nothing was changed")
+	}
+	b := newBench(t)
+	b.answers(append(stored(0.75), cli.Fail("no worker", "no worker answers"))...)
+	require.Equal(t, 7, b.run("diff", "-f", manifestFile(t, applied)), "that is no fault of the file")
 }
 
 func TestApplyRefusesWhatCannotBe(t *testing.T) {
@@ -158,7 +183,7 @@ func TestApplyRefusesWhatCannotBe(t *testing.T) {
 		"# nothing\n": "holds no documents",
 	} {
 		b := newBench(t)
-		b.answers(standing(0.75)...)
+		b.answers(stored(0.75)...)
 		require.Equal(t, 2, b.run("apply", "-f", manifestFile(t, file), "--yes"))
 		require.Contains(t, b.err.String(), want)
 		require.LessOrEqual(t, len(b.names()), 3)
@@ -179,7 +204,7 @@ spec: {every: "mon,thu", at: ["06:00"], zone: Europe/Warsaw, off: true}
 `)
 	there := protocol.ScheduleAnswer{Export: "spring", Mode: protocol.ModeSchedule,
 		Calendar: &schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "Europe/Warsaw"}}
-	b.answers(append(standing(0.75), []any{there}, there, there)...)
+	b.answers(append(stored(0.75), []any{there}, there, there)...)
 	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
 	require.Equal(t, `~ schedule "spring"
     ~ every: "day" -> "mon,thu"
@@ -189,18 +214,102 @@ Applied: 1 change
 	require.Equal(t, []string{"source list", "connection list", "export list", "schedule show", "schedule set", "schedule off"}, b.names())
 
 	there.Mode, there.Calendar.Every = protocol.ModeOff, "mon,thu"
-	b.answers(append(standing(0.75), []any{there})...)
+	b.answers(append(stored(0.75), []any{there})...)
 	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
 	require.Contains(t, b.out.String(), "Everything is as the file says")
 
 	b.answers([]any{there})
 	require.Equal(t, 0, b.run("schedule", "show", "spring", "-o", "yaml"), b.err.String())
 	again := manifestFile(t, b.out.String())
-	b.answers(append(standing(0.75), []any{there})...)
+	b.answers(append(stored(0.75), []any{there})...)
 	require.Equal(t, 0, b.run("diff", "-f", again, "--exit-code"), b.out.String())
 
 	none := manifestFile(t, "kind: schedule\nname: winter\nspec: {every: day, at: [\"06:00\"], zone: Europe/Warsaw}\n")
-	b.answers(append(standing(0.75), []any{})...)
+	b.answers(append(stored(0.75), []any{})...)
 	require.Equal(t, 2, b.run("apply", "-f", none, "--yes"))
 	require.Contains(t, b.err.String(), `there is no export "winter"`)
+}
+
+// The system refresh and alerts are documents too.
+func TestApplyRefreshAndAlerts(t *testing.T) {
+	b := newBench(t)
+	password := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(password, []byte("secret\n"), 0o600))
+	file := manifestFile(t, `
+kind: alert
+name: ops
+spec:
+  on: [failed, late]
+  late: 26h
+  exports: [spring]
+  mail: {server: "mail:587", from: a@shop.example, to: [b@shop.example], password_file: "`+password+`"}
+---
+kind: refresh
+name: system
+spec: {every: day, at: ["06:00"], zone: UTC, off: true}
+`)
+	b.answers(append(stored(0.75), protocol.RefreshAnswer{}, []any{}, protocol.RefreshAnswer{}, protocol.RefreshAnswer{}, catalogue.Alert{})...)
+	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
+	require.Equal(t, []string{"refresh show", "alert list", "refresh set", "refresh off", "alert add"}, b.names()[3:])
+	add := args[protocol.AlertAddArgs](b, 7)
+	require.Equal(t, 26*time.Hour, add.Late)
+	require.InDelta(t, 0.05, add.Rejects, 0)
+	require.NotContains(t, string(b.server.requests[7].Args), "secret")
+	require.NotContains(t, string(b.server.requests[7].Args), "shop.example", "addresses travel sealed")
+
+	// Applied again it changes nothing; a change of what it tells of is one command.
+	refresh := protocol.RefreshAnswer{Calendar: &schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "UTC"}}
+	ops := catalogue.Alert{Meta: catalogue.Meta{Name: "ops", Version: 3}, Channel: catalogue.ChannelMail, Target: "1 address through mail:587",
+		Exports: []string{"spring"}, On: []catalogue.Condition{"failed", "late"}, Rejects: 0.05, Late: 26 * time.Hour}
+	b.answers(append(stored(0.75), refresh, []any{ops})...)
+	require.Equal(t, 0, b.run("diff", "-f", file, "--exit-code"), b.out.String()+b.err.String())
+	ops.Late = 2 * time.Hour
+	before := len(b.names())
+	b.answers(append(stored(0.75), refresh, []any{ops}, ops)...)
+	require.Equal(t, 0, b.run("apply", "-f", file, "--yes"), b.err.String())
+	require.Contains(t, b.out.String(), `~ late: "2h" -> "26h"`)
+	require.Equal(t, protocol.AlertEdit, b.names()[before+5])
+	require.Equal(t, int64(3), args[protocol.AlertEditArgs](b, before+5).Version)
+
+	for spec, want := range map[string]string{
+		"kind: alert\nname: new\nspec: {on: [failed]}\n":                            "give its destination",
+		"kind: alert\nname: ops\nspec: {mail: {server: other, from: a, to: [b]}}\n": "its destination is another one",
+		"kind: alert\nname: ops\nspec: {on: [late]}\n":                              "needs a limit",
+		"kind: alert\nname: ops\nspec: {late: soon}\n":                              "is not a time span",
+		"kind: alert\nname: ops\nspec: {exports: [gone]}\n":                         `there is no export "gone"`,
+		"kind: alert\nname: ops\nspec: {rejects: 2}\n":                              "is not from 0 to below 1",
+	} {
+		b.answers(append(stored(0.75), []any{ops})...)
+		require.Equal(t, 2, b.run("apply", "-f", manifestFile(t, spec), "--yes"), spec)
+		require.Contains(t, b.err.String(), want)
+	}
+	b.answers(append(stored(0.75), refresh)...)
+	require.Equal(t, 2, b.run("apply", "-f", manifestFile(t, "kind: refresh\nname: other\nspec: {follow: crm}\n"), "--yes"))
+	require.Contains(t, b.err.String(), `name it "system"`)
+}
+
+// The printed configuration is what is stored: applied it changes nothing.
+func TestConfigIsWhatIsStored(t *testing.T) {
+	everything := func() []any {
+		all := stored(0.75)
+		all[0] = []any{catalogue.Source{Meta: catalogue.Meta{Name: "crm", Version: 1}, Type: "files", Files: &catalogue.FilesSettings{Path: "."}}}
+		return append(all,
+			[]any{protocol.ScheduleAnswer{Export: "spring", Mode: protocol.ModeOff, Calendar: &schedule.Calendar{Cron: "30 6 * * 1", Zone: "UTC"}}},
+			protocol.RefreshAnswer{On: true, Follow: "crm"},
+			[]any{catalogue.Alert{Meta: catalogue.Meta{Name: "ops"}, Channel: catalogue.ChannelWebhook, Target: "chat.example, as text",
+				On: []catalogue.Condition{"failed"}, Rejects: 0.1, Late: 90 * time.Minute}})
+	}
+	b := newBench(t)
+	b.answers(everything()...)
+	require.Zero(t, b.run("config"), b.err.String())
+	written := b.out.String()
+	for _, part := range []string{"kind: source", "kind: connection", "kind: export", "kind: schedule", "kind: refresh", "kind: alert", "late: 1h30m", "follow: crm"} {
+		require.Contains(t, written, part)
+	}
+	require.NotContains(t, written, "chat.example")
+	b.answers(everything()...)
+	require.Zero(t, b.run("diff", "-f", manifestFile(t, written), "--exit-code"), b.out.String()+b.err.String())
+	b.answers(everything()...)
+	require.Zero(t, b.run("apply", "-f", manifestFile(t, written), "--yes"), b.err.String())
+	require.Contains(t, b.out.String(), "Everything is as the file says")
 }

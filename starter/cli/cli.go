@@ -134,6 +134,7 @@ First steps:
 			s.alertCommands(),
 			s.statusCommand(),
 			s.doctorCommand(),
+			s.configCommand(),
 			s.applyCommand(),
 			s.diffCommand(),
 			s.accessCommands(),

@@ -219,7 +219,7 @@ func (s *session) argumentValues(ctx context.Context, app *cli.App, path []strin
 		}
 	case strings.Contains(takes, "RUN"):
 		all = append(s.names(ctx, protocol.ExportList), s.runs(ctx)...)
-	case strings.Contains(takes, "EXPORT"), path[0] == "schedule" && takes != "":
+	case strings.Contains(takes, "EXPORT"):
 		return s.names(ctx, protocol.ExportList)
 	case takes == "NAME" && command.Name != "add":
 		list := path[0] + " list"

@@ -63,6 +63,7 @@ func TestInit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "made.yaml")
 	b.keyboard("", "", "examples", "", "y", "9", "1", "", "ja, true", "", "spring buyers")
 	added := export("spring buyers")
+	added.Connection = "Shop"
 	b.answers([]any{}, buyers(), buyers(),
 		[]any{}, protocol.ConnectionAnswer{Connection: catalogue.Connection{Meta: catalogue.Meta{Name: "Shop"}, Type: "omnisend", BrandID: "b1", BrandName: "Spring", Share: 0.75}},
 		looked(), added)
