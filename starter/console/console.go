@@ -49,7 +49,7 @@ type Options struct {
 	Every func(time.Duration) (ticks <-chan time.Time, stop func())
 	// Hosts are the values of the Host header that are accepted, such as
 	// 127.0.0.1:8234. Other requests are refused: they come by way of a name
-	// that somebody else has pointed here.
+	// that points here without the console knowing.
 	Hosts []string
 	// TLS says that browsers reach the console over TLS.
 	TLS bool

@@ -36,7 +36,7 @@ type exportForm struct {
 	Changed     *changed
 }
 
-// changed is what somebody changed of an export while its form was open.
+// changed is what another tab or person changed of an export while its form was open.
 type changed struct {
 	By    string
 	At    time.Time

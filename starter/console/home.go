@@ -118,7 +118,7 @@ type refused struct{ message string }
 
 func (e *refused) Error() string { return e.message }
 
-// Class is that of a command that somebody may not give.
+// Class is that of a command that the visitor may not give.
 func (e *refused) Class() string { return protocol.ErrNotAllowed }
 
 // allowed refuses a form whose command the visitor may not give, before they

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// liveEvery is how often a run that somebody watches is asked how far it is.
+	// liveEvery is how often a watched run is asked how far it is.
 	liveEvery = time.Second
 	// announceEvery is how often a screen reader is given the state of a run.
 	announceEvery = 15 * time.Second

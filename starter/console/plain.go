@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// plainView is what a page says to somebody who is not logged in.
+// plainView is what a page says to a visitor who is not logged in.
 type plainView struct {
 	Message string
 	Reload  string  // address of the page that was asked for; empty: none
@@ -28,7 +28,7 @@ type field struct{ Name, Value string }
 // secretFields are the fields of forms that no page repeats.
 var secretFields = []string{"key", "credential", "password"}
 
-// plain writes a page for somebody who is not logged in.
+// plain writes a page for a visitor who is not logged in.
 func (c *Console) plain(w http.ResponseWriter, status int, key string) {
 	c.plainPage(w, status, key, plainView{})
 }

@@ -42,7 +42,7 @@ func (q *request) people() error {
 	return q.show("people", view{Title: q.texts.say("people.title"), Section: "records", Command: "starter access list", Content: people})
 }
 
-// peopleDo revokes or restores somebody's access.
+// peopleDo revokes or restores a person's access.
 func (q *request) peopleDo() error {
 	if err := q.form(); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 // page answers one request. An error becomes a page that says what was wrong.
 type page func(*request) error
 
-// request is one request by somebody who is logged in.
+// request is one request by a visitor who is logged in.
 type request struct {
 	*Console
 

@@ -25,7 +25,7 @@ type runView struct {
 	Buckets []piece
 	Bar     template.HTML
 	Consent []piece
-	Percent int    // of what is to be sent
+	Percent int    // of all to send
 	Rate    int    // contacts a second
 	Left    string // how long delivery still takes; empty: not known
 	Asks    []run.GuardResult
@@ -212,7 +212,7 @@ func (q *request) rejectsCSV(ref protocol.RunRef) error {
 				q.w.Header().Del("Content-Disposition")
 				return err
 			}
-			q.Log.WarnContext(q.ctx(), "rejects broke off", "error", err)
+			q.Log.WarnContext(q.ctx(), "the download of rejects was interrupted", "error", err)
 			panic(http.ErrAbortHandler) // the browser sees a broken download, not a short file
 		}
 		for _, r := range page.Rejects {

@@ -29,7 +29,7 @@ type calendarDay struct {
 	Starts []start
 }
 
-// start is one run that is to begin.
+// start is one start of a run to come.
 type start struct {
 	At     time.Time
 	Export string

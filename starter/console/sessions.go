@@ -49,7 +49,7 @@ func (s *sessions) invite() string {
 	return secret
 }
 
-// login is what became of an attempt to log in.
+// login is the outcome of an attempt to log in.
 type login int
 
 const (
