@@ -39,12 +39,18 @@ type Provider struct {
 	keys    []Key // that are published; the last one signs
 	fetched int
 	down    bool
+
+	user    string // who logs in at the authorization endpoint; empty: the login is refused
+	groups  []string
+	now     func() time.Time
+	codes   map[string]grant // authorization codes that were not used yet
+	refresh map[string]grant
 }
 
 // New serves a provider with one RS256 key.
 func New(t *testing.T) *Provider {
 	t.Helper()
-	p := &Provider{t: t}
+	p := &Provider{t: t, now: time.Now, codes: map[string]grant{}, refresh: map[string]grant{}}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	p.URL = server.URL
@@ -110,6 +116,10 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.Private.Public(), KeyID: k.ID, Algorithm: string(k.Algorithm), Use: "sig"})
 		}
 		_ = json.NewEncoder(w).Encode(set)
+	case "/authorize":
+		p.authorize(w, r)
+	case "/token":
+		p.token(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -141,8 +151,12 @@ func (c Claims) With(name string, value any) Claims {
 func (p *Provider) Token(c Claims) string {
 	p.t.Helper()
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sign(c)
+}
+
+func (p *Provider) sign(c Claims) string {
 	key := p.keys[len(p.keys)-1]
-	p.mu.Unlock()
 	return Sign(p.t, key.Algorithm, jose.JSONWebKey{Key: key.Private, KeyID: key.ID}, c)
 }
 
