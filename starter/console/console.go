@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/protocol"
+	"github.com/segment-export/segment-export/starter/login"
 )
 
 // Order is one command for a worker.
@@ -21,6 +23,7 @@ type Order struct {
 	Object   string // name of what the command is about; Temporal's Web UI shows it
 	Secret   any    // travels sealed to the worker's key
 	Personal bool   // the answer travels sealed
+	Token    string // of who gives it; empty: the console's own identity
 }
 
 // Worker carries out commands. It is safe for concurrent use. Its errors may
@@ -31,6 +34,14 @@ type Worker interface {
 	// Progress asks a running workflow how far it is. Errors are temporary: a
 	// worker or the server may be restarting.
 	Progress(ctx context.Context, workflowID string) (*protocol.Progress, error)
+}
+
+// Login logs people in at a provider of identities. It is safe for concurrent
+// use. Package login has one.
+type Login interface {
+	Begin(ctx context.Context, redirect string) (login.Attempt, error)
+	Finish(ctx context.Context, a login.Attempt, answer url.Values) (login.Tokens, error)
+	Renew(ctx context.Context, t login.Tokens) (login.Tokens, error)
 }
 
 // Failure is an error with one of the classes of package command.
@@ -56,6 +67,12 @@ type Options struct {
 	// WebUI is the address of Temporal's Web UI, with the namespace, to which run
 	// pages link; empty: they do not.
 	WebUI string
+	// Login is where people log in. Nil: with a one-time address, as the identity
+	// that the console has.
+	Login Login
+	// URL is the address of the console as browsers see it, without a path. It is
+	// needed with Login.
+	URL string
 	// LoggedIn is called after each login with the one-time address used up. Nil
 	// is allowed.
 	LoggedIn func()
@@ -106,6 +123,8 @@ func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", http.StripPrefix("/static/", staticFiles()))
 	mux.HandleFunc("GET /login", c.login)
+	mux.HandleFunc("GET /login/start", c.loginStart)
+	mux.HandleFunc("GET "+callbackPath, c.loginDone)
 	mux.HandleFunc("POST /logout", c.logout)
 	for pattern, page := range map[string]page{
 		"GET /{$}": (*request).home,

@@ -42,12 +42,22 @@ type worker struct {
 	answers  map[string]any // an error is a refusal
 	orders   []console.Order
 	progress *protocol.Progress
+	people   map[string]string // names by token
 }
 
 func (w *worker) Call(_ context.Context, do console.Order) (json.RawMessage, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.orders = append(w.orders, do)
+	if do.Token != "" { // a stand-in for the verification that a worker does
+		name := w.people[do.Token]
+		if name == "" {
+			return nil, &failure{protocol.ErrNotAllowed, "the token was not accepted"}
+		}
+		if do.Name == protocol.WhoAmI {
+			return json.Marshal(protocol.WhoAmIAnswer{Name: name, Role: w.role})
+		}
+	}
 	if do.Name == protocol.WhoAmI {
 		return json.Marshal(protocol.WhoAmIAnswer{Name: "Ada", Role: w.role})
 	}
@@ -386,7 +396,7 @@ func TestEveryTextIsThere(t *testing.T) {
 		}
 		prefix := key[:strings.LastIndex(key, ".")+1]
 		assert.True(t, strings.Contains(source, `"`+key+`"`) || prefix != "" && strings.Contains(source, `"`+prefix+`"`) ||
-			strings.HasSuffix(key, ".what") || strings.HasSuffix(key, ".title"), "%s has no place", key)
+			strings.HasSuffix(key, ".provider") || strings.HasSuffix(key, ".what") || strings.HasSuffix(key, ".title"), "%s has no place", key)
 	}
 }
 

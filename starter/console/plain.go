@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 // plainView is what a page says to a visitor who is not logged in.
 type plainView struct {
 	Message string
+	Login   string  // address to log in at; empty: there is none
 	Reload  string  // address of the page that was asked for; empty: none
 	Again   *resend // what was sent; nil: nothing
 }
@@ -35,8 +37,16 @@ func (c *Console) plain(w http.ResponseWriter, status int, key string) {
 
 func (c *Console) plainPage(w http.ResponseWriter, status int, key string, v plainView) {
 	v.Message = c.texts.say(key)
+	if c.Login != nil {
+		if text, ok := c.texts[key+".provider"]; ok { // no address in a terminal
+			v.Message = text
+		}
+		if status != http.StatusTooManyRequests {
+			v.Login = "/login/start?to=" + url.QueryEscape(v.Reload)
+		}
+	}
 	var b bytes.Buffer
-	if err := c.pages.render(&b, "plain", view{Title: c.texts.say(key + ".title"), Content: v}, time.UTC); err != nil {
+	if err := c.pages.render(&b, "plain", view{Title: c.texts.say(key + ".title"), Sandbox: c.Sandbox, Content: v}, time.UTC); err != nil {
 		http.Error(w, v.Message, status)
 		return
 	}
@@ -64,6 +74,8 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request) {
 		c.plainPage(w, http.StatusUnauthorized, "login.unsent", plainView{Again: again})
 	case ended:
 		c.plainPage(w, http.StatusUnauthorized, "login.ended", plainView{Reload: r.URL.RequestURI()})
+	case c.Login != nil:
+		c.plainPage(w, http.StatusUnauthorized, "login.needed", plainView{Reload: r.URL.RequestURI()})
 	default:
 		c.plain(w, http.StatusUnauthorized, "login.needed")
 	}

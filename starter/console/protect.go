@@ -24,6 +24,9 @@ func (c *Console) protect(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if c.TLS {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		if !slices.Contains(c.Hosts, r.Host) {
 			http.Error(w, "This address is not one of the console's.", http.StatusMisdirectedRequest)
 			return

@@ -22,6 +22,7 @@ type request struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	visitor *visitor
+	token   string // of the visitor; empty: the console's own identity
 	me      protocol.WhoAmIAnswer
 }
 
@@ -33,8 +34,15 @@ func (c *Console) serve(p page) http.Handler {
 			c.turnAway(w, r)
 			return
 		}
-		q := &request{Console: c, w: w, r: r, visitor: v}
-		err := ask(q, Order{Name: protocol.WhoAmI}, &q.me)
+		token, err := c.token(r.Context(), v)
+		if err != nil {
+			c.Log.WarnContext(r.Context(), "session ended", "error", err)
+			c.sessions.drop(v)
+			c.turnAway(w, r)
+			return
+		}
+		q := &request{Console: c, w: w, r: r, visitor: v, token: token}
+		err = ask(q, Order{Name: protocol.WhoAmI}, &q.me)
 		if err == nil {
 			err = p(q)
 		}
@@ -54,7 +62,8 @@ func ask[T any](q *request, do Order, answer *T) error {
 	if err != nil {
 		return err
 	}
-	content, err := q.cache.get(do.Name+" "+string(raw), func() (json.RawMessage, error) {
+	do.Token = q.token
+	content, err := q.cache.get(q.visitor.id+" "+do.Name+" "+string(raw), func() (json.RawMessage, error) {
 		// Others may wait for the same answer when this browser has gone.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.ctx()), protocol.Timeout)
 		defer cancel()
@@ -70,6 +79,7 @@ func ask[T any](q *request, do Order, answer *T) error {
 // of its answer is kept.
 func act[T any](q *request, do Order, answer *T) error {
 	defer q.cache.clear()
+	do.Token = q.token
 	content, err := q.Worker.Call(q.ctx(), do)
 	if err != nil {
 		return err

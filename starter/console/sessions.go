@@ -4,11 +4,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/segment-export/segment-export/starter/login"
 )
 
 const (
@@ -26,17 +29,22 @@ type sessions struct {
 	mu     sync.Mutex
 	once   [sha256.Size]byte // digest of the login address that is valid; zero: none
 	all    map[[sha256.Size]byte]*visitor
+	tries  map[[sha256.Size]byte]try // logins at a provider that have not come back
 	logins *rate.Limiter
 }
 
 // visitor is one browser that is logged in.
 type visitor struct {
+	id    string // tells visitors apart, and is no secret; empty: the console's own identity
 	seen  time.Time
 	flash string // what the last button did, shown once
+
+	renewing sync.Mutex
+	tokens   login.Tokens // of a login at a provider
 }
 
 func newSessions(now func() time.Time) *sessions {
-	return &sessions{now: now, all: map[[sha256.Size]byte]*visitor{},
+	return &sessions{now: now, all: map[[sha256.Size]byte]*visitor{}, tries: map[[sha256.Size]byte]try{},
 		logins: rate.NewLimiter(rate.Every(time.Minute/loginsPerMinute), loginBurst)}
 }
 
@@ -49,17 +57,17 @@ func (s *sessions) invite() string {
 	return secret
 }
 
-// login is the outcome of an attempt to log in.
-type login int
+// outcome is how an attempt to log in ended.
+type outcome int
 
 const (
-	loginDone login = iota
+	loginGood outcome = iota
 	loginWrong
 	loginTooOften
 )
 
 // open uses a one-time secret up and returns the value of a session's cookie.
-func (s *sessions) open(secret string) (string, login) {
+func (s *sessions) open(secret string) (string, outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.logins.AllowN(s.now(), 1) {
@@ -72,7 +80,7 @@ func (s *sessions) open(secret string) (string, login) {
 	s.once = [sha256.Size]byte{}
 	cookie := rand.Text() + rand.Text()
 	s.all[sha256.Sum256([]byte(cookie))] = &visitor{seen: s.now()}
-	return cookie, loginDone
+	return cookie, loginGood
 }
 
 // find returns the visitor of a cookie and keeps their session alive.
@@ -96,6 +104,13 @@ func (s *sessions) close(cookie string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, sha256.Sum256([]byte(cookie)))
+}
+
+// drop ends a visitor's session.
+func (s *sessions) drop(v *visitor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.all, func(_ [sha256.Size]byte, other *visitor) bool { return other == v })
 }
 
 // leave keeps a message for the visitor's next page.
@@ -123,13 +138,21 @@ func (c *Console) cookieName() string {
 }
 
 func (c *Console) setCookie(w http.ResponseWriter, value string, maxAge int) {
+	c.setNamed(w, c.cookieName(), value, maxAge)
+}
+
+func (c *Console) setNamed(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; on this machine there is none
-		Name: c.cookieName(), Value: value, Path: "/", MaxAge: maxAge,
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
 		Secure: c.TLS, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 // login makes a session of a one-time address.
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
+	if c.Login != nil {
+		c.plain(w, http.StatusOK, "login.needed")
+		return
+	}
 	cookie, outcome := c.sessions.open(r.URL.Query().Get("once"))
 	switch outcome {
 	case loginTooOften:
@@ -140,7 +163,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		c.plain(w, http.StatusForbidden, "login.wrong")
-	case loginDone:
+	case loginGood:
 		c.setCookie(w, cookie, 0)
 		if c.LoggedIn != nil {
 			c.LoggedIn()
