@@ -186,6 +186,13 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
+// Advance moves the clock on.
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 func (c *clock) Ticker(d time.Duration) (<-chan time.Time, func()) {
 	ticks, done := make(chan time.Time), make(chan struct{})
 	go func() {

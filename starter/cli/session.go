@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,9 @@ type session struct {
 	server   Server
 	file     string           // of the token, by option
 	token    string           // who you are, to a worker that tells people by tokens
+	account  *savedLogin      // else a login whose token is renewed
+	renewing sync.Mutex       // held to use or renew it
+	visitors bool             // each command brings a token of its own
 	identity *access.Identity // else
 	worker   seal.PublicKey   // that secrets are sealed to; the zero value: not known yet
 	in       *lines           // questions' answers; made at the first question
@@ -62,12 +66,8 @@ func (s *session) close() {
 // ready connects and finds out who gives the commands. It is done before any
 // question is asked, so that nobody answers in vain.
 func (s *session) ready(ctx context.Context) error {
-	if s.server == nil {
-		server, err := s.o.Connect(ctx, s.verbose)
-		if err != nil {
-			return err
-		}
-		s.server = server
+	if err := s.connect(ctx); err != nil {
+		return err
 	}
 	if s.worker.String() != "" {
 		return nil
@@ -76,7 +76,12 @@ func (s *session) ready(ctx context.Context) error {
 	if s.token, err = s.readToken(s.file); err != nil {
 		return err
 	}
-	if s.token != "" {
+	if s.token == "" && !s.visitors {
+		if err := s.useLogin(); err != nil {
+			return err
+		}
+	}
+	if s.token != "" || s.account != nil || s.visitors {
 		s.worker, err = s.meet(ctx)
 		return err
 	}
@@ -86,13 +91,29 @@ func (s *session) ready(ctx context.Context) error {
 	return err
 }
 
-// prove makes a request that of whoever gives it.
-func (s *session) prove(request *protocol.Request) (err error) {
-	if s.token == "" {
+// connect reaches the Temporal server.
+func (s *session) connect(ctx context.Context) error {
+	if s.server != nil {
+		return nil
+	}
+	server, err := s.o.Connect(ctx, s.verbose)
+	if err != nil {
+		return err
+	}
+	s.server = server
+	return nil
+}
+
+// prove adds to a request the proof of who gives it.
+func (s *session) prove(request *protocol.Request, token string) (err error) {
+	if token == "" {
+		if s.identity == nil {
+			return fail(protocol.ErrNotAllowed, "nobody has logged in")
+		}
 		request.Proof = access.Prove(s.identity.Secret, request.Claim())
 		return nil
 	}
-	request.Credential, err = access.SealToken(s.worker, request.Claim(), s.token)
+	request.Credential, err = access.SealToken(s.worker, request.Claim(), token)
 	return err
 }
 
@@ -126,6 +147,7 @@ type order struct {
 	object   string // the name of what it is about, for Temporal's Web UI
 	secret   any    // travels sealed
 	personal bool   // the answer travels sealed
+	token    string // of who gives it; empty: of the session
 }
 
 // call gives a command to a worker and returns its answer as JSON.
@@ -150,8 +172,15 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 		}
 	}
 	var reply seal.ReplyKey
-	// Where people are told apart their names are in many answers.
-	personal := do.personal || s.token != ""
+	token := do.token
+	if token == "" {
+		var err error
+		if token, err = s.ownToken(ctx); err != nil {
+			return nil, err
+		}
+	}
+	// Where people have names of their own, many answers hold them.
+	personal := do.personal || token != ""
 	if personal {
 		var err error
 		if reply, err = seal.NewReplyKey(); err != nil {
@@ -159,7 +188,7 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 		}
 		request.ReplyTo = reply.Public().String()
 	}
-	if err := s.prove(&request); err != nil {
+	if err := s.prove(&request, token); err != nil {
 		return nil, err
 	}
 	response, err := s.server.Carry(ctx, request, strings.TrimSpace(do.name+" "+do.object))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/google/uuid"
@@ -110,20 +109,16 @@ func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 		return fail(protocol.ErrNotAllowed, "the worker's key is not trusted: no token was sent")
 	}
 	known[where] = key.Fingerprint()
-	return writeKnown(path, known)
+	return writeConfig(path, known)
 }
 
 // knownPath is where keys are remembered.
 func (s *session) knownPath() (string, error) {
-	dir := s.o.env(configVariable)
-	if !filepath.IsAbs(dir) {
-		home := s.o.env("HOME")
-		if home == "" {
-			return "", fail(protocol.ErrNotAllowed, "there is no place to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
-		}
-		dir = filepath.Join(home, ".config")
+	path, ok := s.configFile(knownWorkers)
+	if !ok {
+		return "", fail(protocol.ErrNotAllowed, "there is no place to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
 	}
-	return filepath.Join(dir, "segment-export", knownWorkers), nil
+	return path, nil
 }
 
 func readKnown(path string) (map[string]string, error) {
@@ -139,20 +134,4 @@ func readKnown(path string) (map[string]string, error) {
 		return nil, fail(protocol.ErrNotAllowed, "the keys of known workers: %s: %v", path, err)
 	}
 	return known, nil
-}
-
-func writeKnown(path string, known map[string]string) error {
-	raw, err := json.MarshalIndent(known, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o700)
-	}
-	if err == nil {
-		if err = localfile.Create(path, append(raw, '\n')); errors.Is(err, fs.ErrExist) {
-			err = localfile.Replace(path, append(raw, '\n'))
-		}
-	}
-	if err != nil {
-		return fail(protocol.ErrFailed, "remember the worker's key: %v", err)
-	}
-	return nil
 }

@@ -87,7 +87,7 @@ func (j *jar) get(path string) *httptest.ResponseRecorder {
 	return j.do(httptest.NewRequest(http.MethodGet, path, nil))
 }
 
-// enter logs somebody in.
+// enter logs a person in.
 func enter(t *testing.T, c *console.Console, name string) *jar {
 	t.Helper()
 	j := &jar{c, map[string]*http.Cookie{}}
