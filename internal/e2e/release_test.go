@@ -39,6 +39,11 @@ var (
 	// present one's runs.
 	incompatible = &release{migration: additive, file: "workflows/export.go", was: "\te.listen(ctx)\n",
 		becomes: "\te.listen(ctx)\n\tif err := workflow.Sleep(ctx, " + strconv.Itoa(int(laterPause)) + "); err != nil {\n\t\treturn nil, err\n\t}\n"}
+	// marked does the same, but only in runs that it starts itself: GetVersion
+	// tells them from those of builds without the change.
+	marked = &release{migration: additive, file: "workflows/export.go", was: "\te.listen(ctx)\n",
+		becomes: "\te.listen(ctx)\n\tif workflow.GetVersion(ctx, \"later-pause\", workflow.DefaultVersion, 1) > workflow.DefaultVersion {\n" +
+			"\t\tif err := workflow.Sleep(ctx, " + strconv.Itoa(int(laterPause)) + "); err != nil {\n\t\t\treturn nil, err\n\t\t}\n\t}\n"}
 	// unbearable has a store that the present one must not use.
 	unbearable = &release{migration: func(number int) string { return fmt.Sprintf("UPDATE schema_floor SET version = %d;", number) }}
 )

@@ -228,11 +228,12 @@ func TestAbandonARunOfABuildWithoutWorkers(t *testing.T) {
 }
 
 // Without build ids a worker is replaced in mid-run by one of a later release,
-// that one by the old one, and it by one that cannot go on with the run: until
+// that one by the old one, it by one whose workflow does something more behind
+// a version marker, and that by one that does the same without a marker: until
 // the old one is back, from then on with a build id, the run waits.
 func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 	t.Parallel()
-	s, store := upgradable(t, 4_000, compatible, incompatible)
+	s, store := upgradable(t, 4_000, compatible, marked, incompatible)
 	w := s.beside("first", present, store)
 	s.define("--calls-per-minute", "0")
 	g := s.hold(6)
@@ -262,6 +263,8 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 	require.Positive(t, h.uploads)
 	require.Positive(t, h.later, "the later release has gone on with it")
 
+	replace("marked", marked, 3)
+	require.NotContains(t, w.said(), "[TMPRL1100]")
 	replace("another", incompatible, 0)
 	s.eventually("the worker says what is wrong", func() bool {
 		return strings.Contains(w.said(), "[TMPRL1100]") && strings.Contains(w.said(), protocol.WorkflowID("spring", false))
