@@ -61,6 +61,8 @@ require (
 
 require github.com/wlynxg/chardet v1.0.5
 
+require github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+
 require (
 	cel.dev/expr v0.25.2 // indirect
 	cloud.google.com/go v0.123.0 // indirect

@@ -1,12 +1,16 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
@@ -54,30 +58,33 @@ func TestRead(t *testing.T) {
 	require.Empty(t, docs)
 }
 
-// Each mistake is told with its line and column, and all of them at once.
+// mistakes are files with one mistake each, and what Read says of it.
+var mistakes = map[string]struct{ file, want string }{
+	"unknown key":       {"kind: export\nname: x\nspec:\n  source: s\n  segmets: []\n", `5:3: a spec of kind export has no "segmets" (did you mean "segments"?)`},
+	"unknown key below": {"kind: export\nname: x\nspec:\n  segments:\n    - {segment: a, markr: b}\n", `5:20: segments has no "markr" (did you mean "marker"?)`},
+	"kept by worker":    {"kind: connection\nname: x\nspec: {consent: {}}\n", `3:8: a spec of kind connection has no "consent"`},
+	"no secret":         {"kind: connection\nname: x\nspec: {key: k}\n", `3:8: a spec of kind connection has no "key"`},
+	"metadata":          {"kind: export\nname: x\nspec: {version: 3}\n", `3:8: a spec of kind export has no "version"`},
+	"twice":             {"kind: export\nname: x\nspec:\n  id: a\n  id: b\n", `5:3: "id" stands there twice`},
+	"kind":              {"kind: exprot\nname: x\nspec: {}\n", `1:7: there is no kind "exprot" (did you mean "export"?)`},
+	"no name":           {"kind: export\nspec: {}\n", "1:1: a document needs kind, name and spec"},
+	"no spec":           {"kind: export\nname: x\n", "has no spec"},
+	"bad name":          {"kind: export\nname: a/b\nspec: {}\n", "2:7: the name cannot be: "},
+	"no document":       {"- kind: export\n", "1:1: the document is to be names with values"},
+	"number":            {"kind: connection\nname: x\nspec: {share: much}\n", "3:15: share is to be a number"},
+	"not a number":      {"kind: connection\nname: x\nspec: {share: .nan}\n", "3:15: share is to be a number"},
+	"whole number":      {"kind: connection\nname: x\nspec: {max_contacts: 1.5}\n", "3:22: max_contacts is to be a whole number"},
+	"list":              {"kind: export\nname: x\nspec: {segments: a}\n", "3:18: segments is to be a list"},
+	"text":              {"kind: export\nname: x\nspec: {id: [a]}\n", "3:12: id is to be a text"},
+	"one of":            {"kind: export\nname: x\nspec: {leavers: unmak}\n", `3:17: leavers is "unmak" (did you mean "unmark"?)`},
+	"same object twice": {"kind: export\nname: x\nspec: {}\n---\nkind: export\nname: x\nspec: {}\n", `5:1: export "x" stands in line 1 already`},
+	"broken":            {"kind: export\nname: [x\n", "1:1: "},
+	"loop":              {"kind: export\nname: x\nspec: &a\n  mapping: *a\n", "stands"},
+}
+
+// Each mistake has its line and column, and all are reported at once.
 func TestMistakesHaveTheirPlaces(t *testing.T) {
-	for name, c := range map[string]struct{ file, want string }{
-		"unknown key":       {"kind: export\nname: x\nspec:\n  source: s\n  segmets: []\n", `5:3: a spec of kind export has no "segmets" (did you mean "segments"?)`},
-		"unknown key below": {"kind: export\nname: x\nspec:\n  segments:\n    - {segment: a, markr: b}\n", `5:20: segments has no "markr" (did you mean "marker"?)`},
-		"kept by worker":    {"kind: connection\nname: x\nspec: {consent: {}}\n", `3:8: a spec of kind connection has no "consent"`},
-		"no secret":         {"kind: connection\nname: x\nspec: {key: k}\n", `3:8: a spec of kind connection has no "key"`},
-		"metadata":          {"kind: export\nname: x\nspec: {version: 3}\n", `3:8: a spec of kind export has no "version"`},
-		"twice":             {"kind: export\nname: x\nspec:\n  id: a\n  id: b\n", `5:3: "id" stands there twice`},
-		"kind":              {"kind: exprot\nname: x\nspec: {}\n", `1:7: there is no kind "exprot" (did you mean "export"?)`},
-		"no name":           {"kind: export\nspec: {}\n", "1:1: a document needs kind, name and spec"},
-		"no spec":           {"kind: export\nname: x\n", "has no spec"},
-		"bad name":          {"kind: export\nname: a/b\nspec: {}\n", "2:7: the name cannot be: "},
-		"no document":       {"- kind: export\n", "1:1: the document is to be names with values"},
-		"number":            {"kind: connection\nname: x\nspec: {share: much}\n", "3:15: share is to be a number"},
-		"not a number":      {"kind: connection\nname: x\nspec: {share: .nan}\n", "3:15: share is to be a number"},
-		"whole number":      {"kind: connection\nname: x\nspec: {max_contacts: 1.5}\n", "3:22: max_contacts is to be a whole number"},
-		"list":              {"kind: export\nname: x\nspec: {segments: a}\n", "3:18: segments is to be a list"},
-		"text":              {"kind: export\nname: x\nspec: {id: [a]}\n", "3:12: id is to be a text"},
-		"one of":            {"kind: export\nname: x\nspec: {leavers: unmak}\n", `3:17: leavers is "unmak" (did you mean "unmark"?)`},
-		"same object twice": {"kind: export\nname: x\nspec: {}\n---\nkind: export\nname: x\nspec: {}\n", `5:1: export "x" stands in line 1 already`},
-		"broken":            {"kind: export\nname: [x\n", "1:1: "},
-		"loop":              {"kind: export\nname: x\nspec: &a\n  mapping: *a\n", "stands"},
-	} {
+	for name, c := range mistakes {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read([]byte(c.file))
 			if name == "loop" { // refused by the library or here, but it ends
@@ -130,9 +137,46 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// The schema for editors takes what Read takes, and refuses what Read refuses
+// but for what a schema cannot say.
+func TestSchemaAgreesWithRead(t *testing.T) {
+	raw, err := Schema()
+	require.NoError(t, err)
+	definition, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	require.NoError(t, err)
+	c := jsonschema.NewCompiler()
+	require.NoError(t, c.AddResource("schema.json", definition))
+	schema, err := c.Compile("schema.json")
+	require.NoError(t, err)
+
+	for document := range strings.SplitSeq(good, "---\n") {
+		if document != "" {
+			require.NoError(t, schema.Validate(decoded(t, document)), document)
+		}
+	}
+	beyond := []string{"twice", "bad name", "same object twice", "not a number", "broken", "loop"}
+	for name, m := range mistakes {
+		if !slices.Contains(beyond, name) {
+			require.Error(t, schema.Validate(decoded(t, m.file)), name)
+		}
+	}
+}
+
+// decoded is a YAML document as a JSON Schema sees it.
+func decoded(t *testing.T, document string) any {
+	t.Helper()
+	var v any
+	require.NoError(t, yaml.Unmarshal([]byte(document), &v))
+	raw, err := json.Marshal(v)
+	require.NoError(t, err)
+	v, err = jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	require.NoError(t, err)
+	return v
+}
+
 const schemaFile = "../../docs/configuration.schema.json"
 
-// The schema for editors is made of the types: write it anew with
+// The schema for editors is made of the types: write it again with
 // UPDATE_SCHEMA=1 go test ./internal/manifest.
 func TestSchemaIsThatOfTheTypes(t *testing.T) {
 	schema, err := Schema()

@@ -87,7 +87,7 @@ func Schema() ([]byte, error) {
 			"type": "object", "required": []string{"kind", "name", "spec"}, "additionalProperties": false,
 			"properties": map[string]any{
 				"kind": map[string]any{"const": kind},
-				"name": map[string]any{"type": "string", "minLength": 1, "maxLength": 100},
+				"name": map[string]any{"type": []string{"string", "number", "boolean"}, "minLength": 1, "maxLength": 100}, // 2027 is a name too
 				"spec": spec,
 			},
 		})
