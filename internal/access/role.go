@@ -114,6 +114,7 @@ var required = map[string]Role{
 	"forget": Admin, // erases, and overrides every export
 
 	"alert add":             Admin,
+	"alert edit":            Admin,
 	"alert remove":          Admin,
 	"alert test":            Admin,
 	"source add":            Admin,

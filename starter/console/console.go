@@ -156,7 +156,9 @@ func (c *Console) routes() http.Handler {
 
 		"GET /sources":                (*request).sources,
 		"GET /sources/new":            (*request).sourceNew,
-		"POST /sources/new":           (*request).sourceAdd,
+		"POST /sources/new":           (*request).sourceSave,
+		"GET /sources/{name}/edit":    (*request).sourceEdit,
+		"POST /sources/{name}/edit":   (*request).sourceSave,
 		"GET /sources/{name}":         (*request).source,
 		"POST /sources/{name}":        (*request).sourceDo,
 		"POST /sources/{name}/remove": (*request).sourceRemove,
@@ -171,7 +173,13 @@ func (c *Console) routes() http.Handler {
 		"GET /records/person":  (*request).personForm,
 		"POST /records/person": (*request).person,
 		"GET /records/alerts":  (*request).alerts,
-		"POST /records/alerts": (*request).alertTest,
+		"POST /records/alerts": (*request).alertDo,
+
+		"GET /records/alerts/new":            (*request).alertNew,
+		"POST /records/alerts/new":           (*request).alertSave,
+		"GET /records/alerts/{name}":         (*request).alertEdit,
+		"POST /records/alerts/{name}":        (*request).alertSave,
+		"POST /records/alerts/{name}/remove": (*request).alertRemove,
 	} {
 		mux.Handle(pattern, c.serve(page))
 	}

@@ -206,6 +206,7 @@ func full(role string) *worker {
 		protocol.Audit:        protocol.AuditPage{Entries: []protocol.AuditAnswer{{ID: "1", Actor: "Ada", Command: "run", Object: hostile}}},
 		protocol.AccessList:   []protocol.PersonAnswer{{Name: hostile, Role: "viewer"}},
 		protocol.AlertList:    []catalogue.Alert{{Meta: catalogue.Meta{Name: hostile}}},
+		protocol.AlertShow:    catalogue.Alert{Meta: catalogue.Meta{Name: hostile, Version: 2}, Channel: catalogue.ChannelMail, Target: hostile, On: []catalogue.Condition{catalogue.ConditionFailed}, Rejects: 0.05, Late: 26 * time.Hour},
 		protocol.RunsRejects:  protocol.RejectsPage{Rejects: []protocol.Reject{{Segment: "s", Row: 3, Email: "=cmd@x", Reason: "email_invalid"}}, Total: 1, Kept: 1},
 		protocol.Explain:      protocol.ExplainAnswer{Exports: []protocol.ExplainedExport{{Export: hostile, Verdict: "confirmed", Next: "nothing"}}},
 		protocol.Run:          protocol.RunStarted{RunID: "r-2"},
@@ -216,7 +217,8 @@ func full(role string) *worker {
 // pages are all that can be looked at.
 var pages = []string{"/", "/runs", "/runs/r-1", "/runs/r-1/rejects", "/runs/r-1/samples", "/exports", "/exports/x", "/exports/x/edit", "/exports/new",
 	"/exports/new?name=a&source=crm", "/connections", "/connections/new", "/connections/shop", "/sources", "/sources/new", "/sources/new?kind=dataverse",
-	"/sources/new?kind=postgres", "/sources/crm", "/schedules", "/schedules?zone=Europe/Warsaw", "/records", "/records/people", "/records/person", "/records/alerts"}
+	"/sources/new?kind=postgres", "/sources/crm", "/schedules", "/schedules?zone=Europe/Warsaw", "/records", "/records/people", "/records/person", "/records/alerts", "/records/alerts/new", "/records/alerts/new?channel=webhook", "/records/alerts/ops",
+	"/sources/crm/edit"}
 
 func TestEveryPageRendersForEveryRole(t *testing.T) {
 	for _, role := range []string{"viewer", "contributor", "admin"} {

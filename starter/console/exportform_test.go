@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/protocol"
+	"github.com/segment-export/segment-export/starter/console"
 )
 
 // fields answers the look into a source's rows.
@@ -124,4 +126,72 @@ func TestAFirstVisitInTheSandboxOffersTheExample(t *testing.T) {
 		w.role = role
 		assert.NotContains(t, open(t, w).get("/").Body.String(), "Set up the example")
 	}
+}
+
+func TestAlertsAreAddedAndChanged(t *testing.T) {
+	w := full("admin")
+	b := open(t, w)
+	mail := url.Values{"name": {"ops"}, "channel": {"mail"}, "on": {"failed", "late"}, "rejects": {"5"}, "late": {"26"}, "export": {"spring"},
+		"server": {"smtp.example.com:587"}, "from": {"a@example.com"}, "to": {"b@example.com, c@example.com"}, "user": {"u"}, "password": {"a-password"}}
+	require.Equal(t, http.StatusSeeOther, b.post("/records/alerts/new", mail).Code)
+	last := func() console.Order { return w.orders[len(w.orders)-1] }
+	assert.Equal(t, protocol.AlertAddArgs{Name: "ops", Exports: []string{"spring"}, On: []catalogue.Condition{"failed", "late"}, Rejects: 0.05, Late: 26 * time.Hour}, last().Args)
+	assert.Equal(t, []string{"b@example.com", "c@example.com"}, last().Secret.(protocol.AlertSecret).Mail.To)
+	assert.Equal(t, "a-password", last().Secret.(protocol.AlertSecret).Mail.Password)
+
+	hook := url.Values{"name": {"chat"}, "channel": {"webhook"}, "on": {"failed"}, "rejects": {"5"}, "credential": {"https://hooks.example.com/secret"}}
+	require.Equal(t, http.StatusSeeOther, b.post("/records/alerts/new", hook).Code)
+	key := last().Secret.(protocol.AlertSecret).Webhook.Key
+	assert.Contains(t, b.get("/records/alerts").Body.String(), key, "it is shown once")
+	assert.NotContains(t, b.get("/records/alerts").Body.String(), key)
+
+	mail["late"] = nil
+	got := b.post("/records/alerts/new", mail)
+	assert.Equal(t, http.StatusUnprocessableEntity, got.Code)
+	assert.Contains(t, got.Body.String(), "Late needs a number of hours")
+	assert.Contains(t, got.Body.String(), "b@example.com, c@example.com")
+	assert.NotContains(t, got.Body.String(), "a-password")
+
+	require.Equal(t, http.StatusSeeOther, b.post("/records/alerts/ops", url.Values{"version": {"2"}, "on": {"parked"}, "rejects": {"7.5"}}).Code)
+	assert.Equal(t, protocol.AlertEditArgs{AlertAddArgs: protocol.AlertAddArgs{Name: "ops", On: []catalogue.Condition{"parked"}, Rejects: 0.075}, Version: 2}, last().Args)
+}
+
+// Every setting of each kind of source has its field.
+func TestTheFormHasEverySettingOfASource(t *testing.T) {
+	kinds := map[string]struct {
+		form url.Values
+		want protocol.SourceSettings
+	}{
+		"files": {url.Values{"path": {"in"}, "url": {""}, "account": {"a"}, "endpoint": {"e"}, "region": {"r"}, "layout": {"plain"}, "delimiter": {"tab"}, "encoding": {"windows-1252"},
+			"columns": {`Mail,"Name, full"`}, "quoteescape": {"backslash"}, "sheet": {"Buyers"}},
+			protocol.SourceSettings{Files: &catalogue.FilesSettings{Path: "in", Account: "a", Endpoint: "e", Region: "r", Layout: "plain", Delimiter: "tab", Encoding: "windows-1252",
+				Columns: []string{"Mail", "Name, full"}, QuoteEscape: "backslash", Sheet: "Buyers"}}},
+		"dataverse": {url.Values{"url": {"https://x"}, "auth": {"secret"}, "tenant": {"t"}, "client": {"c"}, "authority": {"https://a"}, "onchange": {"warn"}, "settle": {"-1"}},
+			protocol.SourceSettings{Dataverse: &catalogue.DataverseSettings{URL: "https://x", Auth: "secret", Tenant: "t", ClientID: "c", Authority: "https://a", OnChange: "warn", SettleSeconds: -1}}},
+		"postgres": {url.Values{"host": {"h"}, "port": {"5433"}, "database": {"d"}, "user": {"u"}, "tls": {"require"}, "ca": {"PEM"}, "schema": {"s"}, "id": {"i"}},
+			protocol.SourceSettings{Postgres: &catalogue.PostgresSettings{Host: "h", Port: 5433, Database: "d", User: "u", TLS: "require", CA: "PEM", Schema: "s", ID: "i"}}},
+	}
+	for kind, test := range kinds {
+		w := full("admin")
+		b := open(t, w)
+		body := b.get("/sources/new?kind=" + kind).Body.String()
+		for name := range test.form {
+			assert.Contains(t, body, `name="`+name+`"`, kind)
+		}
+		test.form.Set("name", "crm")
+		test.form.Set("kind", kind)
+		require.Equal(t, http.StatusSeeOther, b.post("/sources/new", test.form).Code, kind)
+		args := w.orders[len(w.orders)-1].Args.(protocol.SourceAddArgs)
+		args.Shared = nil
+		assert.Equal(t, test.want, args.SourceSettings, kind)
+	}
+	w := full("admin")
+	source := w.answers[protocol.SourceShow].(protocol.SourceAnswer)
+	source.Files = &catalogue.FilesSettings{Path: "in", Sheet: "Buyers"}
+	w.answers[protocol.SourceShow] = source
+	require.Equal(t, http.StatusSeeOther, open(t, w).post("/sources/crm/edit", url.Values{"version": {"4"}, "path": {"out"}}).Code)
+	edited := w.orders[len(w.orders)-1]
+	assert.Equal(t, int64(4), edited.Args.(protocol.SourceEditArgs).Version)
+	assert.Equal(t, catalogue.FilesSettings{Path: "out", Sheet: "Buyers"}, *edited.Args.(protocol.SourceEditArgs).Files, "what the form lacks stays")
+	assert.Nil(t, edited.Secret, "the credential stays")
 }

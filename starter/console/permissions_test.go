@@ -164,7 +164,8 @@ func TestRolesSeeAndMayDoWhatTheyMay(t *testing.T) {
 		body := b.get(page)
 		require.Equal(t, http.StatusOK, body.Code, page)
 		note(w, "GET "+page, request{path: page})
-		for form, command := range map[string]string{"/connections/new": protocol.ConnectionAdd, "/sources/new": protocol.SourceAdd, "/records/person": protocol.Explain} {
+		for form, command := range map[string]string{"/connections/new": protocol.ConnectionAdd, "/sources/new": protocol.SourceAdd, "/records/person": protocol.Explain,
+			"/records/alerts/": protocol.AlertEdit, "/sources/crm/edit": protocol.SourceEdit} {
 			if strings.HasPrefix(page, form) {
 				needs["GET "+page], _ = access.Required(command)
 			}

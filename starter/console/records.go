@@ -3,7 +3,6 @@ package console
 import (
 	"strings"
 
-	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
@@ -99,26 +98,4 @@ func (q *request) person() error {
 		return err
 	}
 	return q.personPage(v)
-}
-
-// alerts lists the alerts.
-func (q *request) alerts() error {
-	var all []catalogue.Alert
-	if err := ask(q, Order{Name: protocol.AlertList}, &all); err != nil {
-		return err
-	}
-	return q.show("alerts", view{Title: q.texts.say("alerts.title"), Section: "records", Command: "starter alert list", Content: all})
-}
-
-// alertTest sends a test message.
-func (q *request) alertTest() error {
-	if err := q.form(); err != nil {
-		return err
-	}
-	name := q.r.PostForm.Get("name")
-	var tested protocol.AlertTested
-	if err := act(q, Order{Name: protocol.AlertTest, Args: protocol.Named{Name: name}, Object: name}, &tested); err != nil {
-		return err
-	}
-	return q.done("/records/alerts", "alerts.done", tested.Target)
 }

@@ -159,6 +159,7 @@ func functions(t texts, zone *time.Location) template.FuncMap {
 		// Lists that forms choose from.
 		"weekdays": func() []string { return []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"} },
 		"kinds":    func() []string { return catalogue.SourceTypes },
+		"tlsmodes": func() []string { return []string{"verify-full", "verify-ca", "require", "disable"} },
 		"auths":    func() []string { return []string{"secret", "certificate", "managed-identity", "azure-cli"} },
 	}
 	maps.Copy(f, zoned(zone))
