@@ -40,6 +40,8 @@ release: $(TOOLS)/cyclonedx-gomod ## archives with checksums and SBOMs in dist/:
 $(TOOLS)/cyclonedx-gomod:
 	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
 
+demo dev: PROGRAMS := ./deployments/standalone ./starter # what they start
+
 demo: build ## export the example segment into the sandbox, from nothing to the report
 	@./examples/demo.sh
 

@@ -30,7 +30,7 @@ func (s *session) alertCommands() *cli.Command {
 			flags: []cli.Flag{
 				&cli.StringSliceFlag{Name: "export", Usage: "only about this export (`NAME`), repeatable; without it about all"},
 				&cli.StringSliceFlag{Name: "on", Usage: "`CONDITION` to tell of, repeatable; without it all, late only with --late"},
-				&cli.StringFlag{Name: "rejects", Value: "5%", Usage: "`PERCENT` of the rows above which rejects are told"},
+				&cli.StringFlag{Name: "rejects", Value: "5%", Usage: "`PERCENT` of the rows above which rejects are reported"},
 				&cli.DurationFlag{Name: "late", Usage: "`TIME` after the last complete run when an export is late, such as 26h"},
 				&cli.StringFlag{Name: "mail-server", Usage: "`HOST:PORT` of the SMTP server; STARTTLS, or TLS from the start on port 465"},
 				&cli.StringFlag{Name: "mail-from", Usage: "`ADDRESS` that mail comes from"},

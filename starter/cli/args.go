@@ -163,7 +163,7 @@ func find(flags []cli.Flag, name string) cli.Flag {
 }
 
 // wantedFormat finds the output format even on a command line that cannot be
-// understood, so that its failure is told in it.
+// understood, so that its failure is reported in it.
 func wantedFormat(args []string) string {
 	for i, word := range args {
 		name, value, joined := strings.Cut(word, "=")

@@ -1,6 +1,6 @@
 // Package cli is the command line: a function of arguments, environment and
-// streams that returns an exit code. It is a client of Temporal and of nothing
-// else: whatever it wants done, a worker does.
+// streams that returns an exit code. It is a client of Temporal only: a worker
+// carries out each command.
 package cli
 
 import (
@@ -20,8 +20,8 @@ import (
 )
 
 // Run carries out one command line and returns its exit code. When ctx ends it
-// returns soon; a run that was begun goes on without it. It may be called by
-// several at once.
+// returns soon; a run that has started continues without it. Several goroutines may
+// call it at once.
 func Run(ctx context.Context, o Options) int {
 	s := &session{o: &o, format: wantedFormat(o.Args)}
 	defer s.close()
@@ -34,7 +34,7 @@ func Run(ctx context.Context, o Options) int {
 	}
 	f := asFailure(err)
 	if ctx.Err() != nil && f.class != classInterrupted {
-		// Whatever broke off, broke off because of the signal.
+		// Whatever stopped, stopped because of the signal.
 		f = &failure{class: classInterrupted, message: "interrupted"}
 	}
 	s.report(f)

@@ -115,7 +115,7 @@ func (s *session) connectionCommands() *cli.Command {
 		}),
 		s.leaf("connection", leaf{
 			name: "remove", args: "NAME", usage: "remove a connection and its key",
-			detail:  "While exports use it, it is refused, unless they are to be detached (inactive until attached to another one)\nor removed too.",
+			detail:  "While exports use it, it is kept, unless they are detached (inactive until attached to another one)\nor removed too.",
 			example: "starter connection remove \"Spring shop\" --detach",
 			flags: []cli.Flag{
 				&cli.BoolFlag{Name: "detach", Usage: "keep the exports that use it, without a connection", DisableDefaultText: true},
@@ -215,7 +215,7 @@ func (s *session) connectionEdit(c *cli.Context) error {
 	return carryOut(c, s, order{name: protocol.ConnectionEdit, args: args, object: args.Name}, connectionPage)
 }
 
-// askRunning asks what becomes of runs that are going on, if any are.
+// askRunning asks what to do with open runs, if there are any.
 func (s *session) askRunning(ctx context.Context, name string) (string, error) {
 	a, err := answer[protocol.ConnectionAnswer](ctx, s, order{name: protocol.ConnectionShow, args: protocol.Named{Name: name}, object: name})
 	if err != nil || len(a.Running) == 0 {

@@ -20,7 +20,7 @@ const (
 	rateOver = 30 * time.Second
 )
 
-// display shows how a run goes on, on the side.
+// display shows the progress of a run, on the side.
 type display interface {
 	update(p *protocol.Progress)
 	say(line string) // something besides the progress
@@ -144,17 +144,17 @@ func statusLine(p *protocol.Progress) string {
 	return ""
 }
 
-// waitAgain is after how long a wait is told again that goes on, or comes back.
+// waitAgain is the time after which a wait that lasts is reported again.
 const waitAgain = 10 * time.Minute
 
-// waits knows what was said of a run that waits by itself, as for a source that
-// does not answer. Such a wait comes and goes with each try.
+// waits knows what was reported of a run that waits, for instance for a source
+// that does not answer. Such a wait comes and goes with each try.
 type waits struct {
 	said string
 	at   time.Time
 }
 
-// news is what is to be said of the wait, if anything.
+// news is what to report of the wait, if anything.
 func (w *waits) news(now time.Time, p *protocol.Progress) string {
 	if p.Status != run.Running && p.Status != run.Canceling || p.Reason == "" || p.Reason == w.said && now.Sub(w.at) < waitAgain {
 		return ""
@@ -208,7 +208,7 @@ func (l *lineDisplay) say(line string) {
 
 func (l *lineDisplay) stop() {}
 
-// quietDisplay says only what needs somebody.
+// quietDisplay says only what needs a person.
 type quietDisplay struct{ lines *lineDisplay }
 
 func (q *quietDisplay) update(*protocol.Progress) {}

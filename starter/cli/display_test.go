@@ -117,7 +117,7 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// A run that waits by itself says for what: once, though the wait comes and goes
+// A run that waits says for what: once, though the wait comes and goes
 // with each try, and again when it is long.
 func TestWaitsAreTold(t *testing.T) {
 	for name, make := range map[string]func(*stage) display{

@@ -109,7 +109,7 @@ func (s *session) exportAdd(c *cli.Context) error {
 }
 
 // saved shows an export that was saved, or runs it; then it is the run that is
-// answered, and the export is told on the side.
+// answered, and the export is named on the side.
 func (s *session) saved(c *cli.Context, raw json.RawMessage, what string) error {
 	var a protocol.ExportAnswer
 	if err := decode(raw, &a); err != nil {
@@ -129,9 +129,9 @@ func (s *session) exportEdit(c *cli.Context) error {
 	name := c.Args().First()
 	switch edits, resets := given(c, editFlags()), c.Bool("reset-ledger"); {
 	case !edits && !resets:
-		return usage("nothing is to be changed; see: starter export edit --help")
+		return usage("nothing to change; see: starter export edit --help")
 	case edits && resets:
-		return usage("--reset-ledger is given alone: it is no setting, and cannot be taken back")
+		return usage("--reset-ledger is given alone: it is not a setting, and cannot be undone")
 	case resets:
 		return show(c, s, protocol.ExportReset, protocol.Named{Name: name}, resetPage)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/segment-export/segment-export/internal/contact"
 )
 
-// exportFlags say what an export is to be.
+// exportFlags are the settings of an export.
 func exportFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "connection", Usage: "`NAME` of the connection to send through"},
@@ -35,7 +35,7 @@ func exportFlags() []cli.Flag {
 	}
 }
 
-// editFlags say what an export that exists is to be, and what is done with it.
+// editFlags are the settings of an export that exists, and what is done with it.
 func editFlags() []cli.Flag {
 	return append(append(exportFlags(),
 		&cli.StringSliceFlag{Name: "unmap", Usage: "`ATTRIBUTE` that no field fills any more; may be given several times"},

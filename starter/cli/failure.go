@@ -19,7 +19,7 @@ const (
 	exitNotAllowed  = 5   // the role does not allow it, or who asks is not known
 	exitSkipped     = 6   // skipped or canceled
 	exitNoServer    = 7   // no server or no worker
-	exitInterrupted = 130 // by a signal; a run goes on
+	exitInterrupted = 130 // by a signal; a run continues
 )
 
 // exitHelp explains the exit codes in --help.
@@ -92,8 +92,8 @@ func isClass(err error, classes ...string) bool {
 	return false
 }
 
-// ended is the error of a run that was told about in full and needs nothing
-// more than its exit code.
+// ended is the error of a run whose report is printed and which needs only its
+// exit code.
 type ended int
 
 func (e ended) Error() string { return fmt.Sprintf("exit code %d", int(e)) }

@@ -102,7 +102,7 @@ func (b *bench) names() []string {
 	return names
 }
 
-// server answers as it was told to.
+// server answers as the test scripts it.
 type server struct {
 	t         *testing.T
 	answers   []any

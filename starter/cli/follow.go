@@ -41,7 +41,7 @@ type follower struct {
 }
 
 // follow waits for a run with progress, until it has ended or is parked, and
-// returns its report as JSON and decoded. The run goes on whatever happens
+// returns its report as JSON and decoded. The run continues whatever happens
 // here.
 func (s *session) follow(ctx context.Context, started protocol.RunStarted) (json.RawMessage, *protocol.RunAnswer, error) {
 	f := &follower{s: s, run: started, display: s.newDisplay(), lastAnswer: s.o.Now()}
@@ -112,7 +112,7 @@ func (f *follower) heard(ctx context.Context, p *protocol.Progress) (bool, error
 		f.display.say("a worker answers again")
 	}
 	if p.RunID != "" && p.RunID != f.run.RunID {
-		return true, nil // ours has ended, and another run of the export has begun
+		return true, nil // ours has ended, and another run of the export has started
 	}
 	f.display.update(p)
 	if p.Status != run.Parked {
@@ -128,8 +128,8 @@ func (f *follower) heard(ctx context.Context, p *protocol.Progress) (bool, error
 	return f.askFirstRun(ctx, p)
 }
 
-// askFirstRun asks the question of the guard first-run, where there is somebody
-// to ask. Other guards are not answered in passing.
+// askFirstRun asks the question of the guard first-run on a terminal. Other guards
+// are not answered in passing.
 func (f *follower) askFirstRun(ctx context.Context, p *protocol.Progress) (bool, error) {
 	message := ""
 	for _, g := range p.Guards {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Options are all that the command line takes from its surroundings.
+// Options are what the command line takes from its environment.
 type Options struct {
 	Args []string // without the program's name
 	Env  envconfig.EnvLookup
@@ -18,7 +18,7 @@ type Options struct {
 	Out  io.Writer // answers
 	Err  io.Writer // progress, questions, failures
 
-	InTerminal  bool // somebody can be asked
+	InTerminal  bool // a person can be asked
 	OutTerminal bool
 	ErrTerminal bool
 	// Width is the number of columns of the terminal that Out or Err is.
@@ -58,7 +58,7 @@ func FromSystem(args []string, env envconfig.EnvLookup) Options {
 	return o
 }
 
-// usualWidth is taken where a terminal does not tell its own.
+// usualWidth is used for a terminal that does not report its width.
 const usualWidth = 80
 
 func terminalWidth() int {
@@ -70,8 +70,8 @@ func terminalWidth() int {
 	return usualWidth
 }
 
-// readSecret reads from the terminal. Reading cannot be broken off, so that on
-// the end of ctx it is left behind and the terminal put back as it was.
+// readSecret reads from the terminal. A read cannot be
+// interrupted: at the end of ctx it is left behind and the terminal restored.
 func readSecret(ctx context.Context) (string, error) {
 	fd := int(os.Stdin.Fd())
 	before, err := term.GetState(fd)

@@ -9,7 +9,7 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-// address gets the address of somebody that a command is about: as given, or
+// address gets the address of the person that a command is about: as given, or
 // from standard input for -, so that it need not stand in the arguments, which
 // other users of the machine see.
 func (s *session) address(given string) (protocol.Address, error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-// lines reads a stream line by line without being held by it: a read cannot be
-// broken off, so one goroutine does it for the whole session.
+// lines reads a stream line by line without blocking the session: a read cannot be
+// interrupted, so one goroutine does it for the whole session.
 type lines struct {
 	wanted chan struct{}
 	read   chan lineRead

@@ -107,7 +107,7 @@ func TestExplainAndForget(t *testing.T) {
 	b := newBench(t)
 	b.answers(sealedAnswer{protocol.ExplainAnswer{Hidden: 1, Exports: []protocol.ExplainedExport{
 		{Export: "spring", Verdict: protocol.VerdictConfirmed, At: at, Markers: []string{"segment_buyers"}, LastRun: "run-1", LastAt: at, Next: "when it changes"},
-		{Export: "summer", Verdict: protocol.VerdictUnknown, Next: "each run looks anew", Rejects: []protocol.ExplainedReject{
+		{Export: "summer", Verdict: protocol.VerdictUnknown, Next: "each run looks again", Rejects: []protocol.ExplainedReject{
 			{Run: "run-2", At: at, Reject: protocol.Reject{Segment: "buyers", Row: 7, Reason: "email_invalid"}}}},
 	}}})
 	require.Equal(t, 0, b.run("explain", "Ann@Example.com"), b.err.String())

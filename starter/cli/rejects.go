@@ -66,8 +66,8 @@ func (s *session) runsRejects(c *cli.Context) error {
 	return err
 }
 
-// rejects gets a run's rejects page by page. Total and kept are told before
-// the first page.
+// rejects gets a run's rejects page by page. Total and kept are reported
+// before the first page.
 func (s *session) rejects(ctx context.Context, which protocol.RunRef, take func(*protocol.RejectsPage) error) error {
 	for n := 0; ; n++ {
 		page, err := answer[protocol.RejectsPage](ctx, s, order{name: protocol.RunsRejects, personal: true,
@@ -177,7 +177,7 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 }
 
 // formulaStarts are the characters that make a spreadsheet read a value as a
-// formula, full-width ones included: some versions take them for the same.
+// formula, full-width ones included: some versions treat them alike.
 const formulaStarts = "=+-@\t\r\n|%＝＋－＠｜％"
 
 // inert keeps a spreadsheet from taking a value for a formula: such values get

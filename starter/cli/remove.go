@@ -57,8 +57,8 @@ func (s *session) removeExport(c *cli.Context) error {
 	return s.waitAndReport(c, *a.Run)
 }
 
-// askMarkers asks what becomes of the markers; the question is the refusal that
-// told their number.
+// askMarkers asks what to do with the markers; the question is the refusal with
+// their number.
 func (s *session) askMarkers(c *cli.Context, question error) (string, error) {
 	s.say("%v", question)
 	clearing, err := s.ask(c.Context, "Clear them?")

@@ -71,8 +71,8 @@ func (s *session) runExport(c *cli.Context) error {
 	return s.beginRun(c, do)
 }
 
-// beginRun gives a command that begins a run, and waits for the run unless it
-// was told not to.
+// beginRun gives a command that starts a run, and waits for the run unless
+// --detach is set.
 func (s *session) beginRun(c *cli.Context, do order) error {
 	if _, err := s.failOn(c); err != nil {
 		return err

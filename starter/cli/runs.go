@@ -81,7 +81,7 @@ func guardNames() string {
 
 func ref(c *cli.Context) protocol.RunRef { return protocol.RunRef{Run: c.Args().First()} }
 
-// took is the time that a run took; empty while it goes on.
+// took is the time that a run took; empty while it is open.
 func took(a *protocol.RunAnswer) string {
 	if a.EndedAt == nil || a.StartedAt.IsZero() {
 		return ""
@@ -106,9 +106,9 @@ func (s *session) runsShow(c *cli.Context) error {
 	return s.print(raw, func(p *page) { report(p, &a) })
 }
 
-// current puts the numbers of this moment into the report of a run that goes
-// on: the worker's answer has those of its last change of status. Without an
-// answer from the run itself they have to do, and it says so.
+// current puts the present numbers into the report of an open run: the worker's
+// answer has those of its last change of status. Without an answer from the run
+// itself these are shown, with a message that says so.
 func (s *session) current(ctx context.Context, raw json.RawMessage, a *protocol.RunAnswer) (json.RawMessage, error) {
 	p, err := s.server.Progress(ctx, a.WorkflowID)
 	if err != nil {

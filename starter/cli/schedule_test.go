@@ -83,10 +83,10 @@ func TestRunAllReportsEachAndEndsAsTheWorst(t *testing.T) {
 	parked.Export = "autumn"
 	b.answers(protocol.RunAllAnswer{Exports: []protocol.RunAllStart{
 		{Export: "autumn", Run: &started}, {Export: "spring", Run: &started},
-		{Export: "winter", Class: protocol.ErrConflict, Reason: "has a run going on already"},
+		{Export: "winter", Class: protocol.ErrConflict, Reason: "has an open run already"},
 	}}, parked, finished(run.Completed))
 	require.Equal(t, 4, b.run("run", "--all"), b.err.String())
 	require.Regexp(t, `autumn +run-1 +parked`, b.out.String())
 	require.Regexp(t, `spring +run-1 +completed`, b.out.String())
-	require.Regexp(t, `winter .*has a run going on already`, b.out.String())
+	require.Regexp(t, `winter .*has an open run already`, b.out.String())
 }

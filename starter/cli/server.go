@@ -161,9 +161,9 @@ func interrupted(command string) error {
 	return fail(classInterrupted, "interrupted; %q may be carried out or not", command)
 }
 
-// withdrawUnseen takes a command back that no worker has begun, if there is no
-// worker or the patience is over, and says so. A command that was begun, or
-// about which nothing can be learnt, is left alone.
+// withdrawUnseen takes a command back that no worker has started, if there is no
+// worker or the patience is over, and says so. A command that was started, or of
+// which the state is not known, is left alone.
 func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -212,7 +212,7 @@ func (s *server) commandFailure(ctx context.Context, name string, err error) err
 func (s *server) Progress(ctx context.Context, workflowID string) (*protocol.Progress, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	// Without a run id: a run that continues as new goes on under another.
+	// Without a run id: a run that continues as new has another one.
 	value, err := s.client.QueryWorkflow(ctx, workflowID, "", protocol.ProgressQuery)
 	if err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func (s *server) classify(ctx context.Context, err error) error {
 	return fail(classNoServer, "no Temporal server answers at %s (%s): %s", s.address, why, hint)
 }
 
-// noAnswer is the cause when whoever listens says nothing.
+// noAnswer is the cause when the listener says nothing.
 const noAnswer = "no answer in time"
 
 // cause is why a server does not answer, without the wrappings of the layers

@@ -173,6 +173,6 @@ func TestEnded(t *testing.T) {
 	s.after = never
 	ctx, cancel := context.WithCancel(t.Context())
 	c.On("GetWorkflow", mock.Anything, mock.Anything, "").Return(r)
-	r.On("Get", mock.Anything, nil).Run(func(mock.Arguments) { cancel() }).Return(errors.New("broken off"))
+	r.On("Get", mock.Anything, nil).Run(func(mock.Arguments) { cancel() }).Return(errors.New("interrupted"))
 	require.ErrorIs(t, s.Ended(ctx, "export/spring"), context.Canceled)
 }

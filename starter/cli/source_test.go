@@ -81,7 +81,7 @@ func TestSourceEditChangesWhatIsSaid(t *testing.T) {
 	require.Equal(t, 0, b.run("source", "edit", "warehouse", "--host", "b", "--query", "vip=", "--credential-file", secret), b.err.String())
 	require.True(t, args[protocol.SourceShowArgs](b, 0).Stored, "the source is not asked")
 	got := args[protocol.SourceEditArgs](b, 1)
-	require.Equal(t, int64(4), got.Version, "somebody else's change in between is told")
+	require.Equal(t, int64(4), got.Version, "another user's change in between is found")
 	require.Equal(t, &catalogue.PostgresSettings{Host: "b", Database: "crm", User: "reader", ID: "id"}, got.Postgres)
 	require.Equal(t, "renewed", credential(b, 1))
 	require.Equal(t, 0, b.run("source", "edit", "warehouse", "--no-credential", "--version", "3"))

@@ -23,7 +23,7 @@ func TestStatusTellsTheWhole(t *testing.T) {
 		Exports: []protocol.ExportStatus{{Export: "spring", Last: &last, LastSuccess: *last.EndedAt}, {Export: "new"}},
 		Next:    []protocol.ScheduleStatus{{Schedule: "schedule/spring", Next: now.Add(time.Hour), Lag: 2 * time.Minute}},
 		Attend: []protocol.AttendStatus{{Export: "autumn", RunID: "r9", Status: run.Parked, Reason: "guard shrunk: fewer",
-			Action: "go on with: starter runs approve r9 --guard shrunk"},
+			Action: "continue with: starter runs approve r9 --guard shrunk"},
 			{Connection: "shop", Reason: "stopped by ann", Action: "start it"},
 			{Alert: "ops", Reason: "2 messages are not delivered", Action: "test it"}},
 		Problems: []string{"something"},
@@ -47,7 +47,7 @@ schedule/spring  2026-11-24 10:00Z  2 min 0 s late
 
 3 things need your attention:
   autumn is parked: guard shrunk: fewer
-    go on with: starter runs approve r9 --guard shrunk
+    continue with: starter runs approve r9 --guard shrunk
   Connection shop: stopped by ann
     start it
   Alert ops: 2 messages are not delivered

@@ -15,7 +15,7 @@ import (
 
 const token = "eyJ.token-do-not-show.x"
 
-// withToken makes the bench one of somebody who has a token and no file.
+// withToken gives the bench a token and no identity file.
 func (b *bench) withToken() {
 	dir := b.t.TempDir()
 	b.options.Env = env{"SEGMENT_EXPORT_TOKEN": token, "HOME": dir, "SEGMENT_EXPORT_DATA_DIR": filepath.Join(dir, "none")}
