@@ -48,9 +48,10 @@ cat <<'END'
      http://127.0.0.1:8234     the console: exports and runs as pages; make dev prints its login address
      http://127.0.0.1:8233     the Temporal Web UI: every step of every run
 
-   In another terminal, repeat the source, connection and export commands above, then:
+   In another terminal, set up the same again by answering questions (the folder is examples/segments), then:
 
      export SEGMENT_EXPORT_DATA_DIR=./data OMNISEND_API_KEY=sandbox-key
+     bin/starter init                  source, connection and export, step by step
      bin/starter plan spring           what a run would send, without sending it
      bin/starter run spring            send it; the second time nothing has changed
      bin/starter runs rejects spring   which rows were rejected, and why

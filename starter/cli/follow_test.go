@@ -240,7 +240,7 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, 0, b.run("plan", "spring", "--full"))
 	require.Equal(t, []string{"plan", "runs show", "samples"}, b.names())
 	require.Equal(t, protocol.RunArgs{Export: "spring", Full: true}, args[protocol.RunArgs](b, 0))
-	for _, want := range []string{"10 calls, about 2 min 30 s", "city  3", "guard shrunk: about shrunk", "ann@example.com", "email_invalid  40",
+	for _, want := range []string{"10 calls, about 2 min 30 s", "3  city", "guard shrunk: about shrunk", "ann@example.com", "40  email_invalid",
 		"Undated opt-outs: 12 (first-seen: ", "Dated refusals: 30 (opt-out: "} {
 		require.Contains(t, b.out.String(), want)
 	}

@@ -37,7 +37,7 @@ func TestOnlyEmailTravelsSealed(t *testing.T) {
 		require.Equal(t, protocol.RunArgs{Export: "spring", Only: true}, args[protocol.RunArgs](b, 0))
 		require.Equal(t, "me@shop.example", b.addressOf(0).Email)
 		require.NotContains(t, string(encode(t, b.server.requests))+strings.Join(b.server.summaries, ""), "shop.example")
-		require.Contains(t, b.out.String(), "This is a canary: it sends one address alone (chosen: 1)")
+		require.Contains(t, b.out.String(), "This is a test run: it sends one address alone (chosen: 1)")
 	}
 }
 

@@ -70,14 +70,19 @@ func options(p *page, c run.ConsentCount) {
 
 // advice says what to do about reasons that have more to say than their code.
 func advice(p *page, reasons map[string]int) {
+	first := true
 	for _, name := range slices.Sorted(maps.Keys(reasons)) {
 		if text := contact.Reason(name).Advice(); text != "" && reasons[name] > 0 {
+			if first {
+				p.line("What they mean:")
+			}
+			first = false
 			p.line("  %s: %s", name, text)
 		}
 	}
 }
 
-// canary says that a run is not to be taken for a whole one.
+// canary says that a run sends only a part.
 func canary(p *page, c *run.Canary) {
 	if c == nil {
 		return
@@ -86,7 +91,7 @@ func canary(p *page, c *run.Canary) {
 	if c.Address {
 		whom = "one address alone"
 	}
-	p.line("This is a canary: it sends %s (chosen: %s), the rest counts as unsent, and leavers keep their markers", whom, count(c.Sends))
+	p.line("This is a test run: it sends %s (chosen: %s), the rest counts as unsent, and leavers keep their markers", whom, count(c.Sends))
 	p.line("")
 }
 
@@ -207,8 +212,9 @@ func counts(p *page, title string, m map[string]int) {
 	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
 		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
 	})
+	width := len(count(m[names[0]]))
 	for _, n := range names {
-		p.line("  %s  %s", n, count(m[n]))
+		p.line("  %*s  %s", width, count(m[n]), n)
 	}
 }
 
