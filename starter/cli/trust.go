@@ -22,8 +22,7 @@ const (
 	configVariable    = "XDG_CONFIG_HOME"
 )
 
-// knownWorkers is the file in which the keys of workers are remembered that
-// somebody has said are the right ones.
+// knownWorkers is the file with the keys of workers that a person has confirmed.
 const knownWorkers = "known_workers.json"
 
 // readToken gets the token from a file or the environment, and never from the
@@ -51,7 +50,7 @@ func (s *session) readToken(file string) (string, error) {
 }
 
 // meet asks the worker for its key and makes sure that it is the right one: a
-// token that is sealed to another key belongs to whoever holds that.
+// token that is sealed to another key belongs to the holder of that key.
 func (s *session) meet(ctx context.Context) (seal.PublicKey, error) {
 	request := protocol.Request{ID: uuid.NewString(), Name: protocol.Hello, IssuedAt: s.o.Now().UTC()}
 	response, err := s.server.Carry(ctx, request, protocol.Hello)
@@ -116,7 +115,7 @@ func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 func (s *session) knownPath() (string, error) {
 	path, ok := s.configFile(knownWorkers)
 	if !ok {
-		return "", fail(protocol.ErrNotAllowed, "there is no place to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
+		return "", fail(protocol.ErrNotAllowed, "there is no home directory to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
 	}
 	return path, nil
 }
