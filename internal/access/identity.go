@@ -31,7 +31,7 @@ var (
 )
 
 // Identity is what a worker and a starter on the same machine share: a file in
-// the data directory that only its owner may read. Whoever can read it is admin.
+// the data directory that only its owner may read. Anyone who can read it is admin.
 type Identity struct {
 	Name      string         // whom the audit names
 	Secret    Secret         `json:"-"`
@@ -90,7 +90,7 @@ func LoadIdentity(path string) (*Identity, error) {
 }
 
 // LoadOrCreateIdentity reads the identity of the worker with this public key,
-// or makes one where there is no file, and says which. One that was made for
+// or makes one when there is no file, and returns which. One that was made for
 // another worker gives ErrOtherWorker: starters that use it would seal what
 // this worker cannot open.
 func LoadOrCreateIdentity(path string, worker seal.PublicKey) (id *Identity, created bool, err error) {
@@ -111,7 +111,7 @@ func LoadOrCreateIdentity(path string, worker seal.PublicKey) (id *Identity, cre
 	return id, created, nil
 }
 
-// userName is the name of whoever runs the program, as the system knows it.
+// userName is the name of the user who runs the program, as the system knows it.
 func userName() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		return u.Username

@@ -32,7 +32,7 @@ func May(p Principal, o Object) bool {
 }
 
 // NotSharedError is the error of a command about a connection or source that is
-// not shared with whoever gives it.
+// not shared with the person who gives it.
 type NotSharedError struct {
 	Principal Principal
 	Command   string

@@ -12,7 +12,7 @@ import (
 
 // Person is who has proven to give a command.
 type Person struct {
-	// Subject is who they are to whoever vouches for them, and never changes;
+	// Subject identifies them at their identity provider, and never changes;
 	// empty for the holder of an identity file, of whom there is one.
 	Subject string
 	Name    string   // what to call them
@@ -31,8 +31,8 @@ type Evidence struct {
 // *IdentityError may pass.
 type Identifier interface {
 	Identify(ctx context.Context, e Evidence, now time.Time) (Person, error)
-	// RoleOf is the role of somebody who was seen in these groups, for what is
-	// done in their name while they are not at hand. known is false where people
+	// RoleOf is the role of a person who was seen in these groups, for what is
+	// done in their name while they are away. known is false where people
 	// are not told apart: then everybody may do everything.
 	RoleOf(groups []string) (role Role, known bool)
 }
@@ -48,7 +48,7 @@ func Refuted(format string, args ...any) error {
 	return &IdentityError{fmt.Sprintf(format, args...)}
 }
 
-// Identify takes whoever proves to hold the file's secret for the admin.
+// Identify returns the admin for anyone who proves to hold the file's secret.
 func (i *Identity) Identify(_ context.Context, e Evidence, now time.Time) (Person, error) {
 	if len(e.Proof.MAC) == 0 && len(e.Credential) > 0 {
 		return Person{}, Refuted("this worker knows people by the identity file in its data directory and not by tokens: give the command without a token, on the worker's machine")

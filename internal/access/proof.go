@@ -52,7 +52,7 @@ type Claim struct {
 	IssuedAt  time.Time
 }
 
-// Proof shows that whoever made a claim holds the secret, and reveals neither.
+// Proof shows that the maker of a claim holds the secret, and reveals neither.
 // It proves the same command again if it is given again within ProofWindow: the
 // worker sees to it that a command's id is used once.
 type Proof struct {

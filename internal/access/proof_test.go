@@ -96,7 +96,7 @@ func TestProofExpires(t *testing.T) {
 	never.IssuedAt = time.Time{} // 2026 years before: the difference does not fit a duration
 	require.ErrorIs(t, access.Verify(ours, never, access.Prove(ours, never), issued), access.ErrExpired)
 	require.ErrorIs(t, access.Verify(ours, claim(), access.Proof{}, issued.Add(time.Hour)), access.ErrNotProven,
-		"whoever proves nothing learns nothing of the clock")
+		"without a proof nothing is learnt of the clock")
 }
 
 func TestSecretHidesItself(t *testing.T) {

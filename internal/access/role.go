@@ -1,5 +1,5 @@
-// Package access decides who may do what: roles, the identity of whoever holds
-// a machine's data directory, and proofs that one command comes from them.
+// Package access decides who may do what: roles, the identity of the holder of a
+// machine's data directory, and proofs that a command comes from them.
 package access
 
 import (
@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// Role is what somebody may do. Each role may do all that the lower ones may;
+// Role says what a person may do. Each role may do all that the lower ones may;
 // the zero value may do nothing that needs a role.
 type Role int
 
@@ -44,7 +44,7 @@ func ParseRole(text string) (Role, error) {
 	return Nobody, fmt.Errorf("%q is none of the roles viewer, contributor, admin", text)
 }
 
-// Principal is somebody who asks for something.
+// Principal is the person who gives a command.
 type Principal struct {
 	Name string
 	Role Role

@@ -20,7 +20,7 @@ type Facts struct {
 	Export      string
 	Now         time.Time
 	CreatedAt   time.Time   // of the export
-	Open        *run.Report // the run that goes on; nil: none
+	Open        *run.Report // the open run; nil: none
 	Last        *run.Report // the last run that ended
 	LastSuccess time.Time   // when the last complete run ended; zero: never
 }
@@ -34,8 +34,8 @@ type Finding struct {
 	Action    string              `json:"action,omitempty"`
 }
 
-// Find returns the conditions that the alert wants to be told of and that the
-// export is in, the most urgent first.
+// Find returns the conditions of the alert that the export is in, the most urgent
+// first.
 func Find(a *catalogue.Alert, f Facts) []Finding {
 	var found []Finding
 	for _, c := range catalogue.Conditions {
@@ -101,7 +101,7 @@ func late(a *catalogue.Alert, f Facts) (Finding, bool) {
 		a.Late > 0 && f.Now.Sub(since) > a.Late
 }
 
-// State is what people were told of an export by an alert.
+// State is what an alert has reported of an export.
 type State struct {
 	Seq    int64     `json:"seq"` // of the last notice
 	Active []Finding `json:"active"`
@@ -128,8 +128,8 @@ type Numbers struct {
 	Buckets map[string]int `json:"buckets"`
 }
 
-// Step compares what was told with what is found. Where nothing began and
-// nothing is over there is no notice, however many runs went by.
+// Step compares what was reported with what is found. When no condition starts or
+// ends there is no notice, however many runs there were.
 func (s State) Step(a *catalogue.Alert, f Facts) (State, *Notice) {
 	next := State{Seq: s.Seq}
 	n := &Notice{Alert: a.Name, Export: f.Export, At: f.Now}
@@ -160,7 +160,7 @@ func (s State) Step(a *catalogue.Alert, f Facts) (State, *Notice) {
 	return next, n
 }
 
-// words are how conditions are told: when they begin, and when they are over.
+// words are how conditions are reported: when they start, and when they end.
 var words = map[catalogue.Condition][2]string{
 	catalogue.ConditionFailed:  {"failed", "runs end well again"},
 	catalogue.ConditionParked:  {"waits for an operator", "no longer waits for an operator"},

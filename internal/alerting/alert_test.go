@@ -30,7 +30,7 @@ func TestConditions(t *testing.T) {
 		want  []catalogue.Condition
 	}{
 		"nothing has run":      {facts: facts(nil, nil)},
-		"a run goes on":        {facts: facts(&run.Report{Status: run.Running}, nil)},
+		"a run is open":        {facts: facts(&run.Report{Status: run.Running}, nil)},
 		"parked":               {facts: facts(&run.Report{Status: run.Parked}, nil), want: []catalogue.Condition{catalogue.ConditionParked}},
 		"failed":               {facts: facts(nil, &run.Report{Status: run.Failed}), want: []catalogue.Condition{catalogue.ConditionFailed}},
 		"expired":              {facts: facts(nil, &run.Report{Status: run.Expired}), want: []catalogue.Condition{catalogue.ConditionFailed}},
@@ -67,8 +67,8 @@ func TestLate(t *testing.T) {
 	require.Empty(t, Find(all(0), f))
 }
 
-// Somebody is told when a condition begins and when it is over, and not of
-// every run in between.
+// People hear when a condition starts and when it ends, and not of every run in
+// between.
 func TestOnlyChangesAreTold(t *testing.T) {
 	var s State
 	a := all(0)
@@ -98,7 +98,7 @@ func TestOnlyChangesAreTold(t *testing.T) {
 	require.Contains(t, (&Notice{Alert: "ops", Test: true}).Subject(), "a test of the alert ops")
 }
 
-// Each condition is told of once when it begins and once when it is over,
+// Each condition is reported once when it starts and once when it ends,
 // however often it is looked at in between.
 func TestEachConditionIsToldOnceAndItsEndOnce(t *testing.T) {
 	well := facts(nil, &run.Report{RunID: "r0", Status: run.Completed, Read: 100})

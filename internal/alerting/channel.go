@@ -28,7 +28,7 @@ type Channel interface {
 // is the system's.
 type Roots = *x509.CertPool
 
-// PermanentError is a failure that no later attempt mends.
+// PermanentError is a failure that a later attempt does not fix.
 type PermanentError struct{ Message string }
 
 func (e *PermanentError) Error() string { return e.Message }

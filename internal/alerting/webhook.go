@@ -30,7 +30,7 @@ const (
 )
 
 // Webhook is a URL that messages are posted to. The URL is a secret: with many
-// services, whoever has it may post.
+// services, anyone who has it may post.
 type Webhook struct {
 	URL    string `json:"url"`
 	Key    string `json:"key"` // the requests are signed with it
@@ -99,8 +99,8 @@ func Sign(key string, timestamp string, body []byte) string {
 	return "v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// Deliver posts the message. Redirects are not followed: the signature is for
-// whoever was meant.
+// Deliver posts the message. Redirects are not followed: the signature is for the
+// receiver at this URL.
 func (w *Webhook) Deliver(ctx context.Context, m Message) error {
 	if err := w.Check(); err != nil {
 		return &PermanentError{err.Error()}

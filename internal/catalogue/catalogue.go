@@ -30,7 +30,7 @@ type Meta struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Consent is the record that somebody agreed to the transfer of personal data.
+// Consent is the record that a person agreed to the transfer of personal data.
 type Consent struct {
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
@@ -106,7 +106,7 @@ type ExportSpec struct {
 	Empty     contact.EmptyPolicy                       `json:"empty,omitempty"` // empty: EmptyKeep
 	EmptyOf   map[contact.Attribute]contact.EmptyPolicy `json:"empty_of,omitempty"`
 	Leavers   LeaverPolicy                              `json:"leavers,omitempty"`
-	FullEvery int                                       `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never by itself
+	FullEvery int                                       `json:"full_every,omitempty"` // days after which a run sends all contacts; 0: never automatically
 	Guards    map[Guard]Threshold                       `json:"guards,omitempty"`     // thresholds that differ from the defaults
 	RunAs     string                                    `json:"run_as,omitempty"`     // whom runs act as; empty: who changed it last
 }

@@ -17,7 +17,7 @@ const (
 	TransferStatementVersion = "2026-11"
 	TransferStatement        = `With this connection personal data of your customers (e-mail addresses, names, postal addresses, consent)
 leaves the systems that you control today and is transferred to Omnisend. You confirm that you may transfer it,
-that the people concerned have been told or have consented where the law asks for it, and that you answer for what
+that the people concerned have been informed or have consented where the law asks for it, and that you answer for what
 happens to it there. You can withdraw this at any time: stop or remove the connection.`
 )
 
@@ -59,7 +59,7 @@ func (c *Connection) Check() error {
 	case c.CallsPerMinute < 0:
 		return invalid("--calls-per-minute %d is negative", c.CallsPerMinute)
 	case c.CallsPerMinute == 0 && !omnisend.IsLoopback(c.Endpoint):
-		return invalid("--calls-per-minute 0 is no limit at all, which is taken only for an endpoint on this machine; %s is not", c.Endpoint)
+		return invalid("--calls-per-minute 0 sets no limit, which is allowed only for an endpoint on this machine; %s is not", c.Endpoint)
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
-// Schedule is when an export runs by itself. An export without one runs with
+// Schedule is when an export runs automatically. An export without one runs with
 // the system refresh.
 type Schedule struct {
 	Meta // Name is the export's

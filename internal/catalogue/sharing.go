@@ -12,7 +12,7 @@ const (
 	SharedContributors Sharing = "admins-and-contributors"
 )
 
-// ParseSharing reads what somebody typed; empty is SharedAdmins.
+// ParseSharing reads what a user typed; empty is SharedAdmins.
 func ParseSharing(text string) (Sharing, error) {
 	switch s := Sharing(text); s {
 	case "":
@@ -84,5 +84,5 @@ func New(kind Kind) (Object, error) {
 	case KindRefresh:
 		return &Refresh{}, nil
 	}
-	return nil, fmt.Errorf("%q is no kind of object", kind)
+	return nil, fmt.Errorf("there is no kind of object %q", kind)
 }

@@ -117,7 +117,7 @@ func (s *Source) Settings() any {
 }
 
 // Destination names where the credential is shown. A stored credential is bound
-// to it: whoever makes the source lead elsewhere has to give it again.
+// to it: a change of the destination needs the credential again.
 func (s *Source) Destination() string {
 	switch {
 	case s.Dataverse != nil:

@@ -11,8 +11,8 @@ import (
 type Withdrawal struct {
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
-	Agreed *Consent  `json:"agreed,omitempty"` // what was taken back
-	// Finish are the ids of runs that were going on then and may finish.
+	Agreed *Consent  `json:"agreed,omitempty"` // what was withdrawn
+	// Finish are the ids of runs that were open then and may finish.
 	Finish []string `json:"finish,omitempty"`
 }
 

@@ -33,8 +33,8 @@ type Channel struct {
 	Phone        string // of the SMS channel: the number that was sent last
 }
 
-// Settle turns what the source says into the status to be sent, and returns
-// what is to be remembered of it whether it is sent or not. It depends on the
+// Settle turns what the source says into the status to send, and returns what to
+// remember of it whether it is sent or not. It depends on the
 // arguments alone, and settling the same again gives the same.
 func (c Channel) Settle(s Said, rule ConsentRule, now time.Time) (Consent, Channel) {
 	none := Consent{Status: NonSubscribed, At: Undated, Rule: RuleNone}
@@ -144,8 +144,8 @@ type Settled struct {
 	SMS   Consent
 }
 
-// Settle settles both channels, see Channel.Settle. Whoever must not be texted
-// any more and whose number the source does not have any more is unsubscribed
+// Settle settles both channels, see Channel.Settle. A person who must no longer
+// be texted and whose number the source no longer has is unsubscribed
 // by the number that was sent.
 func (m Memory) Settle(s Statements, rule ConsentRule, now time.Time) (Settled, Memory) {
 	out := Settled{Phone: s.Phone}

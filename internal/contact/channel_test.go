@@ -38,7 +38,7 @@ func TestStatusesOverSeveralRuns(t *testing.T) {
 		"an opt-out whose date was taken away stays where it was": {
 			{Said{OptOut, at(since), ""}, d1, out(since, RuleOptOut)}, {undated, d2, out(d1, RuleUndated)}},
 		"a dated refusal is an opt-out":                              {{Said{Refused, at(since), ""}, d1, out(since, RuleRefusal)}},
-		"an undated refusal of somebody never subscribed is nothing": {{no, d1, none}, {odd, d2, none}, {Said{No, at(since), ""}, d3, none}},
+		"an undated refusal of a person never subscribed is nothing": {{no, d1, none}, {odd, d2, none}, {Said{No, at(since), ""}, d3, none}},
 		"consent that is withdrawn without a date":                   {{yes(since), d1, in(since)}, {no, d2, out(d2, RuleWithdrawn)}, {no, d3, out(d2, RuleWithdrawn)}},
 		"and by another value":                                       {{yes(since), d1, in(since)}, {odd, d2, out(d2, RuleWithdrawn)}},
 		"and at the field's date":                                    {{yes(since), d1, in(since)}, {Said{No, at("2026-01-09T10:00:00Z"), ""}, d2, out("2026-01-09T10:00:00Z", RuleWithdrawn)}},
@@ -49,7 +49,7 @@ func TestStatusesOverSeveralRuns(t *testing.T) {
 		"a consent whose date was lost is not withdrawn": {
 			{yes(since), d1, in(since)}, {Said{Doubtful, Undated, NoteUndated}, d2, none}, {no, d3, out(d3, RuleWithdrawn)}},
 		"a consent that is not mapped any more says nothing": {{yes(since), d1, in(since)}, {Said{Silent, Undated, NoteNotMapped}, d2, none}},
-		"each yes begins anew": {
+		"each yes starts again": {
 			{undated, d1, out(d1, RuleUndated)}, {Said{Doubtful, Undated, NoteUndated}, d2, none}, {undated, d3, out(d3, RuleUndated)}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestWhatAnExportMayChoose(t *testing.T) {
 	require.Equal(t, Consent{NonSubscribed, Undated, RuleNone}, got)
 	was := Channel{}.Confirmed(Consent{Subscribed, at("2025-01-01T00:00:00Z"), RuleConsent})
 	got, _ = was.Settle(Said{OptOut, Undated, NoteUndated}, ignore, when)
-	require.Equal(t, Consent{Unsubscribed, when, RuleUndated}, got, "whoever was sent as subscribed is unsubscribed all the same")
+	require.Equal(t, Consent{Unsubscribed, when, RuleUndated}, got, "a person who was sent as subscribed is unsubscribed all the same")
 	got, _ = was.Settle(Said{Declined, day, ""}, ConsentRule{Refusals: RefusalsNone}, when)
 	require.Equal(t, Consent{Unsubscribed, day, RuleWithdrawn}, got)
 }

@@ -38,7 +38,7 @@ type ConsentRule struct {
 // UndatedOptOuts says when an opt-out without a readable date counts.
 type UndatedOptOuts string
 
-// The choices. Whoever was sent as subscribed is unsubscribed under either.
+// The choices. A person who was sent as subscribed is unsubscribed under either.
 const (
 	UndatedFirstSeen UndatedOptOuts = "first-seen" // from when the export first saw it
 	UndatedIgnore    UndatedOptOuts = "ignore"     // never: it loses against all that the account holds
@@ -47,7 +47,7 @@ const (
 // Refusals says what a refusal with a date means.
 type Refusals string
 
-// The choices. Whoever was sent as subscribed is unsubscribed under either.
+// The choices. A person who was sent as subscribed is unsubscribed under either.
 const (
 	RefusalsOptOut Refusals = "opt-out" // an opt-out at its date
 	RefusalsNone   Refusals = "none"    // no more than that there is no consent
@@ -138,8 +138,8 @@ const (
 	Declined             // a refusal with a date that the export takes as no consent: as No, and counted
 )
 
-// Said is what a row says about the permission to write to somebody, before
-// it is known what was said earlier.
+// Said is what a row says about the permission to write to a person, before
+// earlier rows are known.
 type Said struct {
 	Word Word
 	// At is the date beside it: the earliest moment that it can mean of a Yes, the

@@ -41,7 +41,7 @@ func TestItem(t *testing.T) {
 		string(LeaverItem(nil, "a@example.com", []string{"segment_a", "segment_b"})))
 }
 
-// Whatever somebody may put together: no subscription without a true date, no
+// For all combinations: no subscription without a true date, no
 // status dated later than stated, no unknown status, no tags.
 func TestItemNeverWidensConsent(t *testing.T) {
 	for _, c := range []Consent{{}, {Status: Subscribed}, {Subscribed, Undated, ""}, {Subscribed, Undated.Add(-time.Hour), ""}, {"odd", now, ""}, {NonSubscribed, now, ""}} {
@@ -174,7 +174,7 @@ func TestShards(t *testing.T) {
 	d := NewDigester(make([]byte, 32))
 	var counts [Shards]int
 	for i := range 64_000 {
-		counts[Shard(d.Address(fmt.Sprintf("somebody%d@example.com", i)))]++
+		counts[Shard(d.Address(fmt.Sprintf("person%d@example.com", i)))]++
 	}
 	for shard, n := range counts {
 		require.InDelta(t, 1000, n, 200, "shard %d", shard)

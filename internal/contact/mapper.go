@@ -87,7 +87,7 @@ type LeftOut string
 
 // NewMapper checks a mapping and its rules, and returns a mapper by them. A
 // consent dated after now is in the future; a run uses one and the same now
-// for all its rows, however often it is broken off.
+// for all its rows, however often it is interrupted.
 func NewMapper(mapping Mapping, rules Rules, now time.Time) (*Mapper, error) {
 	props, err := mapping.check()
 	if err != nil {

@@ -99,7 +99,7 @@ func TestMapMakesAProfile(t *testing.T) {
 
 	// The next row leaves the profile alone.
 	before := string(p.Fields)
-	_, _ = m.Map(row(m, "Email", "b@example.com", "FirstName", "Somebody else"))
+	_, _ = m.Map(row(m, "Email", "b@example.com", "FirstName", "Another"))
 	require.Equal(t, before, string(p.Fields))
 
 	p, reason = m.Map(row(m, "Email", "only@example.com", "FirstName", " \u200b\t"))

@@ -18,8 +18,8 @@ const (
 // oldest is how long ago, in years, nobody who is alive was born.
 const oldest = 125
 
-// birthDate writes a birth date: the day as it stands, whatever the time of
-// day and zone beside it say.
+// birthDate writes a birth date: the day as written, whatever the time of day and
+// zone beside it say.
 func (m *Mapper) birthDate(text string) {
 	if text = cleanText(text); text == "" {
 		return

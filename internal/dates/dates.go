@@ -20,7 +20,7 @@ const (
 	Epoch = "epoch" // numbers count from 1970, in units told by their size
 )
 
-// Problem is why a text is no date; empty when it is one.
+// Problem is why a text is not a date; empty when it is one.
 type Problem string
 
 // The problems.
@@ -120,7 +120,7 @@ func (r *Reader) Format(g Reading) string {
 	return g.Earliest.In(r.Zone()).Format("2006-01-02 15:04:05 -07:00") + " in " + r.Zone().String()
 }
 
-// byLayout reads a text by the layout that was told, and by no other.
+// byLayout reads a text by the given layout, and by no other.
 func (r *Reader) byLayout(text string) (Reading, Problem) {
 	for _, s := range []string{text, strings.ToUpper(text)} { // am and pm in either case
 		wall, err := time.ParseInLocation(r.layout, s, time.UTC)

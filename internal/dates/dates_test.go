@@ -23,7 +23,7 @@ func moment(t *testing.T, text string) time.Time {
 	return at.UTC()
 }
 
-// Everything that can be read in one way only is read without being told how.
+// Everything that can be read in one way only is read without a format.
 func TestTimesWithOneMeaning(t *testing.T) {
 	r := reader(t, Any, "Europe/Warsaw")
 	want := moment(t, "2026-01-15T09:00:00Z")
@@ -129,7 +129,7 @@ func TestAFormatThatIsTold(t *testing.T) {
 	}
 }
 
-// The hour that is left out in spring is no time at all, and the one that is
+// The hour that is left out in spring does not exist, and the one that is
 // repeated in autumn is two: an opt-out counts at the later moment, a consent at
 // the earlier.
 func TestTheHoursThatDaylightSavingMoves(t *testing.T) {

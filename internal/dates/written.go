@@ -172,8 +172,8 @@ func match(shape *regexp.Regexp, s string, groups *[]string) bool {
 }
 
 // ordered reads three numbers with the year last. Dots stand between day, month
-// and year wherever dots are used; else the order is told, or there is only one
-// that makes a date.
+// and year wherever dots are used; else the format gives the order, or there is
+// only one that makes a date.
 func (r *Reader) ordered(a, b, y string, dots bool) (time.Time, Problem) {
 	year, told := r.year(y)
 	dmy, isDMY := day(year, b, a)
@@ -193,8 +193,8 @@ func (r *Reader) ordered(a, b, y string, dots bool) (time.Time, Problem) {
 	return mdy, ""
 }
 
-// year completes a year of two digits, which is only clear where the order was
-// told: 26-01-15 could begin with the year.
+// year completes a year of two digits, which is only clear when the format gives
+// the order: 26-01-15 could begin with the year.
 func (r *Reader) year(text string) (string, bool) {
 	if len(text) == 4 {
 		return text, true

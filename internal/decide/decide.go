@@ -26,8 +26,8 @@ type Rules struct {
 	Former []uint64
 	// Foreign are bits whose property another export owns by now: never cleared.
 	Foreign uint64
-	// Doubtful are the segments of the export that have rows nobody could read:
-	// whoever is missing there may be in one of them, so nobody loses its marker.
+	// Doubtful are the segments of the export that have rows that could not be
+	// read: a missing contact may be in one of them, so none loses its marker.
 	Doubtful []bool
 
 	// Fields are the ledger's bit of each of the mapper's fields, FieldNames the
@@ -55,7 +55,7 @@ type Counts struct {
 	Leavers   int      `json:"leavers"`
 	Ledger    int      `json:"ledger"` // contacts of the ledger that carry a marker
 	Consent   Consents `json:"consent"`
-	// Empty ones are kept in JSON: a step that goes on from a stored state counts
+	// Empty ones are kept in JSON: a step that continues from a stored state counts
 	// into them.
 	Reasons     map[string]int  `json:"reasons"`     // of Refused
 	Cleared     map[string]Lost `json:"cleared"`     // by field: values that are cleared, of those that the account has from us
@@ -99,7 +99,7 @@ func NewCounts(segments int) Counts {
 		Consent: Consents{Rules: map[string]int{}, Notes: map[string]int{}, OptOuts: map[string]int{}}}
 }
 
-// ToSend is how many contacts are to be sent, leavers apart.
+// ToSend is how many contacts will be sent, leavers apart.
 func (c *Counts) ToSend() int { return c.New + c.Changed }
 
 // Decision is a contact to be sent, and in what a changed one differs.
@@ -137,12 +137,12 @@ type Sink struct {
 	// Stale gets the entries of the ledger that were not read any more and carry
 	// nothing of ours: contacts that were refused and have left since.
 	Stale func(contact.Digest)
-	// Remember gets what is to be remembered of a contact's consent from now on,
-	// whether it is sent or not; only where that differs from what the ledger has.
+	// Remember gets what to remember of a contact's consent from now on, whether it
+	// is sent or not; only where that differs from what the ledger has.
 	Remember func(Memo)
 }
 
-// Memo is what is to be remembered of a contact.
+// Memo is what to remember of a contact.
 type Memo struct {
 	Address contact.Digest
 	Email   string

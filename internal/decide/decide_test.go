@@ -114,8 +114,8 @@ func TestChangesAreNamed(t *testing.T) {
 	require.Equal(t, spool.Changed, out["a@example.com"].kind)
 }
 
-// Whoever is missing from a segment with rows that nobody could read may be in
-// one of them: nobody loses its marker, and those of other segments go as ever.
+// A contact that is missing from a segment with unreadable rows may be in one of
+// them: none loses its marker, and leavers of other segments go as usual.
 func TestADoubtfulSegmentClearsNoMarker(t *testing.T) {
 	both := &Rules{Bits: []uint{0, 1}, Markers: []string{"segment_a", "segment_b"}, Unmark: true}
 	_, _, ledger := decideAll(t, both, []spool.Record{
@@ -268,7 +268,7 @@ func TestARenamedMarkerIsClearedInTheSameContact(t *testing.T) {
 		require.Empty(t, out)
 		require.Equal(t, 1, counts.Unchanged)
 	}
-	// Under keep it leaves b: the marker stays and the ledger goes on knowing it.
+	// Under keep it leaves b: the marker stays and the ledger still has it.
 	keep := &Rules{Bits: []uint{0, 1}, Markers: []string{"segment_a", "segment_b"}, Former: []uint64{0, 0}}
 	_, out, after := decideAll(t, keep, both[:1], slices.Clone(ledger))
 	require.Equal(t, map[string]any{"segment_a": true}, properties(out["a@example.com"]))
@@ -405,7 +405,7 @@ func TestEmptiedValuesAreClearedOnce(t *testing.T) {
 	keep.Clear = 0
 	_, out, kept := decideAll(t, &keep, []spool.Record{empty}, slices.Clone(ledger))
 	require.NotContains(t, out["a@example.com"].item, "city")
-	for _, ledger := range [][]spool.Entry{ledger, kept} { // also once the export is told later
+	for _, ledger := range [][]spool.Entry{ledger, kept} { // also when the export learns of it later
 		counts, out, after := decideAll(t, r, []spool.Record{empty}, slices.Clone(ledger))
 		require.Equal(t, "", out["a@example.com"].item["city"])
 		require.NotContains(t, out["a@example.com"].item, "firstName")

@@ -103,7 +103,7 @@ func (s *shard) contact(same []*spool.Record, known *spool.Entry) error {
 		Filled: filled | known.Filled&^emptied}})
 }
 
-// remember tells what is to be remembered where that is new.
+// remember reports what to remember when that is new.
 func (s *shard) remember(m Memo, known *spool.Entry) {
 	matters := m.Memory != known.Memory && (m.Memory.Matters() || known.Memory.Matters())
 	if s.sink.Remember != nil && (matters || m.Filled != known.Filled) {
@@ -245,8 +245,8 @@ func (s *shard) leave(carries, segments uint64) uint64 {
 	return kept
 }
 
-// leaver decides about an entry of the ledger that was not read any more. What
-// is remembered of its consent stays: whoever comes back comes back to it.
+// leaver decides about an entry of the ledger that was no longer read. What is
+// remembered of its consent stays, for a contact that comes back.
 func (s *shard) leaver(e spool.Entry) error {
 	ours := e.Segments &^ s.Foreign
 	if ours == 0 {

@@ -25,7 +25,7 @@ type Options struct {
 	Issuer      string // as the provider names itself; https unless on this machine
 	Audience    string // that tokens must be made for
 	GroupsClaim string // that names the groups; "groups". Dots lead into objects
-	NameClaim   string // what to call somebody; empty: preferred_username, email, sub
+	NameClaim   string // what to call a person; empty: preferred_username, email, sub
 	Roles       map[string]access.Role
 	// Open opens what was sealed to this worker.
 	Open func(sealed []byte, context string) ([]byte, error)
@@ -182,9 +182,9 @@ func (p *Provider) person(token *oidc.IDToken) (access.Person, error) {
 	role, _ := p.RoleOf(groups)
 	switch {
 	case !found:
-		return access.Person{}, access.Refuted("the token names no groups (claim %q), so it gives no role: have the provider put them into it, or ask whoever runs the worker about --oidc-groups-claim", p.o.GroupsClaim)
+		return access.Person{}, access.Refuted("the token names no groups (claim %q), so it gives no role: have the provider put them into it, or ask the operator of the worker about --oidc-groups-claim", p.o.GroupsClaim)
 	case role == access.Nobody:
-		return access.Person{}, access.Refuted("the token is good, but none of its groups has a role here: ask whoever runs the worker to give one of them a role (--oidc-role)")
+		return access.Person{}, access.Refuted("the token is good, but none of its groups has a role here: ask the operator of the worker to give one of them a role (--oidc-role)")
 	}
 	return access.Person{Subject: p.o.Issuer + "#" + token.Subject, Name: p.name(claims, token.Subject), Groups: p.known(groups), Role: role}, nil
 }
@@ -201,7 +201,7 @@ func (p *Provider) known(groups []string) []string {
 	return kept
 }
 
-// name is what to call somebody.
+// name is what to call a person.
 func (p *Provider) name(claims map[string]any, subject string) string {
 	from := []string{p.o.NameClaim}
 	if p.o.NameClaim == "" {

@@ -123,8 +123,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 	b.refuses(oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: fake.Private, KeyID: "first"}, good), "not signed by its issuer")
 }
 
-// Whoever knows the public key, which everybody does, must not be able to use
-// it as a shared secret.
+// Everyone knows the public key. It must not be usable as a shared secret.
 func TestPublicKeyIsNoSecret(t *testing.T) {
 	b := newBench(t, nil)
 	key := oidctest.RSA(t, "first")

@@ -128,7 +128,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Claims are what a token says.
 type Claims map[string]any
 
-// Of are the claims of a good token for somebody, with groups.
+// Of are the claims of a good token for a person, with groups.
 func (p *Provider) Of(name string, now time.Time, groups ...string) Claims {
 	return Claims{"iss": p.URL, "aud": Audience, "sub": "sub-" + name, "preferred_username": name,
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "groups": groups}
