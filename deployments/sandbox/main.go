@@ -38,8 +38,8 @@ func main() {
 	os.Exit(run(ctx, os.Args, os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the whole program: 0 when it was told to stop, 1 when it failed, 2
-// when it was called wrongly.
+// run is the whole program: 0 when it was stopped, 1 when it failed, 2 when the
+// command line is wrong.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	app := newApp(getenv)
 	app.Writer, app.ErrWriter = stdout, stderr

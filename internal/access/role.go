@@ -77,6 +77,7 @@ var required = map[string]Role{
 
 	"export add":       Contributor,
 	"export edit":      Contributor,
+	"export check":     Contributor,
 	"export preview":   Contributor, // its answer holds personal data
 	"export duplicate": Contributor,
 	"export attach":    Contributor,

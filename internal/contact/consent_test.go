@@ -29,7 +29,7 @@ func TestWhatARowSays(t *testing.T) {
 		"one":                     {"1", "2024-05-01T10:00:00Z", Said{Yes, at("2024-05-01T10:00:00Z"), ""}},
 		"yes in another case":     {" YES\u00a0", "2024-05-01T10:00:00+02:00", Said{Yes, at("2024-05-01T08:00:00Z"), ""}},
 		"subscribed":              {"Subscribed", "2024-05-01 10:00:00", Said{Yes, at("2024-05-01T10:00:00Z"), ""}},
-		"this moment":        {"true", "2026-03-15T12:00:00Z", Said{Yes, now, ""}},
+		"this moment":             {"true", "2026-03-15T12:00:00Z", Said{Yes, now, ""}},
 		"today":                   {"true", "2026-03-15", Said{Yes, at("2026-03-15T00:00:00Z"), ""}},
 		"undated":                 {"true", " ", Said{Doubtful, Undated, NoteUndated}},
 		"no real date":            {"true", "1970-01-01", Said{Doubtful, Undated, NoteUndated}},

@@ -39,7 +39,7 @@ const Unfinished = "unfinished-backup"
 
 // CheckWhole returns an error for a directory that a backup began and did not
 // finish. Nothing may work on one: what it has of the runs does not fit
-// together, and what it lacks would be made anew, empty.
+// together, and what it lacks would be created empty.
 func CheckWhole(dir string) error {
 	_, err := os.Lstat(filepath.Join(dir, Unfinished))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,5 +48,5 @@ func CheckWhole(dir string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s is a backup that was not finished: use another one, or make it anew with: standalone backup", dir)
+	return fmt.Errorf("%s is a backup that was not finished: use another one, or repeat: standalone backup", dir)
 }

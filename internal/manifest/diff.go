@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Difference is one value that is other than it is to be.
+// Difference is one value that differs from the document.
 type Difference struct {
 	Path   string          `json:"path"` // "mapping.email", "segments[0].marker"
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
 }
 
-// String tells it in one line: + new, - gone, before -> after.
+// String returns it in one line: + new, - gone, before -> after.
 func (d Difference) String() string {
 	switch {
 	case d.Before == nil:

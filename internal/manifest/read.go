@@ -67,7 +67,7 @@ func Read(data []byte) ([]Document, error) {
 		}
 		if doc, ok := r.document(node.Content[0]); ok {
 			if i := slices.IndexFunc(all, func(o Document) bool { return o.Kind == doc.Kind && o.Name == doc.Name }); i >= 0 {
-				r.fail(node.Content[0], "%s stands in line %d already", doc, all[i].Line)
+				r.fail(node.Content[0], "%s is in line %d already", doc, all[i].Line)
 			}
 			all = append(all, doc)
 		}
@@ -122,7 +122,7 @@ func (r *reader) document(n *yaml.Node) (Document, bool) {
 		return d, false
 	}
 	if err := catalogue.CheckName(d.Kind, d.Name); err != nil || name.Kind != yaml.ScalarNode {
-		r.fail(name, "the name cannot be: %v", err)
+		r.fail(name, "the name is not valid: %v", err)
 	}
 	spec := parts["spec"]
 	if spec == nil {
@@ -145,7 +145,7 @@ func (r *reader) members(n *yaml.Node, what string, known []field) map[string]*y
 		n = n.Alias
 	}
 	if n.Kind != yaml.MappingNode {
-		r.fail(n, "%s is to be names with values", what)
+		r.fail(n, "%s must have names with values", what)
 		return nil
 	}
 	var names []string
@@ -159,7 +159,7 @@ func (r *reader) members(n *yaml.Node, what string, known []field) map[string]*y
 		case known != nil && !slices.Contains(names, key.Value):
 			r.fail(key, "%s has no %q%s; it may have %s", what, key.Value, hint(key.Value, names), strings.Join(names, ", "))
 		case twice:
-			r.fail(key, "%q stands there twice", key.Value)
+			r.fail(key, "%q is given twice", key.Value)
 		default:
 			found[key.Value] = value
 		}
@@ -208,7 +208,7 @@ func (r *reader) value(n *yaml.Node, what string, t reflect.Type, depth int) any
 		return r.object(n, what, fieldsOf(t, nil), depth)
 	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			r.fail(n, "%s is to be a list", what)
+			r.fail(n, "%s must be a list", what)
 			return nil
 		}
 		list := make([]any, 0, len(n.Content))
@@ -262,6 +262,6 @@ func (r *reader) scalar(n *yaml.Node, what string, kind reflect.Kind) any {
 	case reflect.Float64:
 		wanted = "a number"
 	}
-	r.fail(n, "%s is to be %s", what, wanted)
+	r.fail(n, "%s must be %s", what, wanted)
 	return nil
 }

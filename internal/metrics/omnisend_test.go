@@ -13,7 +13,7 @@ import (
 	"github.com/segment-export/segment-export/internal/omnisend"
 )
 
-// scripted answers CreateBatch as it is told; it has no other method.
+// scripted answers CreateBatch as the test says; it has no other method.
 type scripted struct {
 	omnisend.API
 	errors []error

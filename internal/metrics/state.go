@@ -28,7 +28,7 @@ type Schedule struct {
 // tells the same; take the max over them.
 type State struct {
 	Store     store.Store
-	Schedules func(context.Context) ([]Schedule, error) // nil: none are told
+	Schedules func(context.Context) ([]Schedule, error) // nil: none are shown
 	Log       *slog.Logger
 	Fresh     time.Duration // 0: 15 s
 	Now       func() time.Time
@@ -54,7 +54,7 @@ var (
 	lastStatus      = desc("last_run_status", "1 for the status that the export's last run ended with.", "export", "status")
 	lastProfiles    = desc("last_run_profiles", "Rows and contacts of the export's last run that ended, by bucket.", "export", "bucket")
 	openRuns        = desc("open_runs", "Runs that have not ended, by status: queued, running, paused, parked.", "export", "status")
-	openSince       = desc("open_run_started_timestamp_seconds", "When the run that goes on was begun.", "export")
+	openSince       = desc("open_run_started_timestamp_seconds", "When the open run was started.", "export")
 	budgetUsed      = desc("budget_used", "Requests of all workers in the last 60 s.", "connection")
 	budgetLimit     = desc("budget_limit", "Requests that may be made in 60 s, after adaptation.", "connection")
 	budgetPaused    = desc("budget_paused_seconds", "How long the connection is still paused after a 429.", "connection")
@@ -75,7 +75,7 @@ func (s *State) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// current returns the gauges, read anew when they are old.
+// current returns the gauges, and reads them again when they are old.
 func (s *State) current() []prometheus.Metric {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 	"github.com/segment-export/segment-export/internal/store/sqlstore"
 )
 
-// world is a store with a clock that stands still until it is told.
+// world is a store with a clock that the test moves.
 type world struct {
 	t     *testing.T
 	now   time.Time
@@ -117,7 +117,7 @@ segment_export_state_up 1
 		"segment_export_budget_limit", "segment_export_calls_without_verdict", "segment_export_oldest_call_without_verdict_seconds",
 		"segment_export_schedule_lag_seconds", "segment_export_state_up")
 
-	// Within Fresh the store is left alone; after it, a failure is told.
+	// Within Fresh the store is left alone; after it, a failure is reported.
 	listed = errors.New("Temporal is away")
 	expect("# HELP segment_export_state_up 1 when store and schedules could be read for this scrape; else gauges from them are missing.\n"+
 		"# TYPE segment_export_state_up gauge\nsegment_export_state_up 1\n", "segment_export_state_up")

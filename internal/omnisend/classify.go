@@ -22,11 +22,11 @@ type Answer struct {
 	Status int         // 0 when no answer came
 	Header http.Header //
 	Body   []byte      // whole, unless Err is set
-	Err    error       // no answer, or an answer that broke off; its text is safe to print
+	Err    error       // no answer, or an incomplete one; its text is safe to print
 	Sent   bool        // bytes of the request may have reached the far side
 }
 
-// The operations of the client, as they stand in Error.Op.
+// The operations of the client, as in Error.Op.
 const (
 	opBrand   = "GET /brands/current"
 	opCreate  = "POST /batches"

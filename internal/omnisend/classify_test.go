@@ -34,7 +34,7 @@ func TestClassify(t *testing.T) {
 		"201 with nothing":              {op: opCreate, status: 201, want: Error{Class: Retry, Unanswered: true}},
 		"201 with a list":               {op: opCreate, status: 201, body: `[]`, want: Error{Class: Retry, Unanswered: true}},
 		"201 truncated":                 {op: opCreate, status: 201, body: `{"batchID":"x`, want: Error{Class: Retry, Unanswered: true}},
-		"201 broken off":                {op: opCreate, status: 201, body: `{"batchID":"x"}`, err: broken, want: Error{Class: Retry, Unanswered: true}},
+		"201 incomplete":                {op: opCreate, status: 201, body: `{"batchID":"x"}`, err: broken, want: Error{Class: Retry, Unanswered: true}},
 		"200 with html, GET":            {op: opList, status: 200, body: html, want: Error{Class: Retry}},
 		"no answer":                     {op: opCreate, err: broken, want: Error{Class: Retry, Unanswered: true}},
 		"not sent":                      {op: opCreate, err: broken, unsent: true, want: Error{Class: Retry}},

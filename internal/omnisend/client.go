@@ -99,7 +99,7 @@ func checkBase(raw string) (string, error) {
 		raw = DefaultURL
 	}
 	u, err := url.Parse(raw)
-	// The URL itself stays out of the errors: somebody may have put a password in it.
+	// The URL itself stays out of the errors: it may hold a password.
 	switch {
 	case err != nil:
 		return "", errors.New("omnisend: the base URL cannot be read")

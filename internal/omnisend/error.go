@@ -16,9 +16,9 @@ const (
 	Wait   Class = "wait"   // over the limit: wait, it is not a failed attempt
 	Retry  Class = "retry"  // passing fault: try again with backoff
 	Split  Class = "split"  // the call as a whole was refused: halve it
-	Park   Class = "park"   // an operator can mend it
+	Park   Class = "park"   // an operator can fix it
 	Reject Class = "reject" // this one contact is refused
-	Fail   Class = "fail"   // nobody can mend it for this run
+	Fail   Class = "fail"   // it cannot be fixed for this run
 	Gone   Class = "gone"   // 404 on a batch: unknown, or its results have expired
 )
 

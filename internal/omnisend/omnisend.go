@@ -3,8 +3,8 @@
 // that all requests to one brand share.
 //
 // Facts about the API come from Omnisend's OpenAPI documents of that version;
-// where a fact is somebody's observation and not the contract, the comment
-// beside it says so.
+// a fact that was observed and is not in the contract is marked in the comment
+// beside it.
 package omnisend
 
 import (

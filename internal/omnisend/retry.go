@@ -17,9 +17,8 @@ func Backoff(try int) time.Duration {
 	return time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64()))
 }
 
-// RetryReads returns api with every read that meets a passing fault made again
-// after a while. CreateBatch stays as it is: only its caller knows what is to
-// be found out before it is made again.
+// RetryReads returns api that repeats each read after a passing fault. CreateBatch
+// is not repeated: only its caller knows what to find out first.
 func RetryReads(api API) API {
 	return &retrying{API: api, pause: func(ctx context.Context, try int) {
 		t := time.NewTimer(Backoff(try))

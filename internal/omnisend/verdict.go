@@ -36,7 +36,7 @@ type Verdicts struct {
 }
 
 // Judge reads the outcomes out of a batch that BatchItems returned. Items are
-// told apart by the address in the echoed contact, never by their position or
+// identified by the address in the echoed contact, never by their position or
 // itemID. When an address has several outcomes, a refusal counts for more than
 // a success, and a lasting refusal for more than a passing one. It is pure.
 func Judge(b Batch) Verdicts {

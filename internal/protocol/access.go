@@ -13,13 +13,13 @@ const (
 	Audit         = "audit"
 )
 
-// PersonArgs selects somebody who was seen. Names of people travel sealed: this
+// PersonArgs selects a person who was seen. Names of people travel sealed: this
 // is the sealed part of access revoke and restore.
 type PersonArgs struct {
 	Name string `json:"name"`
 }
 
-// PersonAnswer shows somebody who was seen; it travels sealed.
+// PersonAnswer shows a person who was seen; it travels sealed.
 type PersonAnswer struct {
 	Name    string    `json:"name"`
 	Role    string    `json:"role"` // that their groups give now

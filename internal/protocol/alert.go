@@ -28,8 +28,8 @@ type AlertAddArgs struct {
 // About names nothing: an alert is an administrator's.
 func (AlertAddArgs) About(string) []Subject { return nil }
 
-// AlertEditArgs are the arguments of alert edit: all that the alert tells of.
-// Where it goes stays as it is.
+// AlertEditArgs are the arguments of alert edit: all that the alert reports.
+// Its destination stays as it is.
 type AlertEditArgs struct {
 	AlertAddArgs
 
@@ -59,7 +59,7 @@ type AlertWebhook struct {
 	Format string `json:"format,omitempty"` // empty: guessed from the URL
 }
 
-// AlertTested says what became of a test message.
+// AlertTested is the outcome of a test message.
 type AlertTested struct {
 	Name   string `json:"name"`
 	Target string `json:"target"`

@@ -39,7 +39,7 @@ type ConnectionAddArgs struct {
 // About names nothing that is there yet.
 func (ConnectionAddArgs) About(string) []Subject { return nil }
 
-// What becomes of runs that are going on when the agreement is withdrawn.
+// What happens to open runs when the agreement is withdrawn.
 const (
 	RunningCancel = "cancel"
 	RunningFinish = "finish"
@@ -54,7 +54,7 @@ type ConnectionEditArgs struct {
 	Rename   string `json:"rename,omitempty"`
 	Agree    bool   `json:"agree,omitempty"`
 	Withdraw bool   `json:"withdraw,omitempty"`
-	Running  string `json:"running,omitempty"` // with Withdraw, when runs are going on
+	Running  string `json:"running,omitempty"` // with Withdraw, when runs are open
 }
 
 // About names the connection.
@@ -85,7 +85,7 @@ func (a ConnectionRotateArgs) About(string) []Subject {
 	return []Subject{{catalogue.KindConnection, a.Name}}
 }
 
-// What becomes of the exports that use a connection that is removed.
+// What happens to the exports of a connection that is removed.
 const (
 	ExportsDetach = "detach"
 	ExportsRemove = "remove"
@@ -107,7 +107,7 @@ type ConnectionAnswer struct {
 	catalogue.Connection
 
 	Exports  []string `json:"exports,omitempty"`  // that use it
-	Running  []string `json:"running,omitempty"`  // ids of runs that are going on
+	Running  []string `json:"running,omitempty"`  // ids of open runs
 	Canceled []string `json:"canceled,omitempty"` // ids of runs that the command canceled
 	Notes    []string `json:"notes,omitempty"`
 }

@@ -29,14 +29,14 @@ type ExportAddArgs struct {
 	CreateSegment bool   `json:"create_segment,omitempty"` // at Omnisend, on each marker
 }
 
-// What becomes of the markers of an export that is removed.
+// What happens to the markers of an export that is removed.
 const (
 	MarkersKeep  = "keep"
 	MarkersClear = "clear"
 )
 
-// ErrMarkers is the class of the refusal to remove an export before it is said
-// what becomes of its markers.
+// ErrMarkers is the class of the refusal to remove an export before the caller
+// says what happens to its markers.
 const ErrMarkers = "markers"
 
 // ExportRemoveArgs are the arguments of export remove. Markers may be left out
@@ -47,8 +47,8 @@ type ExportRemoveArgs struct {
 	Markers string `json:"markers,omitempty"`
 }
 
-// ExportRemoved tells what became of an export: it is gone, or a run clears its
-// markers and removes it then.
+// ExportRemoved says whether an export is gone, or a run first clears its markers
+// and then removes it.
 type ExportRemoved struct {
 	ExportAnswer
 
@@ -83,7 +83,7 @@ func used(s catalogue.ExportSpec) []Subject {
 	return about
 }
 
-// ExportEditArgs are the arguments of export edit: all that the export is to be.
+// ExportEditArgs are the arguments of export edit: the whole export.
 type ExportEditArgs struct {
 	catalogue.ExportSpec
 
@@ -92,7 +92,7 @@ type ExportEditArgs struct {
 	CreateSegment bool   `json:"create_segment,omitempty"`
 }
 
-// About names the export, and what it is to use.
+// About names the export, and what it uses.
 func (a ExportEditArgs) About(string) []Subject {
 	return append(used(a.ExportSpec), Subject{catalogue.KindExport, a.Name})
 }
@@ -131,7 +131,7 @@ func (a ExportAttachArgs) About(string) []Subject {
 	return []Subject{{catalogue.KindExport, a.Name}, {catalogue.KindConnection, a.Connection}}
 }
 
-// What somebody may do with an export, as it is shown.
+// What a person may do with an export, as it is shown.
 const (
 	MayEdit = "edit and run"
 	MayView = "view"
@@ -141,8 +141,8 @@ const (
 type ExportAnswer struct {
 	catalogue.Export
 	LastRun     *RunAnswer `json:"last_run,omitempty"`
-	Permissions string     `json:"permissions,omitempty"` // of whoever asks
-	Starts      string     `json:"starts,omitempty"`      // when it runs by itself, for people
+	Permissions string     `json:"permissions,omitempty"` // of the person who asks
+	Starts      string     `json:"starts,omitempty"`      // when it runs automatically, for people
 	Schedule    string     `json:"schedule,omitempty"`    // the same in a word or two, for lists
 	Notes       []string   `json:"notes,omitempty"`
 }

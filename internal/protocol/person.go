@@ -52,8 +52,8 @@ type ExplainedExport struct {
 	// caller may not use: their rejects are not searched.
 	HiddenRuns int    `json:"hidden_runs,omitempty"`
 	Next       string `json:"next"` // what a next run does, in a sentence
-	// NextStart is when the export runs by itself next; Starts says when it does
-	// in general, or that it does not.
+	// NextStart is the next automatic run of the export; Starts says when it runs
+	// automatically, or that it does not.
 	NextStart time.Time `json:"next_start,omitzero"`
 	Starts    string    `json:"starts"`
 }

@@ -65,8 +65,8 @@ type Subject struct {
 }
 
 // Args are the arguments of a command. About names everything that it is about:
-// before the worker does anything, it sees to it that whoever gives the command
-// may use each of them. name is the command's.
+// before the worker does anything, it checks that the caller may use each of
+// them. name is the command's.
 type Args interface {
 	About(name string) []Subject
 }
@@ -76,7 +76,7 @@ const (
 	ErrUsage      = "usage"       // the input is wrong
 	ErrNotFound   = "not found"   // no such object
 	ErrExists     = "exists"      // the name or marker is taken
-	ErrConflict   = "conflict"    // changed by somebody else, or in a state that does not allow it
+	ErrConflict   = "conflict"    // changed by another user, or in a state that does not allow it
 	ErrNotAllowed = "not allowed" // the role does not allow it, or no proof
 	ErrRepeated   = "repeated"    // the command's id was used before
 	ErrFailed     = "failed"      // carried out and failed: the message says why

@@ -72,7 +72,7 @@ type RunsPage struct {
 	Next string       `json:"next,omitempty"` // of the page that follows; empty after the last
 }
 
-// About names nothing: whoever may list runs may list all.
+// About names nothing: anyone who may list runs may list all.
 func (RunsListArgs) About(string) []Subject { return nil }
 
 // RunRef selects a run by its id, or the newest one of an export.

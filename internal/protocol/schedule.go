@@ -7,7 +7,7 @@ import (
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
-// The names of the commands about when exports run by themselves.
+// The names of the commands about when exports run automatically.
 const (
 	ScheduleSet    = "schedule set"
 	ScheduleOn     = "schedule on"
@@ -52,7 +52,7 @@ func (a ScheduleShowArgs) About(string) []Subject {
 	return ScheduleRef(a).About("")
 }
 
-// ScheduleAnswer shows when an export runs by itself.
+// ScheduleAnswer shows when an export runs automatically.
 type ScheduleAnswer struct {
 	Export string `json:"export"`
 	// Mode is schedule, refresh (with the system refresh) or off (a schedule of
@@ -121,7 +121,7 @@ type RunAllArgs struct {
 // About names nothing: what the caller may not run is left out and said.
 func (RunAllArgs) About(string) []Subject { return nil }
 
-// RunAllAnswer says what became of each export, by name.
+// RunAllAnswer is the outcome for each export, by name.
 type RunAllAnswer struct {
 	Exports []RunAllStart `json:"exports"`
 }

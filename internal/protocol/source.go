@@ -19,9 +19,9 @@ const (
 	SourceRemove = "source remove"
 )
 
-// SourceSettings are what can be said when a source is added and changed later;
-// what is nil is left as it is, or as is usual. A credential that is to be
-// stored travels sealed, as a SourceSecret.
+// SourceSettings are the settings when a source is added or changed; nil keeps the
+// setting, or its default. A credential to store travels sealed, as a
+// SourceSecret.
 type SourceSettings struct {
 	Files      *catalogue.FilesSettings     `json:"files,omitempty"`
 	Dataverse  *catalogue.DataverseSettings `json:"dataverse,omitempty"`
@@ -118,7 +118,7 @@ type SegmentAnswer struct {
 	Fields      []string  `json:"fields,omitempty"` // where they are not those that all have
 	Error       string    `json:"error,omitempty"`  // why it cannot be read
 
-	How      []string                `json:"how,omitempty"`      // what the source takes it for, where it has to guess
+	How      []string                `json:"how,omitempty"`      // how the source reads it, when it has to guess
 	Looked   int                     `json:"looked,omitempty"`   // rows that were looked at for that
 	Problems map[segment.Problem]int `json:"problems,omitempty"` // of some of these
 	Rows     [][]string              `json:"rows,omitempty"`     // the first ones: the values of the fields, cut where they are long

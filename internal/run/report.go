@@ -115,7 +115,7 @@ type ConsentCount struct {
 	Notes          map[string]int `json:"notes,omitempty"`
 }
 
-// Report is everything that is told of a run, while it goes on and after.
+// Report is everything that is shown of a run, while it is open and after.
 // Contacts = Delivered + Unchanged + Refused + Pending + Unsent, and
 // Delivered = New + Changed.
 type Report struct {
@@ -123,7 +123,7 @@ type Report struct {
 	RunID       string         `json:"run_id"`
 	Source      string         `json:"source,omitempty"` // what it reads
 	Plan        bool           `json:"plan,omitempty"`
-	AnsweredYes bool           `json:"answered_yes,omitempty"` // to the guard first-run, when the run was begun
+	AnsweredYes bool           `json:"answered_yes,omitempty"` // to the guard first-run, when the run was started
 	Status      Status         `json:"status"`
 	Phase       Phase          `json:"phase"`
 	Reason      string         `json:"reason,omitempty"` // why it is parked, skipped, failed
@@ -167,8 +167,8 @@ type Report struct {
 	NewRules       []string       `json:"new_rules,omitempty"`  // what of the export's rules changed since the last complete run
 	Removes        bool           `json:"removes,omitempty"`    // clears all markers, then removes the export
 	Phases         []PhaseTime    `json:"phases,omitempty"`     // that are over
-	Trigger        Trigger        `json:"trigger,omitempty"`    // what began it
-	Actor          string         `json:"actor,omitempty"`      // filled in for whoever asks a worker; empty in Temporal
+	Trigger        Trigger        `json:"trigger,omitempty"`    // what started it
+	Actor          string         `json:"actor,omitempty"`      // filled in for the person who asks a worker; empty in Temporal
 	StartedAt      time.Time      `json:"started_at"`
 	EndedAt        *time.Time     `json:"ended_at,omitempty"`
 }
@@ -287,12 +287,12 @@ func (r *Report) DropUndecided() {
 	r.Notes = append(r.Notes, fmt.Sprintf("it ended while it was reading: %d valid rows had been read, and were not decided about", undecided))
 }
 
-// Request is what was asked for when the run was begun. It is stored with the
+// Request is what was asked for when the run was started. It is stored with the
 // run, never in Temporal.
 type Request struct {
 	Actor   string  `json:"actor"`
 	Trigger Trigger `json:"trigger,omitempty"` // empty: OnDemand
-	// Note is for the report: how a start by itself came about.
+	// Note is for the report: why it started automatically.
 	Note  string `json:"note,omitempty"`
 	Yes   bool   `json:"yes"`             // answers the guard first-run, no other
 	Full  bool   `json:"full"`            // sends unchanged contacts too
@@ -308,18 +308,18 @@ type Request struct {
 	Remove string `json:"remove,omitempty"`
 }
 
-// IsCanary says that only a few contacts are to be sent.
+// IsCanary says that only a few contacts are sent.
 func (r *Request) IsCanary() bool { return r.Limit > 0 || len(r.Only) > 0 }
 
 // Control is what operators have decided about a run since it began.
 type Control struct {
 	Paused   bool                       `json:"paused"`
-	Resumes  int                        `json:"resumes"`  // how often somebody said resume
+	Resumes  int                        `json:"resumes"`  // how often it was resumed
 	Approved map[catalogue.Guard]string `json:"approved"` // who approved
-	// Superseded says that the next start by itself has come: if the run waits
-	// for an answer, nobody gave one in time.
+	// Superseded says that the next automatic start has come: if the run waits for
+	// an answer, none came in time.
 	Superseded bool `json:"superseded,omitempty"`
-	// Canceled says that nothing more is to be sent; the workflow is canceled too.
+	// Canceled says that nothing more is sent; the workflow is canceled too.
 	Canceled bool `json:"canceled,omitempty"`
 	// Stopped is why the run was canceled, where that was not by a command about
 	// the run itself.

@@ -1,4 +1,4 @@
-// Package schedule says when something begins by itself: on which days, at
+// Package schedule says when something starts automatically: on which days, at
 // which times of the clock, in which time zone. It does no I/O.
 //
 // Where the clock is put forward, a time that does not exist that day comes as
@@ -23,7 +23,7 @@ type Calendar struct {
 	At    []string `json:"at,omitempty"`    // 06:00
 	Cron  string   `json:"cron,omitempty"`  // minute, hour, day of the month, month, day of the week
 	Zone  string   `json:"zone,omitempty"`  // Europe/Warsaw
-	// Interval is for what the system does by itself, such as looking whether a
+	// Interval is for the system's own work, such as looking whether a
 	// source was refreshed; the others are empty then.
 	Interval time.Duration `json:"interval,omitempty"`
 }
@@ -109,7 +109,7 @@ func (c Calendar) rule() (*rule, error) {
 	r := &rule{zone: zone, days: all, months: all, weekdays: all}
 	if c.Cron != "" {
 		if c.Every != "" || len(c.At) > 0 {
-			return nil, fmt.Errorf("--cron says when by itself: leave --every and --at out")
+			return nil, fmt.Errorf("--cron replaces --every and --at: leave --every and --at out")
 		}
 		return r, r.cron(c.Cron)
 	}
@@ -170,7 +170,7 @@ func (r *rule) at(times []string) error {
 	for _, text := range times {
 		at, err := time.Parse("15:04", text)
 		if err != nil || len(text) != len("15:04") {
-			return fmt.Errorf("--at %q is no time of day such as 06:00", text)
+			return fmt.Errorf("--at %q is not a time of day such as 06:00", text)
 		}
 		minute := at.Hour()*60 + at.Minute()
 		if slices.Contains(r.minutes, minute) {

@@ -56,7 +56,7 @@ func ParsePublicKey(text string) (PublicKey, error) {
 }
 
 // publicKeyOf takes exactly one key of exactly the kind this program makes:
-// whoever sends a key does not choose the cryptography.
+// the sender of a key does not choose the cryptography.
 func publicKeyOf(handle *keyset.Handle) (PublicKey, error) {
 	entry, err := handle.Primary()
 	if err != nil || handle.Len() != 1 {

@@ -25,7 +25,7 @@ const keyringVersion = 1
 
 var (
 	// ErrWrongKeyring is the error of a store that belongs to another keyring, or
-	// was sealed anew with a key that this one has not got yet.
+	// was sealed again with a key that this one does not have yet.
 	ErrWrongKeyring = errors.New("this keyring does not open the store: it is another one, or lacks the key that was added last; give the worker the keyring of this store, or restore it from a backup")
 	// ErrDamaged is the error of a file that is not a keyring or not whole. What
 	// exactly is wrong is not told, as it might quote a key.
@@ -34,7 +34,7 @@ var (
 
 // Keyring holds a worker's keys: those for data at rest, and the pair that
 // envelopes are sealed to. It lives in a file that only its owner may read.
-// Whoever loses the file loses what was sealed with it; every worker of a store
+// Without the file everything sealed with it is lost; every worker of a store
 // needs the same one. A Keyring may be used by several goroutines.
 type Keyring struct {
 	path string
@@ -94,8 +94,8 @@ func LoadKeyring(path string) (*Keyring, error) {
 	return k, nil
 }
 
-// LoadOrCreateKeyring reads the keyring, or makes one where there is no file,
-// and says which. A store that already has sealed data must then be asked with
+// LoadOrCreateKeyring reads the keyring, or makes one when there is no file, and
+// returns which. A store that already has sealed data must then be asked with
 // OpenCheck: a new keyring does not open it.
 func LoadOrCreateKeyring(path string) (k *Keyring, created bool, err error) {
 	k, err = LoadKeyring(path)
@@ -113,9 +113,9 @@ func LoadOrCreateKeyring(path string) (k *Keyring, created bool, err error) {
 // ID identifies the keyring; it is not secret and stays when keys are rotated.
 func (k *Keyring) ID() string { return k.id }
 
-// Rotate adds a new key, which seals from now on; the old ones are kept and go
-// on opening what they sealed. Workers that share the file take the new key up
-// by themselves when they meet it; one with a copy of the file needs a new
+// Rotate adds a new key, which seals from now on; the old ones are kept and
+// still open what they sealed. Workers that share the file read the new key when
+// they first need it; one with a copy of the file needs a new
 // copy. The pair for envelopes stays, since its fingerprint may be pinned.
 func (k *Keyring) Rotate() error {
 	if err := k.rotate(); err != nil {

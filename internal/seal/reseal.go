@@ -6,7 +6,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/core/cryptofmt"
 )
 
-// Kind is a kind of what is sealed, for sealing it anew.
+// Kind is a kind of what is sealed, for sealing it again.
 type Kind string
 
 // The kinds: of Seal, SealBlob, WrapKey, SealCheck.

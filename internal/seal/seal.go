@@ -75,7 +75,7 @@ func (k *Keyring) SealCheck() ([]byte, error) {
 }
 
 // OpenCheck tells with ErrWrongKeyring that this keyring does not open a store:
-// a worker that went on would be able to read nothing of it, and would write
+// a worker that continued could read nothing of it, and would write
 // what the others cannot read.
 func (k *Keyring) OpenCheck(check []byte) error {
 	id, err := k.open(check, kindCheck, "")

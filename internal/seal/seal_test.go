@@ -212,5 +212,5 @@ func TestTicketsAreForOneContext(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, k.CheckTicket(value, "run 1"), seal.ErrCannotOpen)
 	require.NoError(t, k.Rotate())
-	require.NoError(t, k.CheckTicket(ticket, "run 1"), "a run that began before a rotation goes on")
+	require.NoError(t, k.CheckTicket(ticket, "run 1"), "a run that started before a rotation continues")
 }

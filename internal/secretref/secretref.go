@@ -1,7 +1,7 @@
-// Package secretref finds secrets that the worker is told about by name, so that
+// Package secretref finds secrets that are given to the worker by name, so that
 // they stay in the vault that mounts them: env:NAME is a variable of the
-// worker's environment, file:NAME a file in its folder of secrets. It is asked
-// anew each time, so that a secret that was rotated counts at once.
+// worker's environment, file:NAME a file in its folder of secrets. It is read
+// each time, so that a rotated secret counts at once.
 package secretref
 
 import (
@@ -18,8 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// Resolver finds secrets on the worker's machine. Whoever may name a secret
-// must not get at others of the machine's: only variables with one of the
+// Resolver finds secrets on the worker's machine. A person who may name a
+// secret must not get at others of the machine: only variables with one of the
 // prefixes and files below Dir are found.
 type Resolver struct {
 	Dir       string                      // folder of mounted secrets; empty: none
@@ -82,7 +82,7 @@ func (r Resolver) Resolve(ref string) ([]byte, error) {
 }
 
 // Trim takes the line break off that an editor or echo ends a file with.
-// What is no text, such as a certificate in PKCS#12, stays as it is.
+// What is not text, such as a certificate in PKCS#12, stays as it is.
 func Trim(secret []byte) []byte {
 	if !utf8.Valid(secret) {
 		return secret
@@ -121,7 +121,7 @@ func (r Resolver) file(path string) ([]byte, error) {
 	f, err := root.Open(inside)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &Error{fmt.Sprintf("there is no file %s in the worker's folder of secrets", path), "mount it on every worker"}
+		return nil, &Error{fmt.Sprintf("the worker's folder of secrets has no file %s", path), "mount it on every worker"}
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &Error{fmt.Sprintf("the worker may not read the secret file %s", path), "make it readable for the account that the worker runs as"}
 	case err != nil:
@@ -134,7 +134,7 @@ func (r Resolver) file(path string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	switch {
 	case err != nil:
-		return nil, &Error{fmt.Sprintf("the secret file %s cannot be read: %s", path, cause(err)), "mount it anew"}
+		return nil, &Error{fmt.Sprintf("the secret file %s cannot be read: %s", path, cause(err)), "mount it again"}
 	case len(data) > maxSecret:
 		return nil, &Error{fmt.Sprintf("the file %s is too large to be a secret", path), "name a file with one secret"}
 	}

@@ -41,7 +41,7 @@ func TestResolve(t *testing.T) {
 		"env:SOURCE_MISSING":      "the variable SOURCE_MISSING is not set in the environment of this worker; set it for every worker",
 		"env:SOURCE_NONE":         "the secret env:SOURCE_NONE is empty",
 		"file:":                   "names no file",
-		"file:missing":            "there is no file missing in the worker's folder of secrets; mount it",
+		"file:missing":            "the worker's folder of secrets has no file missing; mount it",
 		"file:empty":              "is empty on this worker",
 		"file:large":              "too large to be a secret",
 		"file:..data":             "is not a regular file",

@@ -347,7 +347,7 @@ func BenchmarkMergeShard(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var all, changed []Entry
 	for i := range 1_000_000 / contact.Shards {
-		e := entry(0, fmt.Sprintf("somebody.else%d@example.com", i))
+		e := entry(0, fmt.Sprintf("another.one%d@example.com", i))
 		for j := range e.Address {
 			e.Address[j] = byte(random.Uint32())
 		}

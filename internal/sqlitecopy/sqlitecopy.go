@@ -1,4 +1,4 @@
-// Package sqlitecopy copies an SQLite file that other processes go on writing.
+// Package sqlitecopy copies an SQLite file while other processes write to it.
 package sqlitecopy
 
 import (
@@ -19,7 +19,7 @@ const pages = 1024
 
 // Copy copies the file as it is at one moment to a new file with mode 0600,
 // and brings that to the disk. Writers are not held up. The copy is one of
-// pages, not VACUUM INTO: that numbers rows anew, and full text indexes, as
+// pages, not VACUUM INTO: that renumbers rows, and full text indexes, as
 // Temporal's file has them, refer to the numbers. A copy that failed is left
 // for the caller to remove.
 func Copy(ctx context.Context, from, to string) error {
@@ -67,7 +67,7 @@ func copyPages(ctx context.Context, from, to string) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	// What this connection reads stays as it is until the transaction ends:
-	// otherwise each write of somebody else would begin the copy anew.
+	// otherwise each write of another process would restart the copy.
 	if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
 		return err
 	}

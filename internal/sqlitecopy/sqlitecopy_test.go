@@ -13,7 +13,7 @@ import (
 	"github.com/segment-export/segment-export/internal/sqlitecopy"
 )
 
-// A copy that is made while somebody writes is of one moment: two rows that
+// A copy that is made during writes is of one moment: two rows that
 // are always written together are both in it.
 func TestCopyIsOfOneMoment(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "odd ?#% name.db")

@@ -1,5 +1,5 @@
 // Package embedded runs a real Temporal server, kept in one SQLite file, and the real Temporal Web UI inside this
-// process. It suits a laptop and a small shop's single machine. Whoever can reach its ports can do everything a
+// process. It suits a laptop and a small shop's single machine. Anyone who can reach its ports can do everything a
 // Temporal client can: there is no authentication, so it belongs on the loopback address.
 package embedded
 
@@ -168,8 +168,8 @@ func (s *Server) Address() string { return s.address }
 // UIURL is the Web UI's address, http://host:port, or "" when there is none.
 func (s *Server) UIURL() string { return s.uiURL }
 
-// Stop stops the Web UI and the server, which takes about a second, and gives the Dir free. Workflows stay where they
-// are and go on with the next Start. It may be called twice; later calls wait for the first and return its error.
+// Stop stops the Web UI and the server, which takes about a second, and gives the Dir free. Workflows keep their
+// state and continue at the next Start. It may be called twice; later calls wait for the first and return its error.
 // Stop the clients and workers of this server first, or they log that it has gone.
 func (s *Server) Stop() error {
 	s.stopOnce.Do(func() {

@@ -24,8 +24,8 @@ const temporalDir = "temporal"
 func backupCommand() *cli.Command {
 	return &cli.Command{Name: "backup", ArgsUsage: "DIR", HideHelpCommand: true,
 		Usage: "copy the data directory to a new one, while standalone runs or not",
-		Description: "The copy is a data directory: start standalone with --data-dir DIR to go on from it. It holds the\n" +
-			"keyring: whoever has it can read everything in it.\n\n" +
+		Description: "The copy is a data directory: start standalone with --data-dir DIR to continue from it. It holds the\n" +
+			"keyring: anyone who has it can read everything in it.\n\n" +
 			"Example:\n  standalone backup --data-dir /var/lib/segment-export /backup/segment-export-monday",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "what is copied (default: the user's data directory)"}},
 		Action: func(c *cli.Context) error {
@@ -43,7 +43,7 @@ func backupCommand() *cli.Command {
 			if err := Backup(c.Context, from, to); err != nil {
 				return fmt.Errorf("no backup was made: %w", err)
 			}
-			fmt.Fprintln(c.App.ErrWriter, "It holds the keyring and the identity: whoever has it can read everything in it, and act as admin.")
+			fmt.Fprintln(c.App.ErrWriter, "It holds the keyring and the identity: anyone who has it can read everything in it, and act as admin.")
 			_, err = fmt.Fprintf(c.App.Writer, "%s is a copy of %s\n", to, from)
 			return err
 		},
@@ -110,7 +110,7 @@ func mayCopy(from, to string) error {
 	}
 	above, err := filepath.EvalSymlinks(filepath.Dir(to))
 	if err != nil {
-		return fmt.Errorf("%s is to be made in a directory that is not there: %w", to, err)
+		return fmt.Errorf("the directory for %s does not exist: %w", to, err)
 	}
 	real, err := filepath.EvalSymlinks(from)
 	if err != nil {
@@ -129,8 +129,8 @@ func mayCopy(from, to string) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("%s is not empty; name a new directory", to)
 	}
-	// An empty one is made way at once: one that cannot be, such as where a volume
-	// is mounted, is told before the work and not after it.
+	// An empty one is removed first: when that fails, as for the mount point of a
+	// volume, the error comes before the work and not after it.
 	if err := os.Remove(to); err != nil {
 		return fmt.Errorf("%w; name a new directory in it", err)
 	}
@@ -139,7 +139,7 @@ func mayCopy(from, to string) error {
 
 // begin makes the directory that the copy grows in, with the mark that it is
 // not whole. This process has the mark locked, so that what a killed backup
-// left is told from what another one is making, and is put out of the way.
+// left can be distinguished from the work of another one, and is removed.
 func begin(partial string) (finish func() error, err error) {
 	how := os.O_RDWR
 	switch err := os.Mkdir(partial, 0o700); {
@@ -152,7 +152,7 @@ func begin(partial string) (finish func() error, err error) {
 	}
 	f, err := os.OpenFile(filepath.Join(partial, localfile.Unfinished), how, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s exists and is no backup that was begun: remove it, or name another directory", partial)
+		return nil, fmt.Errorf("%s exists and is not an unfinished backup: remove it, or name another directory", partial)
 	}
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func newApp(t activities.Tuning) *cli.App {
 		Name:            "standalone",
 		Usage:           "a Temporal server, its Web UI and a worker in one process",
 		HideHelpCommand: true,
-		Description: "Everything is kept under --data-dir; a killed process goes on where it was when it is\n" +
+		Description: "Everything is kept under --data-dir; a killed process continues where it was when it is\n" +
 			"started again with the same directory. It listens on this machine only.\n\n" +
 			"Examples:\n" +
 			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
@@ -200,7 +200,7 @@ func serve(c *cli.Context, logger *slog.Logger, t activities.Tuning) (err error)
 	}
 	stopConsole()
 	s.Drain()
-	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs go on at the next start")
+	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs continue at the next start")
 	return err
 }
 
@@ -238,9 +238,9 @@ const (
 	noConsole          = "none"
 )
 
-// serveConsole serves the pages of the console as whoever holds the data
-// directory, until stop is called. Where people are told apart by tokens there
-// is no such identity, and no console.
+// serveConsole serves the pages of the console as the owner of the data directory,
+// until stop is called. Where people identify themselves with tokens there is no
+// such identity, and no console.
 func serveConsole(c *cli.Context, r Ready) (stop func(), err error) {
 	port := c.String("console-port")
 	if port == noConsole || c.String("identity") != service.IdentityFile {

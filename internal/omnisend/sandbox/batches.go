@@ -32,8 +32,8 @@ type batch struct {
 	done, stopped       bool
 }
 
-// result is what became of one item: a problem, or the contact, which is
-// rendered only when somebody asks, as it is then.
+// result is the outcome of one item: a problem, or the contact, which is rendered
+// only when it is asked for, as it is then.
 type result struct {
 	id      string
 	request json.RawMessage

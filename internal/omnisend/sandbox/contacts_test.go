@@ -35,7 +35,7 @@ func TestContacts(t *testing.T) {
 	f.Seed(brand, sandbox.Contact{Email: "phone@example.com", Phones: map[string]sandbox.Phone{"+15551234567": {Status: "subscribed"}}})
 	phone := `{"identifiers":[{"type":"phone","id":"+15551234567","channels":{"sms":{"status":"subscribed"}}}]}`
 	status, _ = f.send("PATCH", "/api/contacts?email=jane@example.com", phone)
-	require.Equal(t, 409, status, "somebody else's number")
+	require.Equal(t, 409, status, "another contact's number")
 	item := strings.Replace(string(omnisendtest.Item("jane@example.com", "")), `]}`, `,`+strings.TrimPrefix(phone, `{"identifiers":[`), 1)
 	status, _ = f.send("POST", "/api/contacts", item)
 	require.Equal(t, 200, status, "in a POST it is ignored")

@@ -9,8 +9,8 @@ import (
 )
 
 // advance processes the batches whose time has come. It is called before
-// anything is looked at, so that all goes by the injected clock and nothing
-// runs by itself. Batches that are due together are processed in a random
+// anything is looked at, so that everything follows the injected clock and
+// nothing runs in the background. Batches that are due together are processed in a random
 // order: Omnisend promises none.
 func (s *Sandbox) advance(b *brand, now time.Time) {
 	var due []*batch

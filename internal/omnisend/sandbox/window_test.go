@@ -21,7 +21,7 @@ func TestWindow(t *testing.T) {
 	require.Equal(t, start.Add(minute), w.freeAt(start.Add(minute), 2))
 	require.Zero(t, w.count(start.Add(2*minute)))
 
-	// Against counting all events anew.
+	// Against a count of all events.
 	random := rand.New(rand.NewPCG(1, 1))
 	var all []time.Time
 	now := start
