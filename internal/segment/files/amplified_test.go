@@ -33,10 +33,30 @@ func TestCellsThatShareALongText(t *testing.T) {
 	f.put(t, "s.xlsx", bookWriter{rows: `<row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c></row><row r="2">` + row.String() + `</row>`,
 		texts: "<si><t>" + strings.Repeat("x", 1<<20) + "</t></si>"}.write(t))
 	require.Less(t, allocates(func() {
-		_, err := readWith(t, f, "a")
-		require.ErrorIs(t, err, segment.ErrMalformed)
-		require.ErrorContains(t, err, "segments/s.xlsx: after row 1: a row takes more than 8388608 bytes")
-	}), uint64(100<<20))
+		rows, err := readWith(t, f, "a")
+		require.NoError(t, err)
+		require.Equal(t, []segmenttest.Row{badRow(2, segment.ProblemLongRow)}, rows)
+	}), uint64(40<<20))
+}
+
+// What describes a workbook is nested as deeply as its length allows, or long.
+func TestWorkbooksWithStrangeDescriptions(t *testing.T) {
+	for name, styles := range map[string]string{
+		"nested":     "<cellXfs>" + strings.Repeat("<xf>", 700_000) + strings.Repeat("</xf>", 700_000) + "</cellXfs>",
+		"left open":  "<cellXfs>" + strings.Repeat("<xf>", 700_000),
+		"very long":  "<cellXfs>" + strings.Repeat("<xf/>", maxDescription/5+1) + "</cellXfs>",
+		"one thing":  "<cellXfs><xf " + strings.Repeat("x='y' ", 100_000) + "></cellXfs>",
+		"not closed": "<cellXfs></xf></cellXfs></styleSheet></styleSheet>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.put(t, "s.xlsx", bookWriter{rows: rowXML(t, 1, "a"), styles: styles}.write(t))
+			require.Less(t, allocates(func() {
+				_, err := f.source.Describe(t.Context(), "s")
+				require.ErrorIs(t, err, segment.ErrMalformed)
+			}), uint64(600<<20))
+		})
+	}
 }
 
 // The list of a workbook's files says that it is short, and is long.

@@ -202,7 +202,11 @@ func (r *csvRows) unread(err error) (segment.Row, error) {
 		r.at = position{offset: r.base.offset + r.csv.InputOffset(), line: r.base.line + int64(parse.Line)}
 		return segment.Row{Number: r.base.line + int64(parse.StartLine), Problem: ProblemQuote}, nil
 	case isParse, errors.Is(err, errTooLong):
-		return r.passOver(err)
+		row, e := r.passOver(err)
+		if errors.Is(e, errTooLong) {
+			return r.passLong()
+		}
+		return row, e
 	}
 	return segment.Row{}, r.broken(err)
 }
@@ -223,9 +227,12 @@ func (r *csvRows) endsWithLine(parse *csv.ParseError) bool {
 // passOver makes a row's problem of its first line and goes on behind it, if
 // one of the lines that follow is a row with all its columns. At the end of the
 // file none need follow, unless the line ends within quotes: then the file may
-// have been cut off.
+// have been cut off. It returns errTooLong where that takes more than a row may.
 func (r *csvRows) passOver(err error) (segment.Row, error) {
 	bad, from, line, e := r.lineAfter(r.at.offset)
+	if errors.Is(e, errTooLong) {
+		return segment.Row{}, e
+	}
 	if e != nil {
 		return segment.Row{}, r.broken(err)
 	}
@@ -234,6 +241,9 @@ func (r *csvRows) passOver(err error) (segment.Row, error) {
 		next, at, _, e := r.lineAfter(end)
 		if errors.Is(e, io.EOF) && !open {
 			break
+		}
+		if errors.Is(e, errTooLong) {
+			return segment.Row{}, e
 		}
 		if e != nil {
 			return segment.Row{}, r.broken(err)
@@ -245,6 +255,38 @@ func (r *csvRows) passOver(err error) (segment.Row, error) {
 	}
 	r.restart(position{offset: behind, line: number})
 	return segment.Row{Number: number, Problem: ProblemQuote}, nil
+}
+
+// passLong makes a row's problem of a row that is too long, and goes on behind
+// its first line where that alone is, else at the next line that is a row with
+// all its columns. It holds no more than one line of the length of a row.
+func (r *csvRows) passLong() (segment.Row, error) {
+	number, at := int64(0), r.at
+	for {
+		r.src.limit, r.src.since = at.offset+maxRecord+r.buf, at.offset
+		line, err := r.src.line(at.offset)
+		end, whole := at.offset+int64(len(line)), err == nil
+		if errors.Is(err, errTooLong) {
+			end, err = r.src.passLine()
+		}
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return segment.Row{}, r.broken(err)
+		case number > 0 && whole && r.isRow(line):
+			r.restart(at)
+			return segment.Row{Number: number, Problem: segment.ProblemLongRow}, nil
+		case number > 0 && err != nil:
+			return segment.Row{}, r.broken(errTooLong)
+		}
+		at = position{offset: end, line: at.line + 1}
+		if number == 0 && len(bytes.TrimRight(line, "\r\n")) > 0 || !whole {
+			number = at.line
+		}
+		if !whole {
+			r.restart(at)
+			return segment.Row{Number: number, Problem: segment.ProblemLongRow}, nil
+		}
+	}
 }
 
 // lineAfter returns the first line from an offset on that is not empty, its

@@ -186,8 +186,11 @@ func (r *lineRows) next() (segment.Row, error) {
 		r.src.limit = r.at.offset + maxRecord + r.buf
 		r.src.since = r.at.offset
 		line, err := r.read()
+		if errors.Is(err, errTooLong) {
+			return r.passLong()
+		}
 		if err != nil {
-			return segment.Row{}, err
+			return segment.Row{}, r.broken(err)
 		}
 		r.at = position{offset: r.at.offset + int64(len(line)), line: r.at.line + 1}
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -221,13 +224,20 @@ func (r *lineRows) read() ([]byte, error) {
 	if errors.Is(err, io.EOF) && len(line) > 0 {
 		err = nil
 	}
-	if errors.Is(err, io.EOF) {
-		return nil, io.EOF
+	return line, err
+}
+
+// passLong makes a row's problem of a line that is too long, and holds nothing
+// of what is left of it.
+func (r *lineRows) passLong() (segment.Row, error) {
+	end, err := r.src.passLine()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return segment.Row{}, r.broken(err)
 	}
-	if err != nil {
-		return nil, r.broken(err)
-	}
-	return line, nil
+	ahead, _ := r.src.between(end, r.src.at)
+	r.text.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), r.src))
+	r.at = position{offset: end, line: r.at.line + 1}
+	return segment.Row{Number: r.at.line, Problem: segment.ProblemLongRow}, nil
 }
 
 // take takes the values asked for out of a line.
@@ -283,8 +293,8 @@ func jsonText(raw jsontext.Value) (string, bool) {
 // broken says why the file cannot be read any further.
 func (r *lineRows) broken(err error) error {
 	switch {
-	case errors.Is(err, errTooLong):
-		return segment.Malformed("%s: line %d: the row does not end within %d bytes", r.place, r.at.line+1, maxRecord)
+	case errors.Is(err, io.EOF):
+		return io.EOF
 	case errors.Is(err, errDamaged):
 		return segment.Malformed("%s: after line %d: the compressed data are damaged or cut off", r.place, r.at.line)
 	}

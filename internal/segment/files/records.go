@@ -46,10 +46,26 @@ type unescaper struct {
 	held    bool // a backslash that the next byte decides about
 	escaped bool // the next byte has a backslash in front
 	err     error
+
+	buffer [4 << 10]byte
+	ready  []byte // of the buffer
 }
 
 func (u *unescaper) Read(p []byte) (int, error) {
-	if len(p) < 2 || u.err != nil && !u.held {
+	if len(u.ready) == 0 {
+		n, err := u.fill(u.buffer[:])
+		if u.ready = u.buffer[:n]; n == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, u.ready)
+	u.ready = u.ready[n:]
+	return n, nil
+}
+
+// fill reads into two bytes or more.
+func (u *unescaper) fill(p []byte) (int, error) {
+	if u.err != nil && !u.held {
 		return 0, u.err
 	}
 	n := 0

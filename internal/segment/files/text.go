@@ -34,6 +34,7 @@ type textReader struct {
 	kept  []byte // what was read last, ending at at
 	since int64  // what lies before need not be kept
 	ended bool   // there is no more
+	more  []byte // a buffer for readMore
 }
 
 func (t *textReader) Read(p []byte) (int, error) {
@@ -79,6 +80,22 @@ func (t *textReader) line(from int64) ([]byte, error) {
 	}
 }
 
+// passLine reads up to the end of the line that goes on where reading stopped,
+// keeps nothing of it, and returns where the next begins. io.EOF says that the
+// text ended before.
+func (t *textReader) passLine() (int64, error) {
+	for {
+		t.since = t.at
+		t.limit = t.at + maxRecord
+		if err := t.readMore(); err != nil {
+			return t.at, err
+		}
+		if end := bytes.IndexByte(t.kept, '\n'); end >= 0 {
+			return t.at - int64(len(t.kept)) + int64(end) + 1, nil
+		}
+	}
+}
+
 // between returns text that was kept.
 func (t *textReader) between(from, to int64) ([]byte, bool) {
 	start := t.at - int64(len(t.kept))
@@ -89,8 +106,10 @@ func (t *textReader) between(from, to int64) ([]byte, bool) {
 }
 
 func (t *textReader) readMore() error {
-	var more [32 << 10]byte
-	_, err := t.Read(more[:])
+	if t.more == nil {
+		t.more = make([]byte, 32<<10)
+	}
+	_, err := t.Read(t.more)
 	return err
 }
 
