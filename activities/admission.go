@@ -10,8 +10,8 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/temporal"
 
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -35,34 +35,7 @@ var ungated = map[string]string{
 }
 
 // ofRun is the input of an activity that works on a run.
-type ofRun interface{ run() string }
-
-func (in RunInput) run() string     { return in.RunID }
-func (in RecordInput) run() string  { return in.RunID }
-func (in CollectInput) run() string { return in.RunID }
-func (in UploadInput) run() string  { return in.RunID }
-func (in SweepInput) run() string   { return in.RunID }
-func (in FinishInput) run() string  { return in.RunID }
-
-// notBegun is why something is not carried out for a workflow.
-const notBegun = "this run was not begun with a worker's permission; begin runs with: starter run EXPORT"
-
-// notKnown is why something is not carried out for a run that is not in the
-// store.
-const notKnown = "the store does not know this run: it was not begun with a worker's permission, or the store was lost or replaced since; " +
-	"restore the store from a backup, or begin runs with: starter run EXPORT"
-
-// errNotKnown ends whatever asked for good.
-func errNotKnown() error { return temporal.NewNonRetryableApplicationError(notKnown, ErrorFail, nil) }
-
-// errEnded ends whatever asked for good.
-func errEnded(r store.Run) error {
-	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
-		"run %s has ended (%s): nothing more is done for it; begin another with: starter run %q", r.ID, r.Status, r.Export), ErrorFail, nil)
-}
-
-// errNotBegun ends whatever asked for good.
-func errNotBegun() error { return temporal.NewNonRetryableApplicationError(notBegun, ErrorFail, nil) }
+type ofRun interface{ OfRun() string }
 
 // Admission returns the interceptor that lets activities through to a. Every worker
 // has it.
@@ -102,13 +75,13 @@ type admitted struct {
 func (i *admitted) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	info := activity.GetInfo(ctx)
 	if info.WorkflowExecution.RunID == "" { // an activity without a workflow
-		return nil, errNotBegun()
+		return nil, job.ErrNotBegun()
 	}
 	first, err := i.admission.first(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
 	if err != nil {
 		return nil, err
 	}
-	ctx = context.WithValue(ctx, executionKey{}, execution{workflow: info.WorkflowExecution.ID, first: first})
+	ctx = context.WithValue(ctx, executionKey{}, job.Execution{Workflow: info.WorkflowExecution.ID, First: first})
 	if _, ok := ungated[info.ActivityType.Name]; !ok {
 		if err := i.admission.admit(ctx, info.ActivityType.Name, in.Args); err != nil {
 			return nil, err
@@ -129,20 +102,20 @@ func (g *admission) admit(ctx context.Context, name string, args []any) error {
 		of, _ = args[0].(ofRun)
 	}
 	if of == nil {
-		return errNotBegun()
+		return job.ErrNotBegun()
 	}
-	r, err := g.activities.Store.Run(ctx, of.run())
+	r, err := g.activities.runs.Store.Run(ctx, of.OfRun())
 	if errors.Is(err, store.ErrNotFound) {
-		return errNotKnown()
+		return job.ErrNotKnown()
 	}
 	if err != nil {
 		return err
 	}
-	if e := executionOf(ctx); r.StartedBy == "" || r.StartedBy != e.first || e.workflow != protocol.WorkflowID(r.Export, r.Plan) {
-		return errNotBegun()
+	if e := executionOf(ctx); r.StartedBy == "" || r.StartedBy != e.First || e.Workflow != protocol.WorkflowID(r.Export, r.Plan) {
+		return job.ErrNotBegun()
 	}
 	if !r.EndedAt.IsZero() && !closing[name] {
-		return errEnded(r)
+		return job.ErrEnded(r)
 	}
 	return nil
 }
@@ -153,7 +126,7 @@ func (g *admission) first(ctx context.Context, workflow, run string) (string, er
 	if first, ok := g.firsts.Get(run); ok {
 		return first, nil
 	}
-	first, err := firstRun(ctx, g.activities.Temporal, workflow, run)
+	first, err := firstRun(ctx, g.activities.scheduler.Temporal, workflow, run)
 	if err != nil {
 		return "", fmt.Errorf("who began the workflow: %w", err)
 	}
@@ -178,13 +151,9 @@ func firstRun(ctx context.Context, c client.Client, workflow, run string) (strin
 	return event.GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId(), nil
 }
 
-// execution is the workflow that an activity is carried out for, as Temporal
-// has it.
-type execution struct{ workflow, first string }
-
 type executionKey struct{}
 
-func executionOf(ctx context.Context) execution {
-	e, _ := ctx.Value(executionKey{}).(execution)
+func executionOf(ctx context.Context) job.Execution {
+	e, _ := ctx.Value(executionKey{}).(job.Execution)
 	return e
 }

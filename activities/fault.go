@@ -10,36 +10,20 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/segment-export/segment-export/internal/alerting"
+	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
-	"github.com/segment-export/segment-export/internal/store"
 )
+
+// ErrorFail is the type of application errors that no retry can mend.
+const ErrorFail = "Fail"
 
 // ErrorFault is the type of application errors of an activity that met a fault
 // of this program.
 const ErrorFault = "Fault"
-
-// blockedError is an error that no repetition mends, and an operator can: the
-// run parks. Another worker may do better, for instance one with a newer keyring,
-// so it is attempted as often as a fault of this program.
-type blockedError struct {
-	reason string // nothing personal
-	action string
-	cause  error
-}
-
-func (e *blockedError) Error() string { return e.reason }
-func (e *blockedError) Unwrap() error { return e.cause }
-
-// unreadable is the error of a piece of a run's stored data that cannot be read.
-func unreadable(runID string, kind store.BlobKind, cause error) error {
-	return &blockedError{cause: cause, reason: fmt.Sprintf("stored data of run %s (%s) cannot be read: %v", runID, kind, cause),
-		action: fmt.Sprintf("restore the store or its keyring from a backup, then resume; or give that run up with: starter runs abandon %s", runID)}
-}
-
-// FaultAction is what to do about a run that met a fault of this program.
-const FaultAction = "report it with the stack from that log; upgrade this program, or go back to the release before; then resume"
 
 // faultAttempts are how often an activity is attempted that meets a fault of
 // this program: another worker may be of another build, and some faults happen
@@ -54,7 +38,8 @@ var faultAttempts = map[string]int32{
 	"Command": 2,
 }
 
-// Faults returns the interceptor that makes errors of panics. Every worker has
+// Faults returns the interceptor that makes errors of panics, and says what each
+// error means to Temporal. Every worker has
 // it, around the others.
 func Faults(a *Activities) interceptor.WorkerInterceptor { return &faults{activities: a} }
 
@@ -82,14 +67,39 @@ func (i *faultsInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exe
 		result, err = i.Next.ExecuteActivity(ctx, in)
 		return err
 	})
-	b, blocked := errors.AsType[*blockedError](err)
+	b, blocked := errors.AsType[*fault.BlockedError](err)
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return nil, i.faults.activities.faulty(ctx, f, b)
 	}
 	if blocked {
-		return nil, i.faults.activities.parks(ctx, b.reason, b.action)
+		return nil, i.faults.activities.parks(ctx, b.Reason, b.Action)
 	}
-	return result, bounded(err)
+	return result, bounded(outcome(err))
+}
+
+// outcome makes of an error what it means to Temporal; one that it does not know
+// is retried.
+func outcome(err error) error {
+	if final, ok := errors.AsType[*job.FinalError](err); ok {
+		return temporal.NewNonRetryableApplicationError(final.Message, ErrorFail, nil)
+	}
+	if permanent, ok := errors.AsType[*alerting.PermanentError](err); ok {
+		return temporal.NewNonRetryableApplicationError(permanent.Message, ErrorFail, nil)
+	}
+	if refusal, ok := errors.AsType[*protocol.RefusalError](err); ok {
+		return refused(refusal.Message, refusal.Class)
+	}
+	if invalid, ok := errors.AsType[*catalogue.Error](err); ok {
+		return refused(invalid.Message, protocol.ErrUsage)
+	}
+	return err
+}
+
+// refused is an error for the caller of a command. Nothing is wrong with the
+// worker, so Temporal's client does not log it as if there were.
+func refused(message, class string) error {
+	return temporal.NewApplicationErrorWithOptions(message, class, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
 // bounded makes an error whose text is too long, or is not one line, one whose
@@ -113,14 +123,14 @@ func bounded(err error) error {
 
 // faulty logs and counts a fault, and makes what the activity ends with of it.
 // Where the fault blocks something that can be got round, b says how.
-func (a *Activities) faulty(ctx context.Context, f *fault.Error, b *blockedError) error {
-	NoteFault(ctx, a, f)
-	what, action := f.Error(), FaultAction
+func (a *Activities) faulty(ctx context.Context, f *fault.Error, b *fault.BlockedError) error {
+	a.runs.NoteFault(ctx, f)
+	what, action := f.Error(), fault.Action
 	if b != nil {
-		what, action = b.reason, b.action
+		what, action = b.Reason, b.Action
 	}
 	return a.parks(ctx, fmt.Sprintf("%s in %s; the log of worker %s at %s has its stack", what, activity.GetInfo(ctx).ActivityType.Name,
-		a.Worker, time.Now().UTC().Format(time.DateTime+" MST")), action)
+		a.desk.Worker, time.Now().UTC().Format(time.DateTime+" MST")), action)
 }
 
 // parks is what an activity ends with that only an operator can help: after the
@@ -133,11 +143,4 @@ func (a *Activities) parks(ctx context.Context, message, action string) error {
 		return temporal.NewNonRetryableApplicationError(message, protocol.ErrFailed, nil)
 	}
 	return temporal.NewApplicationErrorWithOptions(message, ErrorFault, temporal.ApplicationErrorOptions{NonRetryable: last, Details: []any{action}})
-}
-
-// NoteFault logs and counts a fault of this program. It is no method, which
-// Temporal would take for an activity.
-func NoteFault(ctx context.Context, a *Activities, f *fault.Error) {
-	a.Work.Fault()
-	a.Log.ErrorContext(ctx, f.Error(), "stack", f.Stack)
 }

@@ -16,6 +16,8 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/segment-export/segment-export/internal/delivery"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend/sandbox"
 	"github.com/segment-export/segment-export/internal/store"
@@ -35,19 +37,20 @@ func (faultyStore) StepState(context.Context, string, string) ([]byte, error) {
 // and logged with its stack and without its value.
 func TestPanicsOfActivitiesAreFaults(t *testing.T) {
 	for name, do := range map[string]func(a *Activities) (activity, input any){
-		"Control":     func(a *Activities) (any, any) { return a.Control, RunInput{RunID: "run-1"} },
-		"UploadBatch": func(a *Activities) (any, any) { return a.UploadBatch, UploadInput{RunID: "run-1"} },
+		"Control":     func(a *Activities) (any, any) { return a.Control, job.RunInput{RunID: "run-1"} },
+		"UploadBatch": func(a *Activities) (any, any) { return a.UploadBatch, delivery.UploadInput{RunID: "run-1"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSteps(t, sandbox.Options{})
 			var log bytes.Buffer
 			registry := prometheus.NewPedanticRegistry()
-			s.Store, s.Log, s.Work, s.Worker = faultyStore{s.Store}, slog.New(slog.NewTextHandler(&log, nil)), metrics.NewWork(registry), "7@shop"
+			s.Store, s.Log, s.Work = faultyStore{s.Store}, slog.New(slog.NewTextHandler(&log, nil)), metrics.NewWork(registry)
+			a := s.activities()
 			var suite testsuite.WorkflowTestSuite
 			env := suite.NewTestActivityEnvironment()
-			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Faults(s.Activities)}})
-			env.RegisterActivity(s.Activities)
-			activity, input := do(s.Activities)
+			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Faults(a)}})
+			env.RegisterActivity(a)
+			activity, input := do(a)
 			_, err := env.ExecuteActivity(activity, input)
 			var app *temporal.ApplicationError
 			require.ErrorAs(t, err, &app)

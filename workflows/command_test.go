@@ -7,11 +7,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -37,7 +40,9 @@ func TestACommandSaysThatTheStoreIsAway(t *testing.T) {
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
 			away := &awayStore{}
-			env.RegisterActivity(activities.New(activities.Dependencies{Store: away, Worker: "7@one", Log: slog.New(slog.DiscardHandler)}))
+			acts := activities.New(activities.Dependencies{Worker: "7@one", Dependencies: job.Dependencies{Store: away, Log: slog.New(slog.DiscardHandler)}})
+			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts)}})
+			env.RegisterActivity(acts)
 			env.ExecuteWorkflow(Command, protocol.Request{ID: "c", Name: name})
 			app, ok := errors.AsType[*temporal.ApplicationError](env.GetWorkflowError())
 			require.True(t, ok, "%v", env.GetWorkflowError())

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/store"
 )
 
@@ -48,9 +49,9 @@ func (d *Delivery) next() (int, bool) {
 		if d.Begun[g] < d.Batches[g] {
 			d.Begun[g]++
 			if d.Leavers {
-				return activities.FirstLeaver(g) + d.Begun[g] - 1, true
+				return job.FirstLeaver(g) + d.Begun[g] - 1, true
 			}
-			return activities.FirstUpload(g) + d.Begun[g] - 1, true
+			return job.FirstUpload(g) + d.Begun[g] - 1, true
 		}
 	}
 	return 0, false

@@ -14,6 +14,7 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/scheduling"
 )
 
 // progress answers a query: it changes nothing of the run, whose state must
@@ -78,7 +79,7 @@ func (e *exporter) setStatus(ctx workflow.Context, s run.Status, h *activities.H
 		r.Reason, r.Action = h.Reason, h.Action
 	}
 	e.show(ctx)
-	if err := workflow.UpsertTypedSearchAttributes(ctx, activities.StatusAttribute.ValueSet(string(s))); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, scheduling.StatusAttribute.ValueSet(string(s))); err != nil {
 		return err
 	}
 	e.count()

@@ -12,6 +12,7 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/scheduling"
 )
 
 // Expiry is how long a run may take, parked time included: Omnisend keeps the
@@ -324,7 +325,7 @@ func (e *exporter) finish(ctx workflow.Context, end ending) (*run.Report, error)
 	}
 	e.state.Report = final
 	e.show(ctx)
-	if err := workflow.UpsertTypedSearchAttributes(ctx, activities.StatusAttribute.ValueSet(string(final.Status))); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, scheduling.StatusAttribute.ValueSet(string(final.Status))); err != nil {
 		return nil, err
 	}
 	switch final.Status {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -309,7 +310,7 @@ func TestContactsWithoutVerdictGoAgainAndLeaversGoLast(t *testing.T) {
 		return &activities.SweepResult{Found: 3, Uploads: []int{1}, Totals: store.CallTotals{New: 25}}
 	}
 	require.NoError(t, w.run(t, ExportInput{}))
-	again, leaver := activities.FirstUpload(1), activities.FirstLeaver(0)
+	again, leaver := job.FirstUpload(1), job.FirstLeaver(0)
 	require.Equal(t, []int{0, 1, 2, again, leaver, leaver + 1}, sorted(w.batches, 4))
 	require.Less(t, slices.Index(w.order, "sweep"), len(w.order)-4)
 }

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/delivery"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -76,7 +77,7 @@ func (e *exporter) finalReport(ctx workflow.Context) (*run.Report, error) {
 func (e *exporter) endUnbooked(ctx workflow.Context, halt *activities.Halt) (*run.Report, error) {
 	r, now := e.state.Report, workflow.Now(ctx)
 	r.Phase, r.EndedAt = run.PhaseEnded, &now
-	r.Notes = append(r.Notes, activities.Unbooked(halt.Reason))
+	r.Notes = append(r.Notes, delivery.Unbooked(halt.Reason))
 	if r.Reason == "" {
 		r.Reason, r.Action = halt.Reason, halt.Action
 	}

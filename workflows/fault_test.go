@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
 )
@@ -57,7 +58,7 @@ func TestFaultParksAndResumeGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			var log bytes.Buffer
-			acts := activities.New(activities.Dependencies{Worker: "7@shop", Log: slog.New(slog.NewTextHandler(&log, nil))})
+			acts := activities.New(activities.Dependencies{Worker: "7@shop", Dependencies: job.Dependencies{Log: slog.New(slog.NewTextHandler(&log, nil))}})
 			b := &broken{w: w, activity: name}
 			w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
 			w.later(time.Hour/2, func() {
@@ -88,7 +89,7 @@ func TestFaultParksAndResumeGoesOn(t *testing.T) {
 // mended.
 func unfinished(t *testing.T) (*world, *broken) {
 	w := newWorld(t)
-	acts := activities.New(activities.Dependencies{Log: slog.New(slog.DiscardHandler)})
+	acts := activities.New(activities.Dependencies{Dependencies: job.Dependencies{Log: slog.New(slog.DiscardHandler)}})
 	b := &broken{w: w, activity: "Finish"}
 	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
 	return w, b
@@ -147,7 +148,7 @@ func TestFaultWhileFinishingACanceledRun(t *testing.T) {
 func TestFaultInACommandIsAnswered(t *testing.T) {
 	w := newWorld(t)
 	w.env.RegisterWorkflow(Command)
-	acts := activities.New(activities.Dependencies{Worker: "7@shop", Log: slog.New(slog.DiscardHandler)})
+	acts := activities.New(activities.Dependencies{Worker: "7@shop", Dependencies: job.Dependencies{Log: slog.New(slog.DiscardHandler)}})
 	b := &broken{w: w, activity: "Command"}
 	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts), b}})
 	w.env.ExecuteWorkflow(Command, protocol.Request{Name: protocol.WhoAmI})

@@ -5,19 +5,18 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/segment-export/segment-export/internal/scheduling"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
-
-	"github.com/segment-export/segment-export/activities"
 )
 
 // SearchAttributes are those that a namespace needs, with their types.
 func SearchAttributes() map[string]enumspb.IndexedValueType {
 	return map[string]enumspb.IndexedValueType{
-		activities.ExportNameAttribute.GetName(): enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		activities.ConnectionAttribute.GetName(): enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		activities.StatusAttribute.GetName():     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		scheduling.ExportNameAttribute.GetName(): enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		scheduling.ConnectionAttribute.GetName(): enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		scheduling.StatusAttribute.GetName():     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	}
 }
 
@@ -32,7 +31,7 @@ func CheckSearchAttributes(ctx context.Context, c client.Client, namespace strin
 		return fmt.Errorf("search attributes of the namespace %q: %w", namespace, err)
 	}
 	var missing []string
-	for _, name := range []string{activities.ExportNameAttribute.GetName(), activities.ConnectionAttribute.GetName(), activities.StatusAttribute.GetName()} {
+	for _, name := range []string{scheduling.ExportNameAttribute.GetName(), scheduling.ConnectionAttribute.GetName(), scheduling.StatusAttribute.GetName()} {
 		if there.GetCustomAttributes()[name] != enumspb.INDEXED_VALUE_TYPE_KEYWORD {
 			missing = append(missing, "--name "+name+" --type Keyword")
 		}

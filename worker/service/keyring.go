@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/segment-export/segment-export/activities"
+	"github.com/segment-export/segment-export/internal/admin"
 	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/seal"
 )
@@ -102,7 +102,7 @@ func keyringReencrypt(c *cli.Context) (err error) {
 	if err := k.OpenCheck(known.Sealed); err != nil {
 		return err
 	}
-	done, err := activities.Reseal(c.Context, s, k, func(r activities.Resealed) { tell(c.App.ErrWriter, r) })
+	done, err := admin.Reseal(c.Context, s, k, func(r admin.Resealed) { tell(c.App.ErrWriter, r) })
 	fmt.Fprintln(c.App.ErrWriter)
 	if err != nil {
 		return fmt.Errorf("%w; what was sealed anew stays so, the same command goes on", err)
@@ -120,6 +120,6 @@ func keyringReencrypt(c *cli.Context) (err error) {
 }
 
 // tell shows progress in one line.
-func tell(w io.Writer, r activities.Resealed) {
+func tell(w io.Writer, r admin.Resealed) {
 	fmt.Fprintf(w, "\r%d looked at, %d sealed anew", r.Seen, r.Anew)
 }

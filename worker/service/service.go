@@ -23,10 +23,12 @@ import (
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/alerting"
 	"github.com/segment-export/segment-export/internal/fault"
+	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/localfile"
 	"github.com/segment-export/segment-export/internal/metrics"
 	"github.com/segment-export/segment-export/internal/omnisend"
 	"github.com/segment-export/segment-export/internal/protocol"
+	"github.com/segment-export/segment-export/internal/scheduling"
 	"github.com/segment-export/segment-export/internal/seal"
 	"github.com/segment-export/segment-export/internal/secretref"
 	"github.com/segment-export/segment-export/internal/store"
@@ -113,11 +115,9 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	}
 	s.keyring = keyring
 	work := s.count(o.Telemetry)
-	s.activities = activities.New(activities.Dependencies{
-		Store: s.Store, Keyring: keyring, Temporal: temporal, Identity: identity, Log: o.Log, Work: work, Worker: workerName(),
-		Stopping: s.stopping,
-		Secrets:  secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource,
-		AlertRoots: o.AlertRoots, Changed: s.nudge,
+	s.activities = activities.New(activities.Dependencies{Temporal: temporal, Worker: workerName(), Endpoint: o.OmnisendURL, AlertRoots: o.AlertRoots, Dependencies: job.Dependencies{
+		Store: s.Store, Keyring: keyring, Identity: identity, Log: o.Log, Work: work, Stopping: s.stopping,
+		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource, Changed: s.nudge, Tuning: o.Tuning,
 		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
 			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
 			if err != nil {
@@ -125,8 +125,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 			}
 			return work.Counted(api), nil
 		},
-		Endpoint: o.OmnisendURL, Tuning: o.Tuning,
-	})
+	}})
 	s.worker = worker.New(temporal, protocol.TaskQueue, worker.Options{
 		// What is in flight when the worker is told to stop may end: a call to
 		// Omnisend takes at most RequestTimeout.
@@ -171,7 +170,7 @@ func (s *Service) count(t *Telemetry) *metrics.Work {
 		return metrics.NewWork(nil)
 	}
 	t.registry.MustRegister(&metrics.State{Store: s.Store, Log: s.log,
-		Schedules: func(ctx context.Context) ([]metrics.Schedule, error) { return activities.Schedules(ctx, s.temporal) }})
+		Schedules: func(ctx context.Context) ([]metrics.Schedule, error) { return scheduling.Schedules(ctx, s.temporal) }})
 	return t.work
 }
 

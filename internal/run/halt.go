@@ -1,0 +1,37 @@
+package run
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/reason"
+)
+
+// HaltKind says what must happen before an activity is worth trying again.
+type HaltKind string
+
+// The kinds of halts.
+const (
+	HaltWait HaltKind = "wait" // time must pass: the budget is used up, or a 429
+	HaltPark HaltKind = "park" // an operator must mend something
+	HaltSkip HaltKind = "skip" // this run is not to be
+	HaltFail HaltKind = "fail" // nobody can mend it for this run
+	HaltStop HaltKind = "stop" // somebody wants nothing sent any more
+)
+
+// Halt is why an activity stopped short of its end. It is no error: nothing
+// went wrong that a retry would mend.
+type Halt struct {
+	Kind   HaltKind      `json:"kind"`
+	Reason string        `json:"reason,omitempty"` // a sentence, nothing personal
+	Action string        `json:"action,omitempty"` // what to do about it
+	Wait   time.Duration `json:"wait,omitempty"`   // of HaltWait
+}
+
+// MarshalJSON bounds and cleans what a halt says: it goes into Temporal and from
+// there into reports, logs and mails.
+func (h Halt) MarshalJSON() ([]byte, error) {
+	type plain Halt
+	h.Reason, h.Action = string(reason.Clean(h.Reason)), string(reason.Clean(h.Action))
+	return json.Marshal(plain(h))
+}
