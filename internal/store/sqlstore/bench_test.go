@@ -119,6 +119,19 @@ func BenchmarkUnsettled(b *testing.B) {
 	})
 }
 
+// BenchmarkUnfoldedRuns looks for runs that ended, as each batch does, beside the
+// calls of a million contacts of one that goes on.
+func BenchmarkUnfoldedRuns(b *testing.B) {
+	onBoth(b, func(b *testing.B, s store.Store) {
+		intendAll(b, s, 10_000)
+		for b.Loop() {
+			runs, err := s.UnfoldedRuns(b.Context(), "brand")
+			require.NoError(b, err)
+			require.Empty(b, runs)
+		}
+	})
+}
+
 // BenchmarkTakeSlot takes and frees a slot among 300 in the window.
 func BenchmarkTakeSlot(b *testing.B) {
 	onBoth(b, func(b *testing.B, s store.Store) {

@@ -55,8 +55,14 @@ var (
 		COALESCE(SUM(CASE WHEN state = 'settled' AND is_leaver = 0 THEN refused ELSE 0 END), 0),
 		COALESCE(SUM(CASE WHEN state = 'settled' AND is_leaver > 0 THEN refused ELSE 0 END), 0)
 		FROM calls WHERE run = $1`)
-	selectUnfolded = reading(`SELECT id FROM runs WHERE ended_at > 0 AND id IN
-		(SELECT run FROM calls WHERE brand = $1 AND folded = 0 AND state <> 'void') ORDER BY created_at, id`)
+	// From run to run by the index: a run on its way has as many calls that are not
+	// folded as it has made, and each of its batches asks.
+	selectUnfolded = reading(`WITH RECURSIVE unfolded(run) AS (
+		SELECT MIN(run) FROM calls WHERE brand = $1 AND folded = 0 AND state <> 'void'
+		UNION ALL
+		SELECT (SELECT MIN(run) FROM calls WHERE brand = $1 AND folded = 0 AND state <> 'void' AND run > unfolded.run)
+		FROM unfolded WHERE unfolded.run IS NOT NULL)
+		SELECT id FROM runs WHERE ended_at > 0 AND id IN (SELECT run FROM unfolded) ORDER BY created_at, id`)
 )
 
 // IntendCalls records calls about to be made, and the answer of the one before.
