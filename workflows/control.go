@@ -122,8 +122,8 @@ func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool
 	return halted(h), false
 }
 
-// unansweredInTime ends a run that waits for an answer: the next start by itself
-// has come, and that one reads afresh.
+// unansweredInTime ends a run that waits for an answer: the next automatic start
+// has come, and that one reads everything again.
 func unansweredInTime(question string) ending {
 	return halted(&activities.Halt{Kind: activities.HaltSkip, Reason: "unanswered question: " + question,
 		Action: "the next run asks again if it has to; answer with: starter runs approve, or starter runs resume"})

@@ -65,7 +65,7 @@ func (e *exporter) drained(l *delivering, end ending) ending {
 	return end
 }
 
-// turn looks at everything once and begins what can be begun.
+// turn looks at everything once and starts what can be started.
 func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
 	l.changed = false
 	if err := l.look(work); err != nil {
@@ -316,7 +316,7 @@ func (e *exporter) yieldTurn(work workflow.Context) error {
 	return err
 }
 
-// lastVerdicts is how long a run that was cut short goes on collecting verdicts.
+// lastVerdicts is how long a run that was cut short still collects verdicts.
 const lastVerdicts = 2 * time.Minute
 
 // collectVerdicts collects verdicts of a run that was cut short, for a while;

@@ -143,8 +143,8 @@ func Details(r *run.Report, d *Delivery, now time.Time) string {
 	return b.String()
 }
 
-// pace is how fast contacts are being sent, since sending last began or went
-// on, and how long the rest will take, or what is waited for when all are sent;
+// pace is how fast contacts are being sent, since sending last started or
+// continued, and how long the rest will take, or what is waited for when all are sent;
 // nothing while that can't be said.
 func pace(r *run.Report, d *Delivery, now time.Time) string {
 	lately := d.Sent - d.SentBefore
@@ -173,7 +173,7 @@ var (
 	meaning = regexp.MustCompile("[\\\\`*_\\[\\]<>|~&#]")
 )
 
-// prose writes a text, which may hold names that somebody chose and commands,
+// prose writes a text, which may hold names that users chose and commands,
 // as Markdown.
 func prose(text string) string {
 	var b strings.Builder

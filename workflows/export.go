@@ -170,7 +170,7 @@ func (e *exporter) preflight(_, work workflow.Context) (ending, bool) {
 	return e.reconcile(work)
 }
 
-// reconcileOn goes on with what an earlier execution was waiting for.
+// reconcileOn continues what an earlier execution was waiting for.
 func (e *exporter) reconcileOn(_, work workflow.Context) (ending, bool) {
 	if !e.state.Reconciling {
 		return ending{}, true

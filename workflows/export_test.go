@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	env.SetTestTimeout(time.Minute)
 	env.RegisterActivity(&activities.Activities{})
 	env.RegisterWorkflow(SegmentExport)
-	// Whatever of a run a killed worker had in hand goes on elsewhere soon.
+	// What a killed worker was doing for a run continues elsewhere soon.
 	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
 		if info.ActivityType.Name != "Command" { // which is over in half a minute
 			assert.Equal(t, activities.HeartbeatTimeout, info.HeartbeatTimeout, info.ActivityType.Name)
@@ -224,7 +224,7 @@ func TestGuardParksUntilItIsApproved(t *testing.T) {
 		require.NotContains(t, w.order, "upload", "one guard is still unanswered")
 		w.decide(func(c *run.Control) { c.Approved[catalogue.GuardFirstRun] = "ann" })
 	})
-	// A signal that somebody sends by hand, past the worker, approves nothing.
+	// A signal that is sent by hand, past the worker, approves nothing.
 	w.later(time.Minute, func() { w.env.SignalWorkflow(protocol.ControlSignal, "approve shrunk") })
 	require.NoError(t, w.run(t, ExportInput{}))
 	require.Equal(t, []run.Status{run.Parked, run.Running}, w.recorded)
@@ -295,7 +295,7 @@ func TestWaitForBudgetTriesTheBatchAgainLater(t *testing.T) {
 	}
 	require.NoError(t, w.run(t, ExportInput{Window: 1}))
 	require.ElementsMatch(t, []int{0, 1, 2}, w.batches)
-	require.Equal(t, 5, tries, "it waits as long as it is told before it tries again")
+	require.Equal(t, 5, tries, "it waits for the given time before it tries again")
 }
 
 func TestContactsWithoutVerdictGoAgainAndLeaversGoLast(t *testing.T) {
@@ -426,7 +426,7 @@ func TestLongHistoryContinuesAsNewWithNothingInFlight(t *testing.T) {
 	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, &next))
 	done := len(w.batches)
 	require.Less(t, done, 20)
-	require.Equal(t, []int{done}, next.State.Delivery.Begun, "whatever was begun is done")
+	require.Equal(t, []int{done}, next.State.Delivery.Begun, "whatever was started is done")
 	require.Empty(t, next.State.Delivery.Again)
 	require.Nil(t, w.finished)
 
@@ -451,7 +451,7 @@ func seq(n int) []int {
 }
 
 // A worker may die after the last answer of a batch is stored and before it is
-// told: the attempt that follows finds nothing left to do.
+// reported: the attempt that follows finds nothing left to do.
 func TestVerdictsAreCollectedOfUploadsWhoseEndWasLost(t *testing.T) {
 	w := newWorld(t)
 	w.upload = func(int) *activities.UploadResult { return &activities.UploadResult{Done: true} }

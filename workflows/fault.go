@@ -13,7 +13,7 @@ import (
 )
 
 // fault makes the halt of an activity's error that is a fault of this program:
-// the run parks, since another build can go on from where it is. Other errors
+// the run parks, since another build can continue from there. Other errors
 // come back as they are.
 func fault(err error) (*activities.Halt, error) {
 	app, ok := errors.AsType[*temporal.ApplicationError](err)
@@ -29,8 +29,8 @@ func fault(err error) (*activities.Halt, error) {
 	return &activities.Halt{Kind: activities.HaltPark, Reason: app.Message(), Action: action}, nil
 }
 
-// finishAgain is after how long finishing is tried again by itself when it met
-// a fault of this program: the program may be another one by then.
+// finishAgain is the time after which finishing is retried when it met a fault of
+// this program: the program may be another one by then.
 const finishAgain = time.Hour
 
 // finalReport finishes the run. Where finishing meets a fault of this program, a

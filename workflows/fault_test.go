@@ -20,7 +20,7 @@ import (
 )
 
 // broken makes one activity panic, as a fault of this program would, until it is
-// mended.
+// fixed.
 type broken struct {
 	interceptor.WorkerInterceptorBase
 	w        *world
@@ -52,7 +52,7 @@ func (i *brokenInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exe
 }
 
 // A fault of this program in any step parks the run, which says what to do. It
-// goes on from where it was when another build has taken over.
+// continues from there when another build has taken over.
 func TestFaultParksAndResumeGoesOn(t *testing.T) {
 	for _, name := range []string{"Preflight", "Reconcile", "Collect", "Decide", "TakeTurn", "UploadBatch", "Sweep", "Finish"} {
 		t.Run(name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestFaultParksAndResumeGoesOn(t *testing.T) {
 }
 
 // unfinished is a run whose finishing meets a fault of this program until it is
-// mended.
+// fixed.
 func unfinished(t *testing.T) (*world, *broken) {
 	w := newWorld(t)
 	acts := activities.New(activities.Dependencies{Dependencies: job.Dependencies{Log: slog.New(slog.DiscardHandler)}})
@@ -95,8 +95,8 @@ func unfinished(t *testing.T) (*world, *broken) {
 	return w, b
 }
 
-// A run that has delivered everything finishes when the fault is mended. Until
-// then others have the connection.
+// A run that has delivered everything finishes when the fault is fixed. Until then
+// others have the connection.
 func TestFaultWhileFinishingIsTriedAgain(t *testing.T) {
 	w, b := unfinished(t)
 	w.later(90*time.Minute, func() { b.activity = "" })
@@ -130,7 +130,7 @@ func TestFaultWhileFinishingLeavesAWayOut(t *testing.T) {
 	}
 }
 
-// A run that was cut short does not wait for the mend.
+// A run that was cut short does not wait for the fix.
 func TestFaultWhileFinishingACanceledRun(t *testing.T) {
 	w, b := unfinished(t)
 	w.upload = func(int) *activities.UploadResult {
@@ -143,7 +143,7 @@ func TestFaultWhileFinishingACanceledRun(t *testing.T) {
 	require.Contains(t, w.last.Notes[len(w.last.Notes)-1], "is not booked yet")
 }
 
-// Somebody waits for a command: it is tried once more, and then says what is
+// A person waits for a command: it is tried once more, and then says what is
 // wrong.
 func TestFaultInACommandIsAnswered(t *testing.T) {
 	w := newWorld(t)

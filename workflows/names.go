@@ -23,8 +23,8 @@ var retried = &temporal.RetryPolicy{
 	NonRetryableErrorTypes: []string{activities.ErrorFail},
 }
 
-// short is for activities that touch the store, or ask something once. Whoever
-// carries them out says that it is there.
+// short is for activities that touch the store, or ask something once. They
+// heartbeat while they run.
 func short(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Minute,

@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 )
 
-// Runs that began under an earlier build go on under this one: the histories
+// Runs that started under an earlier build continue under this one: the histories
 // in testdata/replay were recorded from real runs (by the tests that call record
 // in internal/e2e) and must not be recorded again to make this pass,
 // unless no run of the build they are from can be open any more.

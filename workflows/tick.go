@@ -30,7 +30,7 @@ type TickResult struct {
 
 // Tick is what a schedule of Temporal starts: a worker looks what is due, and
 // begins it or puts on record why not. It ends when nothing is due any more;
-// while it waits for a parked run to end, further ticks are none of their own.
+// while it waits for a parked run to end, further ticks are merged into it.
 func Tick(ctx workflow.Context, in TickInput) (*TickResult, error) {
 	all := in.SoFar
 	if all == nil {

@@ -26,7 +26,7 @@ func TestTickAsksUntilNothingIsDue(t *testing.T) {
 	answers := []activities.TickResult{
 		{Wait: time.Minute}, // a parked run is ending
 		{Begun: map[string]string{"spring": "run-2"}},
-		{Skipped: map[string]string{"autumn": "run run-1 (on-demand) was still going on: running"}},
+		{Skipped: map[string]string{"autumn": "run run-1 (on-demand) was still open: running"}},
 		{Done: true},
 	}
 	env.OnActivity(acts.Tick, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.TickInput) (*activities.TickResult, error) {
@@ -40,7 +40,7 @@ func TestTickAsksUntilNothingIsDue(t *testing.T) {
 	var result TickResult
 	require.NoError(t, env.GetWorkflowResult(&result))
 	require.Equal(t, map[string]string{"spring": "run-2"}, result.Begun)
-	require.Contains(t, result.Skipped["autumn"], "still going on")
+	require.Contains(t, result.Skipped["autumn"], "still open")
 }
 
 // A tick that waits for long continues as new, and tells in the end what came of
@@ -55,7 +55,7 @@ func TestTickKeepsWhatCameOfItWhenItContinuesAsNew(t *testing.T) {
 		env.ExecuteWorkflow(Tick, in)
 		return env
 	}
-	skipped := map[string]string{"autumn": "run run-1 (on-demand) was still going on: running"}
+	skipped := map[string]string{"autumn": "run run-1 (on-demand) was still open: running"}
 	env := tick(TickInput{TickInput: activities.TickInput{Schedule: "refresh"}}, activities.TickResult{Skipped: skipped})
 	var again *workflow.ContinueAsNewError
 	require.ErrorAs(t, env.GetWorkflowError(), &again)
@@ -69,8 +69,8 @@ func TestTickKeepsWhatCameOfItWhenItContinuesAsNew(t *testing.T) {
 	require.Equal(t, TickResult{Begun: map[string]string{"spring": "run-2"}, Skipped: skipped}, result)
 }
 
-// The next start by itself ends a run that waits for an answer, wherever it
-// waits, and no run that does not.
+// The next automatic start ends a run that waits for an answer, wherever it
+// waits, and no other run.
 func TestNextStartEndsARunThatWaits(t *testing.T) {
 	next := func(w *world) {
 		w.later(time.Hour, func() { w.decide(func(c *run.Control) { c.Superseded = true }) })

@@ -84,5 +84,5 @@ func New(kind Kind) (Object, error) {
 	case KindRefresh:
 		return &Refresh{}, nil
 	}
-	return nil, fmt.Errorf("there is no kind of object %q", kind)
+	return nil, fmt.Errorf("%q is not the kind of an object", kind)
 }

@@ -29,7 +29,7 @@ func NormaliseEmail(s string) (string, bool) {
 }
 
 // normaliseEmail returns the address in the one form in which it is sent and
-// compared: mended where there is one reading (see mend), lower case,
+// compared: corrected where there is one reading (see mend.go), lower case,
 // international domain as A-labels. Omnisend does not say what it accepts; this
 // is stricter than RFC 5322 (no quoted local part, no address literal, no
 // non-ASCII local part), so that what is sent is what any mail system takes.

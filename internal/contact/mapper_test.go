@@ -199,7 +199,7 @@ func TestAddressesThatAreNeverSent(t *testing.T) {
 	}
 }
 
-// An address is mended where it has one reading, and it is counted how.
+// An address is corrected where it has one reading, and each way is counted.
 func TestAddressesAreMended(t *testing.T) {
 	for in, want := range map[string][]Mend{
 		"anna@example.com":                    nil,

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Mend is what was put right about an address that has only one reading; a
+// A correction of an address that has only one reading; a
 // short code without personal data.
 type Mend string
 

@@ -22,8 +22,8 @@ type Sealed struct {
 	Data  []byte
 }
 
-// Resealing goes through all that is sealed, so that it can be sealed anew while
-// workers go on.
+// Resealing goes through all that is sealed, so that it can be sealed again while
+// workers run.
 type Resealing interface {
 	// SealedAt returns what is kept at a kind of place, in a fixed order, from
 	// the first one after the given one on; the zero value is before all.

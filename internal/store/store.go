@@ -1,7 +1,7 @@
 // Package store is what the system remembers outside Temporal: the catalogue,
 // runs and their spool, calls and their verdicts, the ledger, the budget of
-// each brand, leases and the audit. It keeps blobs as it is given them;
-// whoever puts one in has encrypted it.
+// each brand, leases and the audit. It keeps blobs as they are given;
+// the caller has encrypted them.
 //
 // There is one interface and one conformance suite (package storetest); the
 // implementation in sqlstore serves SQLite for one machine and PostgreSQL for
@@ -19,8 +19,8 @@ import (
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("exists already")
-	ErrConflict = errors.New("was changed by somebody else meanwhile")
-	// ErrFenced says that the caller's lease has gone to somebody else: it must
+	ErrConflict = errors.New("was changed by another user meanwhile")
+	// ErrFenced says that another holder has the caller's lease: it must
 	// stop at once, and nothing of what it asked for was stored.
 	ErrFenced = errors.New("the lease was taken over")
 )
@@ -241,7 +241,7 @@ type Call struct {
 	Folded     bool      // the verdict is in the ledger
 }
 
-// Verdict is what became of a call's contacts. The counts are of contacts
+// Verdict is the outcome of a call's contacts. The counts are of contacts
 // confirmed; Count - all of them - len(Refused) were moved to a later batch.
 type Verdict struct {
 	New     int       `json:"new,omitempty"`
@@ -332,7 +332,7 @@ type Lease struct {
 	Token int64 // grows each time the lease changes hands
 }
 
-// LeaseHeldError says that somebody else holds the lease.
+// LeaseHeldError says that another holder has the lease.
 type LeaseHeldError struct {
 	Name  string
 	Until time.Time     // by the store's clock
@@ -344,7 +344,7 @@ func (e *LeaseHeldError) Error() string { return "the lease " + e.Name + " is he
 // MaxLease is the longest time of a lease.
 const MaxLease = time.Minute
 
-// Leases fence work that may be going on twice: an activity that timed out and
+// Leases fence work that may be done twice: an activity that timed out and
 // still runs beside its next attempt.
 type Leases interface {
 	// AcquireLease takes the lease for ttl, MaxLease at most; *LeaseHeldError while
@@ -355,8 +355,8 @@ type Leases interface {
 	// ran out and that nobody took since is not lost: it is still held wherever a
 	// lease must be.
 	RenewLease(ctx context.Context, l Lease, ttl time.Duration) error
-	// ReleaseLease gives it up at once: whoever acts on it still is fenced. A lease
-	// lost already is no error.
+	// ReleaseLease gives it up at once: any further use of it is fenced. A lease that
+	// is lost already is not an error.
 	ReleaseLease(ctx context.Context, l Lease) error
 	// TakeTurn gives the brand's turn to the run, so that no two runs have calls
 	// on the way to one brand: true when it has it. A turn whose run has ended

@@ -258,13 +258,13 @@ func (s *session) changeLogins(change func(map[string]savedLogin)) error {
 	}
 	path, ok := s.configFile(loginsFile)
 	if !ok {
-		return fail(protocol.ErrNotAllowed, "there is no place to keep a login in: set HOME or %s", configVariable)
+		return fail(protocol.ErrNotAllowed, "a login needs a home directory: set HOME or %s", configVariable)
 	}
 	return writeConfig(path, all)
 }
 
-// configFile is the path of a file of this user's settings; false: there is no
-// place for it.
+// configFile is the path of a file of this user's settings; false: there is
+// none.
 func (s *session) configFile(name string) (string, bool) {
 	dir := s.o.env(configVariable)
 	if !filepath.IsAbs(dir) {

@@ -21,7 +21,7 @@ func Backup(ctx context.Context, from, to string) error {
 	for _, name := range []string{keyringFile, access.IdentityFile} {
 		content, _, err := localfile.Read(filepath.Join(from, name))
 		if errors.Is(err, os.ErrNotExist) && name == access.IdentityFile {
-			continue // people are told by tokens
+			continue // people identify themselves with tokens
 		}
 		if err != nil {
 			return err

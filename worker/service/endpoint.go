@@ -58,7 +58,7 @@ func (e *Endpoint) Address() string { return e.listener.Addr().String() }
 // Close ends it.
 func (e *Endpoint) Close() error { return e.server.Close() }
 
-// answer is what a probe is told.
+// answer is what a probe gets.
 type answer struct {
 	Status string            `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"`
@@ -155,5 +155,5 @@ func writeAnswer(w http.ResponseWriter, a answer) {
 	if a.Status != statusOK {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(a) // whoever asked has gone
+	_ = json.NewEncoder(w).Encode(a) // the client has gone
 }

@@ -86,7 +86,7 @@ func TestProbesTellTheTruth(t *testing.T) {
 	code, _ = p.ready()
 	require.Equal(t, 200, code)
 
-	// Temporal away: not ready, and nothing that a new start would mend.
+	// Temporal away: not ready, and a restart would not help.
 	healthy.Unset()
 	away := p.temporal.On("CheckHealth", mock.Anything, mock.Anything).Return(nil, serviceerror.NewUnavailable("away"))
 	code, checks = p.ready()

@@ -21,8 +21,8 @@ const (
 // hold commas.
 const RoleSeparator = ";"
 
-// Identity says how a worker tells people. The zero value is the identity file
-// in the data directory: whoever can read it is admin.
+// Identity says how a worker identifies people. The zero value is the identity
+// file in the data directory: anyone who can read it is admin.
 type Identity struct {
 	Kind string
 	OIDC oidc.Options // of the kind oidc; Open is filled in
@@ -32,12 +32,12 @@ type Identity struct {
 func IdentityFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "identity", Value: IdentityFile, EnvVars: []string{"SEGMENT_EXPORT_IDENTITY"},
-			Usage: "how people are told: file (whoever can read identity.json in the data directory is admin) or oidc (tokens)"},
+			Usage: "how people are identified: file (anyone who can read identity.json in the data directory is admin) or oidc (tokens)"},
 		&cli.StringFlag{Name: "oidc-issuer", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ISSUER"}, Usage: "`URL` of the OpenID Connect provider"},
 		&cli.StringFlag{Name: "oidc-audience", EnvVars: []string{"SEGMENT_EXPORT_OIDC_AUDIENCE"}, Usage: "`AUDIENCE` that tokens must be made for"},
 		&cli.StringFlag{Name: "oidc-groups-claim", Value: "groups", EnvVars: []string{"SEGMENT_EXPORT_OIDC_GROUPS_CLAIM"}, Usage: "`CLAIM` that names the groups; dots lead into objects"},
-		&cli.StringFlag{Name: "oidc-name-claim", EnvVars: []string{"SEGMENT_EXPORT_OIDC_NAME_CLAIM"}, Usage: "`CLAIM` that says what to call somebody (default: preferred_username, email, sub)"},
-		&cli.StringSliceFlag{Name: "oidc-role", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ROLES"}, Usage: "`ROLE=GROUP` gives a group the role admin, contributor or viewer; may be repeated, in the variable parted by ;"},
+		&cli.StringFlag{Name: "oidc-name-claim", EnvVars: []string{"SEGMENT_EXPORT_OIDC_NAME_CLAIM"}, Usage: "`CLAIM` with the name to show for a person (default: preferred_username, email, sub)"},
+		&cli.StringSliceFlag{Name: "oidc-role", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ROLES"}, Usage: "`ROLE=GROUP` gives a group the role admin, contributor or viewer; may be repeated; in the variable separate them with ;"},
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 const keyringFile = "keyring.json"
 
 // KeyringCommand is the command keyring of programs with a worker. It works on
-// files and the store, beside workers that go on. flags are those that say
-// where the store is, besides the data directory.
+// files and the store while workers run. flags say where the store is, besides the
+// data directory.
 func KeyringCommand(program string, flags ...cli.Flag) *cli.Command {
 	flags = append([]cli.Flag{
 		&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "where keyring.json is, and the SQLite store"},
@@ -31,9 +31,9 @@ func KeyringCommand(program string, flags ...cli.Flag) *cli.Command {
 		Subcommands: []*cli.Command{
 			{Name: "show", Usage: "the keyring's id, its number of keys, and the fingerprint to pin", Flags: append([]cli.Flag{output}, flags...),
 				Description: example("show --data-dir /var/lib/segment-export"), Action: keyringShow},
-			{Name: "rotate", Usage: "add a new key, which seals from now on; the old ones go on opening what they sealed", Flags: flags,
+			{Name: "rotate", Usage: "add a new key, which seals from now on; the old ones still open what they sealed", Flags: flags,
 				Description: example("rotate"), Action: keyringRotate},
-			{Name: "reencrypt", Usage: "seal everything in the store anew with the newest key; may be broken off and repeated", Flags: flags,
+			{Name: "reencrypt", Usage: "seal everything in the store again with the newest key; may be interrupted and repeated", Flags: flags,
 				Description: example("reencrypt"), Action: keyringReencrypt},
 		}}
 }
@@ -80,8 +80,8 @@ func keyringRotate(c *cli.Context) error {
 	if err := k.Rotate(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s has %d keys now, the newest seals.\nMake a backup of the file. Workers with a copy of their own need this one: they take it up as it is, without a restart.\n"+
-		"What was sealed before is read with the old keys; seal it anew with: keyring reencrypt\n", filepath.Join(dir, keyringFile), k.Keys())
+	_, err = fmt.Fprintf(c.App.Writer, "%s has %d keys now, the newest seals.\nMake a backup of the file. Workers with a copy of their own need this one: they read it without a restart.\n"+
+		"What was sealed before is read with the old keys; seal it again with: keyring reencrypt\n", filepath.Join(dir, keyringFile), k.Keys())
 	return err
 }
 
@@ -105,9 +105,9 @@ func keyringReencrypt(c *cli.Context) (err error) {
 	done, err := admin.Reseal(c.Context, s, k, func(r admin.Resealed) { tell(c.App.ErrWriter, r) })
 	fmt.Fprintln(c.App.ErrWriter)
 	if err != nil {
-		return fmt.Errorf("%w; what was sealed anew stays so, the same command goes on", err)
+		return fmt.Errorf("%w; what was sealed again stays so, the same command continues", err)
 	}
-	if _, err := fmt.Fprintf(c.App.Writer, "%d sealed anew of %d\n", done.Anew, done.Seen); err != nil {
+	if _, err := fmt.Fprintf(c.App.Writer, "%d of %d sealed again\n", done.Anew, done.Seen); err != nil {
 		return err
 	}
 	if done.Moved > 0 {

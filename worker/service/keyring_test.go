@@ -56,7 +56,7 @@ func TestKeyringCommands(t *testing.T) {
 	require.Contains(t, said, "has 2 keys now")
 	said, err = keyring(t, "reencrypt", "--data-dir", dir)
 	require.NoError(t, err)
-	require.Equal(t, "1 sealed anew of 1\n", said) // by which the store knows its keyring
+	require.Equal(t, "1 of 1 sealed again\n", said) // by which the store knows its keyring
 	_, err = openKeyring(t.Context(), s, filepath.Join(stale, keyringFile), quiet)
 	require.ErrorIs(t, err, seal.ErrWrongKeyring)
 	require.ErrorContains(t, err, "lacks the key that was added last", "a copy that was not brought up to date")

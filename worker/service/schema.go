@@ -8,8 +8,8 @@ import (
 	"github.com/segment-export/segment-export/internal/store/sqlstore"
 )
 
-// schemaEvery is how often a worker looks whether the store was migrated to
-// what it cannot bear. Its probes look by themselves.
+// schemaEvery is how often a worker checks whether the store was migrated to a
+// schema that it cannot use. Its probes check on their own.
 const schemaEvery = 5 * time.Second
 
 // Outgrown tells, once, that a newer program has made the store one that this

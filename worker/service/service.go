@@ -127,7 +127,7 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 		},
 	}})
 	s.worker = worker.New(temporal, protocol.TaskQueue, worker.Options{
-		// What is in flight when the worker is told to stop may end: a call to
+		// What is in flight when the worker stops may end: a call to
 		// Omnisend takes at most RequestTimeout.
 		WorkerStopTimeout: RequestTimeout + 5*time.Second,
 		// Otherwise the SDK passes a heartbeat on every 8 s, which leaves 2 s to
@@ -221,7 +221,7 @@ func openKeyring(ctx context.Context, s store.Store, path string, log *slog.Logg
 	}
 	if err == nil && !created {
 		log.WarnContext(ctx, "the store is new, and the keyring was there before it: right for a first start with a keyring of your own; if a store was lost, "+
-			"stop and restore it from a backup; without it there are no exports, no connections and no ledgers, and nothing is sent until somebody defines them anew", "keyring", path)
+			"stop and restore it from a backup; without it there are no exports, no connections and no ledgers, and nothing is sent until they are defined again", "keyring", path)
 	}
 	return k, err
 }
@@ -254,7 +254,7 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Drain makes what is under way begin no further call, read or write. It returns
+// Drain keeps work in progress from starting another call, read or write. It returns
 // at once, may be called before Stop so that this can be told of first, and may
 // be called again.
 func (s *Service) Drain() { s.drained.Do(func() { close(s.stopping) }) }

@@ -13,7 +13,7 @@ import (
 	"github.com/segment-export/segment-export/internal/metrics"
 )
 
-// Telemetry is what is told to Prometheus. It is made before the Temporal
+// Telemetry is what Prometheus reads. It is made before the Temporal
 // client, whose own metrics are part of it.
 type Telemetry struct {
 	// Handler is for the options of the Temporal client.

@@ -140,7 +140,7 @@ func BenchmarkTakeSlot(b *testing.B) {
 			_, err := s.TakeSlot(b.Context(), "brand", limit)
 			require.NoError(b, err)
 		}
-		// Those taken while measuring go to brands that start anew, so that the
+		// Those taken while measuring go to new brands, so that the
 		// window does not grow with the measurement.
 		i := 0
 		for b.Loop() {

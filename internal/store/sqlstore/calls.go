@@ -102,8 +102,7 @@ func (s *Store) IntendCalls(ctx context.Context, lease store.Lease, answered *st
 	})
 }
 
-// open fences calls of a run that has ended: whoever ended it has dropped what
-// they hold.
+// open fences calls of a run that has ended: its end dropped what they hold.
 func (t tx) open(ctx context.Context, run string) error {
 	var endedAt int64
 	err := t.row(ctx, runEnded, run).Scan(&endedAt)

@@ -77,7 +77,7 @@ var queries []*query
 // inTx declares a statement that runs in a transaction.
 func inTx(text string) *query { return declare(text, false) }
 
-// reading declares a statement that runs by itself and changes nothing.
+// reading declares a statement that runs alone and changes nothing.
 func reading(text string) *query { return declare(text, true) }
 
 func declare(text string, read bool) *query {

@@ -16,7 +16,7 @@ const forgetLeases = 24 * time.Hour
 
 var (
 	// A few old leases go with each new one, so that the table stays as small as
-	// what is going on. A lease that was given up has the time of that as a
+	// the work in progress. A lease that was given up has the time of that as a
 	// negative number: it is free even if the clock is put back.
 	purgeLeases = inTx(`DELETE FROM leases WHERE name IN
 		(SELECT name FROM leases WHERE until > $1 AND until < $2 ORDER BY until LIMIT 20 FOR UPDATE SKIP LOCKED)`)
@@ -112,8 +112,8 @@ func (s *Store) RenewLease(ctx context.Context, l store.Lease, ttl time.Duration
 	})
 }
 
-// ReleaseLease gives the lease up. The token grows at once, so that whoever
-// gave it up is fenced.
+// ReleaseLease gives the lease up. The token grows at once, so that the
+// former holder is fenced.
 func (s *Store) ReleaseLease(ctx context.Context, l store.Lease) error {
 	return s.update(ctx, "giving up the lease "+l.Name, func(t tx) error {
 		now, err := t.now(ctx)

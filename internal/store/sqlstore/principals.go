@@ -26,11 +26,11 @@ var (
 	revokePrincipal  = inTx(`UPDATE principals SET revoked = $2 WHERE name = $1`)
 )
 
-// seenAnew is after how long it is noted again that somebody was seen: not with
+// seenAgain is after how long it is noted again that a person was seen: not with
 // every command.
-const seenAnew = time.Minute
+const seenAgain = time.Minute
 
-// SeePrincipal notes that somebody was seen.
+// SeePrincipal notes that a person was seen.
 func (s *Store) SeePrincipal(ctx context.Context, p store.Principal) (store.Principal, error) {
 	groups, err := json.Marshal(p.Groups)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Store) SeePrincipal(ctx context.Context, p store.Principal) (store.Prin
 		return p, err
 	}
 	known, err := scanPrincipal(s.row(ctx, selectSubject, p.Subject))
-	if err == nil && known.Role == p.Role && sameGroups(known.Groups, groups) && now.Sub(known.SeenAt) < seenAnew {
+	if err == nil && known.Role == p.Role && sameGroups(known.Groups, groups) && now.Sub(known.SeenAt) < seenAgain {
 		return known, nil
 	}
 	err = s.update(ctx, "noting who was seen", func(t tx) error {
@@ -72,7 +72,7 @@ func sameGroups(known []string, groups []byte) bool {
 	return err == nil && string(raw) == string(groups)
 }
 
-// otherName is the name of somebody whose own belongs to another subject.
+// otherName is the name of a person whose own belongs to another subject.
 func otherName(p store.Principal) string {
 	sum := sha256.Sum256([]byte(p.Subject))
 	return p.Name + "~" + hex.EncodeToString(sum[:4])
@@ -96,9 +96,9 @@ func (s *Store) Principals(ctx context.Context) ([]store.Principal, error) {
 	return all, nil
 }
 
-// RevokePrincipal shuts somebody out, or lets them in again.
+// RevokePrincipal revokes or restores the access of a person.
 func (s *Store) RevokePrincipal(ctx context.Context, name string, revoked bool) error {
-	n, err := s.exec(ctx, "changing who is shut out", revokePrincipal, name, number(revoked))
+	n, err := s.exec(ctx, "changing whose access is revoked", revokePrincipal, name, number(revoked))
 	if err == nil && n == 0 {
 		return store.ErrNotFound
 	}

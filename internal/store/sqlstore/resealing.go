@@ -50,6 +50,6 @@ func scanSealed(row scanner) (store.Sealed, error) {
 
 // Reseal puts data in the place of what was sealed before.
 func (s *Store) Reseal(ctx context.Context, place store.Place, was store.Sealed, data []byte) (bool, error) {
-	n, err := s.exec(ctx, "sealing anew ("+string(place)+")", resealing[place].replace, was.Name, was.Part, was.Group, was.Seq, was.Data, data)
+	n, err := s.exec(ctx, "sealing again ("+string(place)+")", resealing[place].replace, was.Name, was.Part, was.Group, was.Seq, was.Data, data)
 	return n > 0, err
 }

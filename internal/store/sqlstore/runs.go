@@ -12,7 +12,7 @@ import (
 const runColumns = `id, export, connection, brand, plan, status, started_by, created_at, started_at, ended_at,
 	report, request, control`
 
-// defaultList is how many rows a list returns unless it is told.
+// defaultList is how many rows a list returns without a limit.
 const defaultList = 50
 
 var (

@@ -80,7 +80,7 @@ func TestSQLiteOpensOnlyWhatItKnows(t *testing.T) {
 	require.NoError(t, err)
 	atVersion(t, "sqlite", path, 1000, 1)
 	require.NoError(t, s.Ping(t.Context()), "a newer program only added something")
-	require.NoError(t, openSQLite(t, path).CreateRun(t.Context(), store.Run{ID: "r1"}), "and this one goes on, beside it or after it")
+	require.NoError(t, openSQLite(t, path).CreateRun(t.Context(), store.Run{ID: "r1"}), "and this one continues, beside it or after it")
 	atVersion(t, "sqlite", path, 1000, 1000)
 	requireSchemaError(t, s.Ping(t.Context()), "run the newer one")
 	require.NoError(t, s.Close())

@@ -34,7 +34,7 @@ const (
 	longestBackoff = 60 * second
 	// longestPause bounds a pause, whatever the answer said or the clock did.
 	longestPause     = int64(store.MaxPause / time.Microsecond)
-	answersOfSuccess = burst // more answers than this since a pause, and the backoff starts anew
+	answersOfSuccess = burst // more answers than this since a pause restart the backoff
 	// answersOfOthers is how few requests are answered between two refusals when
 	// others spend the same budget: whatever frees is gone at once. More say that
 	// the refusal before was a lone one.
@@ -152,8 +152,8 @@ func (w *window) pause(now, wait, limit, inWindow, answers int64) {
 	w.spacedAt = w.pausedUntil + (burst-1)*spaced
 }
 
-// micros turns a duration into what the store counts in, rounded up so that
-// whoever waits for it does not come too early.
+// micros turns a duration into what the store counts in, rounded up so that a
+// waiter does not come too early.
 func micros(d time.Duration) int64 {
 	return int64((d + time.Microsecond - 1) / time.Microsecond)
 }

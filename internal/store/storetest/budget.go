@@ -236,7 +236,7 @@ type event struct {
 }
 
 // simulate lets each worker take a slot, make its request, wait for the answer
-// and go on, for so long. request says how long one takes, and whether its
+// and continue, for so long. request says how long one takes, and whether its
 // worker lives to see the answer; another takes its place.
 func (s *farSide) simulate(t *testing.T, f fixture, brand string, workers int, length time.Duration, request func() (time.Duration, bool)) {
 	t.Helper()

@@ -155,7 +155,7 @@ var markerTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, f.ClaimMarkers(t.Context(), "b", "autumn", []string{"a", "z"}))
 		requireTaken(t, f.ClaimMarkers(t.Context(), "b", "autumn", []string{"s"}), "s", "summer")
 	},
-	"their owners can be told": func(t *testing.T, f fixture) {
+	"their owners can be found": func(t *testing.T, f fixture) {
 		owners, err := f.MarkerOwners(t.Context(), "b")
 		require.NoError(t, err)
 		require.Empty(t, owners)

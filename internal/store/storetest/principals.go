@@ -10,7 +10,7 @@ import (
 )
 
 var principalTests = map[string]func(t *testing.T, f fixture){
-	"somebody is seen": func(t *testing.T, f fixture) {
+	"a person is seen": func(t *testing.T, f fixture) {
 		_, err := f.Principal(t.Context(), "ana")
 		require.ErrorIs(t, err, store.ErrNotFound)
 		require.ErrorIs(t, f.RevokePrincipal(t.Context(), "ana", true), store.ErrNotFound)
@@ -55,7 +55,7 @@ var principalTests = map[string]func(t *testing.T, f fixture){
 		require.NoError(t, err)
 		require.Len(t, all, 4)
 	},
-	"somebody is shut out": func(t *testing.T, f fixture) {
+	"access is revoked": func(t *testing.T, f fixture) {
 		_, err := f.SeePrincipal(t.Context(), store.Principal{Subject: "idp/1", Name: "ana", Role: "admin"})
 		require.NoError(t, err)
 		for _, revoked := range []bool{true, true, false} {

@@ -39,7 +39,7 @@ var renameTests = map[string]func(t *testing.T, f fixture){
 		to.Version = 2
 		require.ErrorIs(t, f.RenameObject(t.Context(), "shop", to, user), store.ErrConflict)
 		to.Version, user.Version = 1, 7
-		require.ErrorIs(t, f.RenameObject(t.Context(), "shop", to, user), store.ErrConflict, "somebody changed the export")
+		require.ErrorIs(t, f.RenameObject(t.Context(), "shop", to, user), store.ErrConflict, "another user changed the export")
 		got, err := f.Object(t.Context(), "connection", "shop")
 		require.NoError(t, err)
 		require.Equal(t, int64(1), got.Version)

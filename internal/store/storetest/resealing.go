@@ -33,7 +33,7 @@ var resealingTests = map[string]func(t *testing.T, f fixture){
 		for place := range f.fillSealed(t) {
 			all, err := f.SealedAt(t.Context(), place, store.Sealed{}, 100)
 			require.NoError(t, err)
-			did, err := f.Reseal(t.Context(), place, all[0], []byte("anew"))
+			did, err := f.Reseal(t.Context(), place, all[0], []byte("again"))
 			require.NoError(t, err)
 			require.True(t, did)
 			did, err = f.Reseal(t.Context(), place, all[0], []byte("again"))
@@ -41,7 +41,7 @@ var resealingTests = map[string]func(t *testing.T, f fixture){
 			require.False(t, did, "it is not what it was")
 			now, err := f.SealedAt(t.Context(), place, store.Sealed{}, 100)
 			require.NoError(t, err)
-			require.Equal(t, []byte("anew"), now[0].Data)
+			require.Equal(t, []byte("again"), now[0].Data)
 			require.Equal(t, all[1:], now[1:], "nothing else has changed")
 		}
 	},

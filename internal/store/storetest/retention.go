@@ -67,7 +67,7 @@ var retentionTests = map[string]func(t *testing.T, f fixture){
 	"calls of runs that ended long ago": func(t *testing.T, f fixture) {
 		f.ended(t, "done", "spring", true)
 		f.ended(t, "open", "summer", false)
-		f.createRun(t, run("going on", "autumn"))
+		f.createRun(t, run("open too", "autumn"))
 		f.clock.Advance(time.Hour)
 		n, err := f.ExpireCalls(t.Context(), f.clock.Now().Add(-2*time.Hour))
 		require.NoError(t, err)

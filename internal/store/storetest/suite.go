@@ -17,7 +17,7 @@ import (
 // request.
 const RequestTimeout = 30 * time.Second
 
-// Clock is the clock of a store under test. It stands still until it is told.
+// Clock is the clock of a store under test. It moves only when the test advances it.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -139,7 +139,7 @@ func (f fixture) lease(t *testing.T, name string) store.Lease {
 	return lease
 }
 
-// takenOver returns a lease that somebody else holds by now.
+// takenOver returns a lease that another holder has by now.
 func (f fixture) takenOver(t *testing.T, name string) store.Lease {
 	t.Helper()
 	lost := f.lease(t, name)
