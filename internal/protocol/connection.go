@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/segment-export/segment-export/internal/catalogue"
+import (
+	"time"
+
+	"github.com/segment-export/segment-export/internal/catalogue"
+)
 
 // The names of the commands about connections.
 const (
@@ -110,6 +114,17 @@ type ConnectionAnswer struct {
 	Running  []string `json:"running,omitempty"`  // ids of open runs
 	Canceled []string `json:"canceled,omitempty"` // ids of runs that the command canceled
 	Notes    []string `json:"notes,omitempty"`
+	// Hour are the minutes of the last hour with calls or refusals of the brand,
+	// the oldest first; of connection show.
+	Hour []BudgetMinute `json:"hour,omitempty"`
+}
+
+// BudgetMinute is how a brand's budget was used in one minute.
+type BudgetMinute struct {
+	At      time.Time `json:"at"`      // its start
+	Calls   int       `json:"calls"`   // by all exports of the brand
+	Refused int       `json:"refused"` // 429s that began a pause
+	Limit   int       `json:"limit"`   // in force
 }
 
 // ConnectionTested is what a test of a connection found out.

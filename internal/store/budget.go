@@ -35,6 +35,9 @@ type Budget interface {
 	// ResumeBrand ends a pause at once and returns what was left of it; 0 when
 	// there was none. The limit stays as far lowered as it was.
 	ResumeBrand(ctx context.Context, brand string, limit Limit) (time.Duration, error)
+	// BudgetHour returns the minutes of the last hour in which a brand made calls or
+	// was refused, the oldest first.
+	BudgetHour(ctx context.Context, brand string) ([]BudgetMinute, error)
 	// BudgetState tells how a brand's budget stands.
 	BudgetState(ctx context.Context, brand string, limit Limit) (BudgetState, error)
 }
@@ -55,4 +58,12 @@ type BudgetState struct {
 	InWindow  int           // slots taken and not free yet
 	Effective int           // the limit in force, after adaptation
 	Paused    time.Duration // until anybody may take a slot again
+}
+
+// BudgetMinute is what happened to a brand's budget in one minute.
+type BudgetMinute struct {
+	At      time.Time // the minute's start, UTC
+	Calls   int       // slots taken
+	Refused int       // 429s that began a pause
+	Limit   int       // in force at the last of them, after adaptation
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"html/template"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,8 @@ type connectionView struct {
 
 	Statement string
 	Budget    protocol.BudgetStatus
+	Hour      []minute // those with calls or refusals
+	Plot      template.HTML
 }
 
 // connection shows one connection.
@@ -39,6 +42,15 @@ func (q *request) connection() error {
 	for _, b := range status.Budgets {
 		if b.Connection == name {
 			v.Budget = b
+		}
+	}
+	if v.BrandID != "" && v.CallsPerMinute > 0 {
+		all := lastHour(q.Now(), v.ConnectionAnswer.Hour, v.Limit())
+		v.Plot = hourPlot(all)
+		for _, m := range all {
+			if m.Calls > 0 || m.Refused > 0 {
+				v.Hour = append(v.Hour, m)
+			}
 		}
 	}
 	return q.show("connection", view{Title: name, Section: "connections", Command: "starter connection show " + quoted(name), Content: v})

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"time"
+
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // spark is a small bar chart: one bar for each run, the oldest first. The part
@@ -35,6 +38,61 @@ func spark(bars []bar, label string) template.HTML {
 	}
 	s.WriteString(`</svg>`)
 	return template.HTML(s.String()) //nolint:gosec // numbers, and a label that was escaped
+}
+
+// minute is one minute in the plot of a budget.
+type minute struct {
+	At                    time.Time
+	Calls, Limit, Refused int
+}
+
+// lastHour is every minute of the last hour, with what is known of some. A
+// minute without calls has the limit of the one before.
+func lastHour(now time.Time, known []protocol.BudgetMinute, limit int) []minute {
+	const minutes = 60
+	by := map[time.Time]protocol.BudgetMinute{}
+	for _, m := range known {
+		by[m.At.UTC()] = m
+	}
+	all := make([]minute, minutes)
+	start := now.UTC().Truncate(time.Minute).Add(-(minutes - 1) * time.Minute)
+	for i := range all {
+		at := start.Add(time.Duration(i) * time.Minute)
+		all[i] = minute{At: at, Limit: limit}
+		if m, ok := by[at]; ok {
+			all[i] = minute{at, m.Calls, m.Limit, m.Refused}
+			limit = m.Limit
+		}
+	}
+	return all
+}
+
+// hourPlot is a bar for each minute, a line for the limit in force, and a mark
+// above minutes in which Omnisend refused calls. A table has the same numbers.
+func hourPlot(all []minute) template.HTML {
+	const width, gap, height, mark = 10, 2, 120, 12
+	most := 1
+	for _, m := range all {
+		most = max(most, m.Calls, m.Limit)
+	}
+	var s, line strings.Builder
+	fmt.Fprintf(&s, `<svg class="hour" viewBox="0 0 %d %d" preserveAspectRatio="none" aria-hidden="true">`, len(all)*(width+gap), height+mark)
+	for i, m := range all {
+		x, high := i*(width+gap), m.Calls*height/most
+		if m.Calls > 0 {
+			high = max(high, 2)
+			fmt.Fprintf(&s, `<rect class="good" x="%d" y="%d" width="%d" height="%d"/>`, x, mark+height-high, width, high)
+		}
+		if m.Refused > 0 {
+			fmt.Fprintf(&s, `<rect class="bad" x="%d" y="0" width="%d" height="%d"/>`, x, width, mark-2)
+		}
+		if m.Limit > 0 {
+			y := mark + height - m.Limit*height/most
+			fmt.Fprintf(&line, "%d,%d %d,%d ", x, y, x+width+gap, y)
+		}
+	}
+	fmt.Fprintf(&s, `<polyline class="limit" points="%s"/></svg>`, strings.TrimSpace(line.String()))
+	return template.HTML(s.String()) //nolint:gosec // numbers
 }
 
 // bar is one run in a plot.

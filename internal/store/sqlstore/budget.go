@@ -31,7 +31,12 @@ var (
 	// answered.
 	weighSlots = inTx(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN answered_at > 0 AND taken_at >= $3 THEN 1 ELSE 0 END), 0)
 		FROM slots WHERE brand = $1 AND free_at >= $2`)
-	readSlots = reading(`SELECT COUNT(*) FROM slots WHERE brand = $1 AND free_at >= $2`)
+	noteMinute = inTx(`INSERT INTO budget_minutes (brand, minute, calls, refused, granted) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (brand, minute) DO UPDATE SET calls = budget_minutes.calls + excluded.calls,
+		refused = budget_minutes.refused + excluded.refused, granted = excluded.granted`)
+	dropMinutes = inTx(`DELETE FROM budget_minutes WHERE brand = $1 AND minute < $2`)
+	readMinutes = reading(`SELECT minute, calls, refused, granted FROM budget_minutes WHERE brand = $1 AND minute > $2 AND minute <= $3 ORDER BY minute`)
+	readSlots   = reading(`SELECT COUNT(*) FROM slots WHERE brand = $1 AND free_at >= $2`)
 )
 
 // errNoLimit refuses to share out a budget without a size.
@@ -81,12 +86,54 @@ func (s *Store) TakeSlot(ctx context.Context, brand string, limit store.Limit) (
 		if _, err := t.exec(ctx, insertSlot, brand, w.lastSlot, now, now+s.hold()); err != nil {
 			return err
 		}
+		if err := t.noteMinute(ctx, brand, now, store.BudgetMinute{Calls: 1, Limit: int(calls)}); err != nil {
+			return err
+		}
+		if w.lastSlot%minutesDropped == 0 {
+			if _, err := t.exec(ctx, dropMinutes, brand, now-hour); err != nil {
+				return err
+			}
+		}
 		return t.saveWindow(ctx, brand, w)
 	})
 	if err != nil {
 		return store.SlotGrant{}, err
 	}
 	return grant, nil
+}
+
+const (
+	hour = 60 * windowSpan
+	// minutesDropped is how many slots are taken before minutes that are over an
+	// hour old are dropped again.
+	minutesDropped = 64
+)
+
+// noteMinute adds to what the minute of now holds.
+func (t tx) noteMinute(ctx context.Context, brand string, now int64, add store.BudgetMinute) error {
+	_, err := t.exec(ctx, noteMinute, brand, now-now%windowSpan, add.Calls, add.Refused, add.Limit)
+	return err
+}
+
+// BudgetHour returns the minutes of the last hour.
+func (s *Store) BudgetHour(ctx context.Context, brand string) ([]store.BudgetMinute, error) {
+	now, err := s.micros(ctx, s.read)
+	if err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, s, readMinutes, scanMinute, brand, now-hour, now)
+	if err != nil {
+		return nil, fmt.Errorf("reading the last hour of the brand %s: %w", brand, err)
+	}
+	return all, nil
+}
+
+func scanMinute(row scanner) (store.BudgetMinute, error) {
+	var at int64
+	var m store.BudgetMinute
+	err := row.Scan(&at, &m.Calls, &m.Refused, &m.Limit)
+	m.At = fromMicros(at)
+	return m, err
 }
 
 // hold is how long a slot counts whose holder never says that the answer came.
@@ -152,7 +199,14 @@ func (s *Store) PauseBrand(ctx context.Context, brand string, wait time.Duration
 		if err := t.row(ctx, weighSlots, brand, now, w.pausedUntil).Scan(&inWindow, &answers); err != nil {
 			return err
 		}
+		fresh := now >= w.pausedUntil // else it is the same refusal, reported again
 		w.pause(now, micros(wait), int64(limit.Calls), inWindow, answers)
+		if fresh {
+			calls, _ := w.effective(now, int64(limit.Calls))
+			if err := t.noteMinute(ctx, brand, now, store.BudgetMinute{Refused: 1, Limit: int(calls)}); err != nil {
+				return err
+			}
+		}
 		return t.saveWindow(ctx, brand, w)
 	})
 }

@@ -50,6 +50,30 @@ func (f fixture) state(t *testing.T, brand string, calls int) store.BudgetState 
 }
 
 var budgetTests = map[string]func(t *testing.T, f fixture){
+	"the minutes of the last hour": func(t *testing.T, f fixture) {
+		hour := func() []store.BudgetMinute {
+			minutes, err := f.BudgetHour(t.Context(), "b")
+			require.NoError(t, err)
+			return minutes
+		}
+		require.Empty(t, hour())
+		f.clock.Advance(f.clock.Now().Truncate(time.Minute).Add(time.Minute).Sub(f.clock.Now()))
+		first := f.clock.Now().UTC()
+		f.takeOne(t, "b", 600)
+		f.takeOne(t, "b", 600)
+		f.takeOne(t, "other", 600)
+		require.Equal(t, []store.BudgetMinute{{At: first, Calls: 2, Limit: 600}}, hour())
+		f.clock.Advance(2 * time.Minute)
+		require.NoError(t, f.PauseBrand(t.Context(), "b", time.Second, store.Limit{Calls: 600}))
+		require.NoError(t, f.PauseBrand(t.Context(), "b", time.Second, store.Limit{Calls: 600}), "a part of the same pause")
+		require.Equal(t, []store.BudgetMinute{{At: first, Calls: 2, Limit: 600}, {At: first.Add(2 * time.Minute), Refused: 1, Limit: 570}}, hour())
+		f.clock.Advance(58*time.Minute + time.Second)
+		require.Len(t, hour(), 1, "an hour and no more")
+		for range 70 {
+			f.takeOne(t, "b", 600)
+		}
+		require.LessOrEqual(t, len(hour()), 3)
+	},
 	"a slot counts until 60 s after its answer": func(t *testing.T, f fixture) {
 		require.Equal(t, store.BudgetState{Effective: 1}, f.state(t, "b", 1))
 		slot := f.take(t, "b", 1).Slot
