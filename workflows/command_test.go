@@ -44,10 +44,19 @@ func TestACommandSaysThatTheStoreIsAway(t *testing.T) {
 			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts)}})
 			env.RegisterActivity(acts)
 			env.ExecuteWorkflow(Command, protocol.Request{ID: "c", Name: name})
-			app, ok := errors.AsType[*temporal.ApplicationError](env.GetWorkflowError())
-			require.True(t, ok, "%v", env.GetWorkflowError())
-			require.Contains(t, app.Message(), "the worker 7@one does not reach its store")
-			require.NotContains(t, env.GetWorkflowError().Error(), "secret")
+			if patient {
+				app, ok := errors.AsType[*temporal.ApplicationError](env.GetWorkflowError())
+				require.True(t, ok, "%v", env.GetWorkflowError())
+				require.Contains(t, app.Message(), "the worker 7@one does not reach its store")
+				require.NotContains(t, env.GetWorkflowError().Error(), "secret")
+			} else {
+				require.NoError(t, env.GetWorkflowError())
+				var response protocol.Response
+				require.NoError(t, env.GetWorkflowResult(&response))
+				require.Equal(t, protocol.ErrFailed, response.Refusal.Class)
+				require.Contains(t, response.Refusal.Message, "the worker 7@one does not reach its store")
+				require.NotContains(t, response.Refusal.Message, "secret")
+			}
 			if patient {
 				require.Greater(t, away.asked, 5, "it is asked for as long as a command may take")
 			} else {

@@ -25,6 +25,7 @@ func registerWorkflows(r worker.WorkflowRegistry) {
 var registered = map[string]any{
 	protocol.ExportWorkflowType:  SegmentExport,
 	protocol.CommandWorkflowType: Command,
+	protocol.ReadWorkflowType:    Command,
 	protocol.AlertWorkflowType:   Alert,
 	protocol.VerifyWorkflowType:  VerifyExport,
 	protocol.TickWorkflowType:    Tick,

@@ -152,6 +152,13 @@ func Looks(command string) bool {
 	return ok && (needs <= Viewer || looking[command])
 }
 
+// revealing are the commands that change nothing and show something personal of
+// customers: they are in the audit.
+var revealing = map[string]bool{"source test": true, "samples": true, "explain": true, "runs rejects": true, "verify result": true, "export preview": true}
+
+// Reads says that a command changes nothing.
+func Reads(command string) bool { return Looks(command) || revealing[command] }
+
 // ErrUnknownCommand is the error of a command that does not exist.
 var ErrUnknownCommand = errors.New("unknown command")
 

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/segment-export/segment-export/activities"
 	"github.com/segment-export/segment-export/internal/omnisend/omnisendtest"
@@ -26,7 +27,11 @@ func (s *shop) byHand(id, workflow string, input any) error {
 	w, err := s.client.ExecuteWorkflow(s.t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: protocol.TaskQueue,
 		WorkflowExecutionTimeout: time.Minute}, workflow, input)
 	require.NoError(s.t, err)
-	return w.Get(s.t.Context(), nil)
+	var response protocol.Response // of a command; a run's report has none of its fields
+	if err := w.Get(s.t.Context(), &response); err != nil || response.Refusal == nil {
+		return err
+	}
+	return temporal.NewApplicationError(response.Refusal.Message, response.Refusal.Class)
 }
 
 // begunWith is the input of a workflow, which anybody who may see it can read.

@@ -151,7 +151,7 @@ func TestPeopleWithTokens(t *testing.T) {
 func (p *staff) nothingGivenAgain() {
 	p.t.Helper()
 	page, err := p.client.ListWorkflow(p.t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
-		Query: "WorkflowType = '" + protocol.CommandWorkflowType + "'", PageSize: 1000})
+		Query: "WorkflowType IN ('" + protocol.CommandWorkflowType + "', '" + protocol.ReadWorkflowType + "')", PageSize: 1000})
 	require.NoError(p.t, err)
 	tried := 0
 	for _, w := range page.GetExecutions() {

@@ -364,6 +364,7 @@ func TestVerifyFindsWhatTheAccountLost(t *testing.T) {
 	require.Contains(t, s.must("verify", "spring"), "100 of 300 contacts compared: 0 differences")
 	s.record("verify", protocol.VerifyWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	s.record("command", protocol.CommandWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+	s.record("read", protocol.ReadWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	lost := s.sandbox.Contacts(omnisendtest.Brand)["p7@example.com"]
 	lost.Properties = map[string]any{}
 	s.sandbox.Seed(omnisendtest.Brand, lost)

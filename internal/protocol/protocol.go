@@ -34,6 +34,15 @@ type Request struct {
 type Response struct {
 	Body   json.RawMessage `json:"body,omitempty"`
 	Sealed []byte          `json:"sealed,omitempty"`
+	// Refusal is there in place of an answer when the command was not carried out.
+	Refusal *Refusal `json:"refusal,omitempty"`
+}
+
+// Refusal says why a command was not carried out. The workflow that carried it
+// has completed all the same: nothing is wrong with it.
+type Refusal struct {
+	Class   string `json:"class"` // one of Classes
+	Message string `json:"message"`
 }
 
 // Context is the context of envelopes that belong to one command, so that none
@@ -81,3 +90,7 @@ const (
 	ErrRepeated   = "repeated"    // the command's id was used before
 	ErrFailed     = "failed"      // carried out and failed: the message says why
 )
+
+// Classes are all classes. They are the types of application errors that are
+// not retried.
+var Classes = []string{ErrUsage, ErrNotFound, ErrExists, ErrConflict, ErrNotAllowed, ErrRepeated, ErrFailed, ErrMarkers}

@@ -12,10 +12,13 @@ const (
 	TaskQueue = "segment-export"
 
 	CommandWorkflowType = "Command"
-	ExportWorkflowType  = "SegmentExport"
-	TickWorkflowType    = "Tick"
-	VerifyWorkflowType  = "VerifyExport"
-	AlertWorkflowType   = "Alert"
+	// ReadWorkflowType is a command that changes nothing: a type of its own, so that
+	// lists of workflows can leave these out.
+	ReadWorkflowType   = "Read"
+	ExportWorkflowType = "SegmentExport"
+	TickWorkflowType   = "Tick"
+	VerifyWorkflowType = "VerifyExport"
+	AlertWorkflowType  = "Alert"
 
 	// CommandWorkflowIDPrefix begins a command's workflow id; the command's id
 	// ends it.

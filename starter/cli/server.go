@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
+	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
@@ -116,7 +117,7 @@ func (s *server) Carry(ctx context.Context, request protocol.Request, summary st
 		WorkflowExecutionTimeout: protocol.Timeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		StaticSummary:            summary,
-	}, protocol.CommandWorkflowType, request)
+	}, workflowType(request.Name), request)
 	if err != nil {
 		return nil, s.classify(ctx, err)
 	}
@@ -140,6 +141,8 @@ func (s *server) Carry(ctx context.Context, request protocol.Request, summary st
 				return nil, withdrawn
 			}
 			switch {
+			case r.err == nil && r.response.Refusal != nil:
+				return nil, fail(r.response.Refusal.Class, "%s", r.response.Refusal.Message)
 			case r.err == nil:
 				return &r.response, nil
 			case ctx.Err() != nil: // waiting for the result was interrupted too
@@ -155,6 +158,15 @@ func (s *server) Carry(ctx context.Context, request protocol.Request, summary st
 			}
 		}
 	}
+}
+
+// workflowType is the type of the workflow that carries out a command. Those
+// that change nothing have one of their own, so that lists can leave them out.
+func workflowType(command string) string {
+	if access.Reads(command) {
+		return protocol.ReadWorkflowType
+	}
+	return protocol.CommandWorkflowType
 }
 
 func interrupted(command string) error {
@@ -194,10 +206,6 @@ func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool
 // commandFailure puts the end of a command into words.
 func (s *server) commandFailure(ctx context.Context, name string, err error) error {
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		switch app.Type() {
-		case protocol.ErrUsage, protocol.ErrNotFound, protocol.ErrExists, protocol.ErrConflict, protocol.ErrNotAllowed, protocol.ErrRepeated, protocol.ErrFailed, protocol.ErrMarkers:
-			return fail(app.Type(), "%s", app.Message())
-		}
 		return fail(protocol.ErrFailed, "%q failed: %s", name, app.Message())
 	}
 	if _, ok := errors.AsType[*temporal.TimeoutError](err); ok {

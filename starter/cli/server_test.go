@@ -61,6 +61,20 @@ func TestCarry(t *testing.T) {
 	require.Equal(t, `{"a":1}`, string(response.Body))
 }
 
+func TestARefusedCommandHasAnAnswer(t *testing.T) {
+	s, c, r := scene()
+	s.after = never
+	c.On("ExecuteWorkflow", mock.Anything, mock.Anything, protocol.ReadWorkflowType, mock.Anything).Return(r, nil)
+	r.On("Get", mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+		args.Get(1).(*protocol.Response).Refusal = &protocol.Refusal{Class: protocol.ErrNotFound, Message: "no such thing"}
+	}).Return(nil)
+	_, err := s.Carry(t.Context(), protocol.Request{ID: "1234", Name: protocol.ExportShow}, "export show x")
+	var refused *failure
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, protocol.ErrNotFound, refused.class)
+	require.EqualError(t, err, "no such thing")
+}
+
 func TestCarryFailures(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -68,8 +82,6 @@ func TestCarryFailures(t *testing.T) {
 		class string
 		want  string
 	}{
-		{"refused", temporal.NewNonRetryableApplicationError("no such thing", protocol.ErrNotFound, nil), protocol.ErrNotFound, "no such thing"},
-		{"usage", temporal.NewNonRetryableApplicationError("bad", protocol.ErrUsage, nil), protocol.ErrUsage, "bad"},
 		{"another type", temporal.NewApplicationError("disk full", "PathError"), protocol.ErrFailed, `"source add" failed: disk full`},
 		{"timeout", temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), protocol.ErrFailed, "look whether it was done"},
 		{"server gone", serviceerror.NewUnavailable("dial tcp: connect: connection refused"), classNoServer, "there:7233 (connection refused)"},
