@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
 )
 
 var now = time.Date(2026, 3, 15, 12, 0, 0, 0, time.UTC)
@@ -345,9 +346,9 @@ func FuzzEmail(f *testing.F) {
 // Every short text around every letter that passes as plain comes out as the full
 // treatment has it.
 func TestPlainTextsNeedNoRewriting(t *testing.T) {
-	for r := range rune(0x3000) {
+	for r := range rune(0x3100) {
 		for _, text := range []string{string(r), "a" + string(r), " " + string(r) + " ", "é" + string(r) + "  b", "e\u0301" + string(r)} {
-			require.Equal(t, rewritten(text), cleanText(text), "%q", text)
+			require.Equal(t, strings.TrimFunc(norm.NFC.String(rewriteRunes(text)), isEdge), cleanText(text), "%q", text)
 		}
 	}
 	for _, broken := range []string{"\xc3", "a\xc2", "\xc2\x20", "\xcb\xff", "\xc1\xbf", "\xcc\x81"} {

@@ -21,6 +21,21 @@ func cleanText(s string) string {
 
 // rewritten is what cleanText makes of any text, plain or not.
 func rewritten(s string) string {
+	if strings.ContainsFunc(s, isRewritten) {
+		s = rewriteRunes(s)
+	}
+	// Composed last: what was dropped may have parted a letter and its accent.
+	return strings.TrimFunc(norm.NFC.String(s), isEdge)
+}
+
+// isRewritten tells the characters that may not stay as they are. Broken UTF-8
+// reads as one of them.
+func isRewritten(r rune) bool {
+	return (r < ' ' || r > '~') && (r == utf8.RuneError || isBreak(r) || isUnseen(r))
+}
+
+// rewriteRunes drops or replaces what isRewritten tells.
+func rewriteRunes(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for rest := s; rest != ""; {
@@ -42,8 +57,7 @@ func rewritten(s string) string {
 		}
 		rest = rest[n:]
 	}
-	// Composed last: what was dropped may have parted a letter and its accent.
-	return strings.TrimFunc(norm.NFC.String(b.String()), isEdge)
+	return b.String()
 }
 
 // isPlain tells that a text is printable ASCII and the letters and signs of
