@@ -65,7 +65,7 @@ func (s *shop) told(t *testing.T, m mistake) {
 	code, out, errs = s.starter("source", "test", "wrong")
 	require.Equal(t, 1, code, "%s%s", out, errs)
 	require.Contains(t, out, "FAILED")
-	require.Contains(t, errs, "runs would stop at what is marked FAILED")
+	require.Contains(t, errs, "runs would stop at the checks marked FAILED")
 	s.plain(t, m, out+errs)
 	code, out, errs = s.starter("source", "remove", "wrong")
 	require.Zero(t, code, "%s%s", out, errs)

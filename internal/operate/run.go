@@ -36,7 +36,7 @@ func (a *Commands) run(ctx context.Context, c command.Caller, args protocol.RunA
 	request := run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full, Adopt: args.Adopt, Limit: args.Limit}
 	switch {
 	case args.Limit < 0:
-		return nil, protocol.Refuse(protocol.ErrUsage, "--limit %d is not at least 1", args.Limit)
+		return nil, protocol.Refuse(protocol.ErrUsage, "--limit %d must be at least 1", args.Limit)
 	case args.Adopt && (args.Full || args.Only || args.Limit > 0):
 		return nil, protocol.Refuse(protocol.ErrUsage, "--adopt sends nothing, and cannot be had together with --full, --limit or --only-email")
 	}

@@ -32,7 +32,7 @@ func (s *session) auditCommand() *cli.Command {
 func (s *session) audit(c *cli.Context) error {
 	args := protocol.AuditArgs{Actor: c.String("actor"), Object: c.String("object"), Command: c.String("command"), Past: c.String("past"), Limit: c.Int("limit")}
 	if args.Limit < 1 {
-		return usage("--limit %d is not at least 1", args.Limit)
+		return usage("--limit %d must be at least 1", args.Limit)
 	}
 	var err error
 	if args.Since, err = since(c.String("since"), s.o.Now(), s.o.Zone); err != nil {

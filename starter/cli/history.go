@@ -36,7 +36,7 @@ func (s *session) listRunsCommand() *cli.Command {
 func (s *session) runsList(c *cli.Context) error {
 	left := c.Int("limit")
 	if left < 1 {
-		return usage("--limit %d is not at least 1", left)
+		return usage("--limit %d must be at least 1", left)
 	}
 	args := protocol.RunsListArgs{Export: c.String("export"), Status: c.String("status"), Plans: c.Bool("plans"), Page: c.String("page")}
 	var err error

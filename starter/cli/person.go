@@ -22,16 +22,16 @@ func (s *session) address(given string) (protocol.Address, error) {
 	}
 	given = strings.TrimSpace(given)
 	if !strings.Contains(given, "@") || strings.ContainsAny(given, "\r\n") {
-		return protocol.Address{}, usage("this is not one e-mail address")
+		return protocol.Address{}, usage("ADDRESS must be one email address")
 	}
 	return protocol.Address{Email: given}, nil
 }
 
-const addressDetail = "ADDRESS may be - to read it from standard input. It travels sealed and stands nowhere in clear, nor does the answer."
+const addressDetail = "ADDRESS can be - to read it from standard input. The address and the answer travel encrypted."
 
 func (s *session) explainCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "explain", args: "ADDRESS", usage: "what is known of one person: in which exports, when sent, the verdict, why not, what comes next",
+		name: "explain", args: "ADDRESS", usage: "show what is known about a person: in which exports, when sent, the verdict, why left out, what comes next",
 		detail:  addressDetail,
 		example: "starter explain ann@example.com",
 		do: func(c *cli.Context) error {
@@ -46,16 +46,16 @@ func (s *session) explainCommand() *cli.Command {
 
 func explained(p *page, a protocol.ExplainAnswer) {
 	if a.Forgotten {
-		p.line("The address is forgotten: no run carries it")
+		p.line("The address is forgotten: runs leave it out")
 	}
 	if len(a.Exports) == 0 {
-		p.line("There is no export that you may use")
+		p.line("You may use no export")
 	}
 	for _, e := range a.Exports {
 		at, verdict := p.time(e.At), e.Verdict
 		switch e.Verdict {
 		case protocol.VerdictUnknown:
-			verdict = "nothing is remembered of it"
+			verdict = "never sent, or no longer in the ledger"
 		case protocol.VerdictAdopted:
 			verdict = "taken over from Omnisend, never sent"
 		case protocol.VerdictRefused:
@@ -65,10 +65,10 @@ func explained(p *page, a protocol.ExplainAnswer) {
 		p.fields("  verdict", verdict, "  sent", at, "  markers", strings.Join(e.Markers, ", "),
 			"  last complete run", strings.TrimSuffix(fmt.Sprintf("%s, %s", e.LastRun, p.time(e.LastAt)), ", "), "  next", e.Next,
 			"  schedule", e.Starts, "  next start", p.time(e.NextStart))
-		explainedStatus(p, "mail", e.Mail)
-		explainedStatus(p, "texting", e.SMS)
+		explainedStatus(p, "email", e.Mail)
+		explainedStatus(p, "SMS", e.SMS)
 		for _, r := range e.Rejects {
-			p.line("  not carried over by run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
+			p.line("  rejected in run %s (%s): %s", r.Run, p.time(r.At), strings.Join(where(r.Reject), ", "))
 		}
 		if e.HiddenRuns > 0 {
 			p.line("  %s not searched: you may not use their connection or source", plural(e.HiddenRuns, "recent run", "recent runs"))
@@ -76,7 +76,7 @@ func explained(p *page, a protocol.ExplainAnswer) {
 		p.line("")
 	}
 	if a.Hidden > 0 {
-		p.line("%s besides that you may not use: an administrator sees all", plural(a.Hidden, "export is there", "exports are there"))
+		p.line("%s; an administrator sees all", plural(a.Hidden, "export that you may not use is not shown", "exports that you may not use are not shown"))
 	}
 }
 
@@ -89,7 +89,7 @@ func explainedStatus(p *page, channel string, s *protocol.ExplainedStatus) {
 		p.line("  %s: sent as %s, dated %s: %s", channel, s.Status, p.time(s.Date), s.Why)
 	}
 	if !s.Consented.IsZero() && s.Status != "subscribed" {
-		p.line("  %s: was sent as subscribed with the consent of %s", channel, p.time(s.Consented))
+		p.line("  %s: was sent as subscribed, with the consent of %s", channel, p.time(s.Consented))
 	}
 	if !s.FirstSeen.IsZero() {
 		p.line("  %s: its opt-out was first seen %s", channel, p.time(s.FirstSeen))
@@ -110,13 +110,12 @@ func where(r protocol.Reject) []string {
 
 func (s *session) forgetCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "forget", args: "ADDRESS", usage: "erase one person from all that is kept, and keep them out of later runs",
-		detail: "Erases the address from ledgers, rejects, samples of plans, and contacts that wait for a verdict. Only a keyed digest\n" +
-			"stays, by which later runs leave the address out and count it as forgotten. What Omnisend and the source have of it\n" +
-			"stays there. " + addressDetail,
+		name: "forget", args: "ADDRESS", usage: "erase a person from everything stored, and leave them out of later runs",
+		detail: "Erases the address from ledgers, rejects, samples of plans, and contacts that wait for a verdict. A keyed digest stays,\n" +
+			"so that later runs leave the address out and count it as forgotten. Nothing changes at Omnisend and at the source.\n" + addressDetail,
 		example: "starter forget ann@example.com\nstarter forget ann@example.com --allow-again",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "allow-again", Usage: "take it back: later runs may carry the address", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "allow-again", Usage: "undo it: later runs may send the address again", DisableDefaultText: true},
 		},
 		do: s.forget,
 	})
@@ -138,18 +137,18 @@ func (s *session) forget(c *cli.Context) error {
 	}
 	err = s.print(raw, func(p *page) {
 		if a.Allowed {
-			p.line("Later runs may carry the address again")
+			p.line("Later runs may send the address again")
 			return
 		}
 		p.line("Erased from the ledgers of: %s", or(strings.Join(a.Ledgers, ", "), "none"))
-		p.line("Erased besides: %s, %s, %s", plural(a.Rejects, "reject", "rejects"), plural(a.Samples, "sample", "samples"),
+		p.line("Also erased: %s, %s, %s", plural(a.Rejects, "reject", "rejects"), plural(a.Samples, "sample", "samples"),
 			plural(a.Contacts, "waiting contact", "waiting contacts"))
 		notes(p, a.Notes)
 	})
 	if err != nil || len(a.OpenRuns) == 0 {
 		return err
 	}
-	s.say("not everything is erased yet: an open run may have read the address already; repeat the command when it has ended: %s",
+	s.say("not everything is erased yet: an open run may have read the address already. Repeat the command when it has ended: %s",
 		strings.Join(a.OpenRuns, ", "))
 	return exitWith(exitFailed)
 }

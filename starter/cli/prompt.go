@@ -106,7 +106,7 @@ func (s *session) apiKey(ctx context.Context, file string) (string, error) {
 	case key == "":
 		return "", usage("the API key from %s is empty", from)
 	case strings.ContainsAny(key, " \t\r\n"):
-		return "", usage("what %s holds is not an API key: it has spaces or several lines", from)
+		return "", usage("the content of %s is not an API key: it has spaces or several lines", from)
 	}
 	return key, nil
 }
@@ -128,7 +128,7 @@ func (s *session) readKey(ctx context.Context, file string) (key, from string, e
 	case file == "" && env != "":
 		return env, keyVariable, nil
 	case !s.o.InTerminal:
-		return "", "", usage("there is no API key: give --api-key-file FILE (- for standard input), set %s, or call it on a terminal, which is asked", keyVariable)
+		return "", "", usage("there is no API key: use --api-key-file FILE (- for standard input), set %s, or run the command on a terminal, where it asks", keyVariable)
 	}
 	fmt.Fprint(s.o.Err, "Omnisend API key (not shown): ")
 	key, err = s.o.ReadSecret(ctx)
@@ -144,10 +144,10 @@ func (s *session) readKey(ctx context.Context, file string) (key, from string, e
 func readLimited(r io.Reader) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxKey+1))
 	if err != nil {
-		return "", usage("read the API key: %v", err)
+		return "", usage("the input cannot be read: %v", err)
 	}
 	if len(data) > maxKey {
-		return "", usage("the file is too large to be an API key")
+		return "", usage("the input is too large: %d KiB at most", maxKey>>10)
 	}
 	return string(data), nil
 }

@@ -9,13 +9,13 @@ import (
 )
 
 func (s *session) refreshCommands() *cli.Command {
-	return group("refresh", "the system refresh: a run of every export that has no schedule of its own",
+	return group("refresh", "set when the exports without a schedule of their own run",
 		s.leaf("refresh", leaf{
-			name: "set", usage: "say when the system refresh is, and turn it on",
-			detail: zoneDetail + "\nWith --follow it begins whenever that source has finished its own refresh, which is looked for every 5 minutes.",
+			name: "set", usage: "set the times of the system refresh and turn it on",
+			detail: zoneDetail + "\nWith --follow the system refresh starts when that source has finished its own refresh; workers check every 5 minutes.",
 			example: "starter refresh set --every day --at 06:00,18:00 --tz Europe/Warsaw\n" +
 				"starter refresh set --follow crm",
-			flags: append(timeFlags(), &cli.StringFlag{Name: "follow", Usage: "`SOURCE` whose refresh to follow, in place of times"}),
+			flags: append(timeFlags(), &cli.StringFlag{Name: "follow", Usage: "`SOURCE` whose refresh to follow, instead of times"}),
 			do:    s.refreshSet,
 		}),
 		s.leaf("refresh", leaf{
@@ -23,21 +23,21 @@ func (s *session) refreshCommands() *cli.Command {
 			do: func(c *cli.Context) error { return show(c, s, protocol.RefreshOn, nil, refreshPage) },
 		}),
 		s.leaf("refresh", leaf{
-			name: "off", usage: "turn the system refresh off; its times are kept", example: "starter refresh off",
+			name: "off", usage: "turn the system refresh off and keep its times", example: "starter refresh off",
 			do: func(c *cli.Context) error { return show(c, s, protocol.RefreshOff, nil, refreshPage) },
 		}),
 		s.leaf("refresh", leaf{
-			name: "show", usage: "when the system refresh is, and what runs with it", example: "starter refresh show",
+			name: "show", usage: "show the times of the system refresh and the exports that run with it", example: "starter refresh show",
 			do: func(c *cli.Context) error { return show(c, s, protocol.RefreshShow, nil, refreshPage) },
 		}),
 		s.leaf("refresh", leaf{
-			name: "now", usage: "run what runs with the system refresh, be it on or off",
-			detail: "For a hook after the data platform's own job. It does not wait for the runs; see: starter runs list.",
+			name: "now", usage: "run the exports of the system refresh now, even if it is off",
+			detail: "Call it after the data platform's own job. It does not wait for the runs; list them with: starter runs list.",
 			example: "starter refresh now\n" +
 				"starter refresh now --after-source --limit 1h",
 			flags: []cli.Flag{
-				&cli.BoolFlag{Name: "after-source", Usage: "begin an export when its source reports no refresh in progress", DisableDefaultText: true},
-				&cli.DurationFlag{Name: "limit", Usage: "how long to wait for a source (`DURATION`); then its exports are skipped", DefaultText: "2h"},
+				&cli.BoolFlag{Name: "after-source", Usage: "start each export when its source reports that no refresh is running", DisableDefaultText: true},
+				&cli.DurationFlag{Name: "limit", Usage: "wait at most `DURATION` for a source, then skip its exports", DefaultText: "2h"},
 			},
 			do: s.refreshNow,
 		}),
@@ -49,7 +49,7 @@ func (s *session) refreshSet(c *cli.Context) error {
 	if args.Follow = c.String("follow"); args.Follow != "" {
 		for _, other := range []string{"every", "at", "tz"} {
 			if c.IsSet(other) {
-				return usage("--follow takes the times from the source: leave --%s out", other)
+				return usage("--follow takes the times from the source: remove --%s", other)
 			}
 		}
 	} else {
@@ -65,7 +65,7 @@ func (s *session) refreshSet(c *cli.Context) error {
 func (s *session) refreshNow(c *cli.Context) error {
 	args := protocol.RefreshNowArgs{AfterSource: c.Bool("after-source"), Limit: c.Duration("limit")}
 	if c.IsSet("limit") && (args.Limit <= 0 || !args.AfterSource) {
-		return usage("--limit is how long --after-source waits, such as 1h")
+		return usage("--limit is a duration such as 1h, and needs --after-source")
 	}
 	return show(c, s, protocol.RefreshNow, args, func(p *page, a protocol.RefreshNowAnswer) {
 		when := "now"
@@ -88,5 +88,5 @@ func refreshPage(p *page, a protocol.RefreshAnswer) {
 		p.line("No export runs with it.")
 		return
 	}
-	p.line("With it run: %s", strings.Join(a.Exports, ", "))
+	p.line("Exports that run with it: %s", strings.Join(a.Exports, ", "))
 }

@@ -37,7 +37,7 @@ func TestOnlyEmailTravelsSealed(t *testing.T) {
 		require.Equal(t, protocol.RunArgs{Export: "spring", Only: true}, args[protocol.RunArgs](b, 0))
 		require.Equal(t, "me@shop.example", b.addressOf(0).Email)
 		require.NotContains(t, string(encode(t, b.server.requests))+strings.Join(b.server.summaries, ""), "shop.example")
-		require.Contains(t, b.out.String(), "This is a test run: it sends one address alone (chosen: 1)")
+		require.Contains(t, b.out.String(), "This is a test run: it sends only one address (chosen: 1)")
 	}
 }
 
@@ -114,14 +114,14 @@ func TestExplainAndForget(t *testing.T) {
 	require.Equal(t, "Ann@Example.com", b.addressOf(0).Email)
 	require.NotContains(t, string(encode(t, b.server.requests))+strings.Join(b.server.summaries, ""), "xample.com")
 	for _, want := range []string{"Export spring", "confirmed", "segment_buyers", "run-1, 2026-11-20 06:00:00 UTC", "when it changes",
-		"nothing is remembered", "not carried over by run run-2 (2026-11-20 06:00:00 UTC): email_invalid, segment buyers, row 7, not sent", "1 export is there besides that you may not use"} {
+		"never sent, or no longer in the ledger", "rejected in run run-2 (2026-11-20 06:00:00 UTC): email_invalid, segment buyers, row 7, not sent", "1 export that you may not use is not shown"} {
 		require.Contains(t, b.out.String(), want)
 	}
 
 	b = newBench(t)
 	b.answers(sealedAnswer{protocol.ForgetAnswer{Ledgers: []string{"spring"}, Rejects: 2}})
 	require.Equal(t, 0, b.run("forget", "ann@example.com"), b.err.String())
-	require.Contains(t, b.out.String(), "Erased from the ledgers of: spring\nErased besides: 2 rejects, 0 samples, 0 waiting contacts")
+	require.Contains(t, b.out.String(), "Erased from the ledgers of: spring\nAlso erased: 2 rejects, 0 samples, 0 waiting contacts")
 	b.answers(sealedAnswer{protocol.ForgetAnswer{OpenRuns: []string{"run-9"}}})
 	require.Equal(t, 1, b.run("forget", "ann@example.com"))
 	require.Contains(t, b.err.String(), "when it has ended: run-9")

@@ -21,12 +21,12 @@ import (
 
 func (s *session) rejectsCommand() *cli.Command {
 	return s.leaf("runs", leaf{
-		name: "rejects", args: whichRun, usage: "what a run did not carry over, row by row, and why",
-		detail:  whichRunDetail + "\nThe answer holds personal data. A CSV file is made for you alone to read.",
+		name: "rejects", args: whichRun, usage: "list the rejects of a run, with the reason of each",
+		detail:  whichRunDetail + "\nThe output holds personal data. Only you can read the CSV file.",
 		example: "starter runs rejects spring --csv rejects.csv",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "csv", Usage: "write a CSV `FILE`, - for standard output"},
-			&cli.BoolFlag{Name: "force", Usage: "replace the CSV file if there is one", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "force", Usage: "replace an existing CSV file", DisableDefaultText: true},
 		},
 		do: s.runsRejects,
 	})
@@ -34,11 +34,11 @@ func (s *session) rejectsCommand() *cli.Command {
 
 func (s *session) retryCommand() *cli.Command {
 	return s.leaf("runs", leaf{
-		name: "retry-rejects", args: whichRun, usage: "run an export again, and send what was refused before too",
-		detail: "A contact that Omnisend refused is sent again when its data changes. This run sends those too whose data is the\n" +
-			"same as before. " + whichRunDetail + "\n\n" + failOnHelp + "\n\n" + exitHelp,
+		name: "retry-rejects", args: whichRun, usage: "run an export again, and also send refused contacts",
+		detail: "Usually a contact that Omnisend refused is sent again only when its data changes. This run also sends refused\n" +
+			"contacts whose data has not changed. " + whichRunDetail + "\n\n" + failOnHelp + "\n\n" + exitHelp,
 		example: "starter runs retry-rejects spring",
-		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true}, failOnFlag()},
+		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "return at once; the run continues", DisableDefaultText: true}, failOnFlag()},
 		follows: true,
 		do: func(c *cli.Context) error {
 			return s.beginRun(c, order{name: protocol.RunsRetry, args: ref(c), object: ref(c).Run})
@@ -76,7 +76,7 @@ func (s *session) rejects(ctx context.Context, which protocol.RunRef, take func(
 			return err
 		}
 		if n == 0 && page.Total > page.Kept {
-			s.say("of %s only %s are kept", plural(page.Total, "reject", "rejects"), count(page.Kept))
+			s.say("only %s of %s were kept", count(page.Kept), plural(page.Total, "reject", "rejects"))
 		}
 		if err := take(&page); err != nil {
 			return err
@@ -172,7 +172,7 @@ func (s *session) writeRejects(c *cli.Context, w io.Writer) error {
 	if out.Flush(); out.Error() != nil {
 		return out.Error()
 	}
-	s.say("%s of run %s written", plural(n, "reject", "rejects"), which.Run)
+	s.say("wrote %s of run %s", plural(n, "reject", "rejects"), which.Run)
 	return nil
 }
 

@@ -8,12 +8,12 @@ import (
 
 func (s *session) removeExportCommand() *cli.Command {
 	return s.leaf("export", leaf{
-		name: "remove", args: "NAME", usage: "remove an export and what is remembered about its contacts",
-		detail: "Where contacts carry markers of the export at Omnisend it asks what to do with them: keep leaves them there,\n" +
-			"clear has a run clear them first, which takes calls, and removes the export then.",
+		name: "remove", args: "NAME", usage: "remove an export and its ledger",
+		detail: "If contacts have the export's markers at Omnisend, the command asks what to do with them: keep leaves them there;\n" +
+			"clear starts a run that clears them, which takes calls, and then removes the export.",
 		example: "starter export remove spring --markers clear",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "markers", Usage: "what to do with the markers at Omnisend: keep or clear (`WHAT`)"},
+			&cli.StringFlag{Name: "markers", Usage: "`WHAT` to do with the markers at Omnisend: keep or clear"},
 			&cli.BoolFlag{Name: "detach", Usage: "do not wait for the run that clears them", DisableDefaultText: true},
 		},
 		do: s.removeExport,

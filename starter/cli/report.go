@@ -20,11 +20,11 @@ func report(p *page, a *protocol.RunAnswer) {
 	segments(p, a)
 	buckets(p, &a.Report)
 	consent(p, a.Consent)
-	counts(p, "Held back from being subscribed", a.Consent.Notes)
+	counts(p, "Not sent as subscribed, by reason", a.Consent.Notes)
 	counts(p, "Values left out, in rows", a.LeftOut)
 	counts(p, "Addresses corrected, in rows", a.Mended)
 	counts(p, "Values emptied at the source and cleared", a.Cleared)
-	counts(p, "Not carried over, by reason", a.Reasons)
+	counts(p, "Rejects, by reason", a.Reasons)
 	advice(p, a.Reasons)
 	if isForecast(&a.Report) {
 		plan(p, &a.Report)
@@ -89,7 +89,7 @@ func canary(p *page, c *run.Canary) {
 	}
 	whom := "at most " + plural(c.Limit, "contact", "contacts")
 	if c.Address {
-		whom = "one address alone"
+		whom = "only one address"
 	}
 	p.line("This is a test run: it sends %s (chosen: %s), the rest counts as unsent, and leavers keep their markers", whom, count(c.Sends))
 	p.line("")

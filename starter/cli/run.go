@@ -13,21 +13,21 @@ import (
 func (s *session) runCommand() *cli.Command {
 	return s.leaf("", leaf{
 		name: "run", args: "[EXPORT]", usage: "run an export and wait for it",
-		detail: `Reads, checks and compares everything first, then sends what changed. Before its first call a run parks
-when a guard asks; on a terminal the question of a first run is asked here. Ctrl-C detaches; the run continues.
+		detail: `Reads, checks and compares everything first, then sends what changed. If a guard asks, the run
+parks before its first call; on a terminal the command itself asks the question of a first run. Ctrl-C detaches: the run continues.
 With --all it runs every export that runs automatically: with a schedule that is on, or with the system refresh
 while that is on.
 
 ` + failOnHelp + "\n\n" + jsonlHelp + "\n\n" + exitHelp,
 		example: "starter run spring\nstarter run spring --only-email me@shop.example\nstarter run spring --limit 10 --yes\nstarter run spring --yes --output json\nstarter run --all",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer the guard first-run with yes; no other guard", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "approve the guard first-run, and no other guard", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "full", Usage: "also send unchanged contacts", DisableDefaultText: true},
-			&cli.IntFlag{Name: "limit", Usage: "a first real test: send at most `N` contacts; leavers keep their markers", DefaultText: "no limit"},
-			&cli.StringFlag{Name: "only-email", Usage: "a first real test: send nobody but this `ADDRESS`, which travels sealed; - reads it from standard input"},
-			&cli.BoolFlag{Name: "adopt", Usage: "send nothing: take over an audience that carries the markers at Omnisend already, after comparing 200 contacts", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "all", Usage: "run every export that has an active schedule, in place of one", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "detach", Usage: "do not wait", DisableDefaultText: true},
+			&cli.IntFlag{Name: "limit", Usage: "test run: send at most `N` contacts; leavers keep their markers", DefaultText: "no limit"},
+			&cli.StringFlag{Name: "only-email", Usage: "test run: send only this `ADDRESS`, which travels encrypted; - reads it from standard input"},
+			&cli.BoolFlag{Name: "adopt", Usage: "send nothing: record contacts that already have the markers at Omnisend as confirmed, after comparing 200 of them", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "all", Usage: "run every export with an active schedule, instead of one", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "detach", Usage: "return at once; the run continues", DisableDefaultText: true},
 			failOnFlag(),
 		},
 		follows: true,
@@ -38,7 +38,7 @@ while that is on.
 func (s *session) planCommand() *cli.Command {
 	return s.leaf("", leaf{
 		name: "plan", args: "EXPORT", usage: "show what a run would do, without sending anything",
-		detail:  "Shows counts, the guards that would ask, calls and minutes, what changed contacts differ in, samples as\nthey would be sent, and why rows are invalid. The samples hold personal data.",
+		detail:  "Shows counts, the guards that would ask, calls and minutes, in which parts changed contacts differ, samples of\ncontacts as they would be sent, and why rows are invalid. The samples hold personal data.",
 		example: "starter plan spring",
 		flags: []cli.Flag{
 			&cli.BoolFlag{Name: "full", Usage: "plan a run that also sends unchanged contacts", DisableDefaultText: true},
@@ -57,7 +57,7 @@ func (s *session) runExport(c *cli.Context) error {
 	}
 	args := protocol.RunArgs{Export: c.Args().First(), Yes: c.Bool("yes"), Full: c.Bool("full"), Adopt: c.Bool("adopt"), Limit: c.Int("limit")}
 	if c.IsSet("limit") && args.Limit < 1 {
-		return usage("--limit %d is not at least 1", args.Limit)
+		return usage("--limit %d must be at least 1", args.Limit)
 	}
 	do := order{name: protocol.Run, args: args, object: args.Export}
 	if c.IsSet("only-email") {

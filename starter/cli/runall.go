@@ -28,7 +28,7 @@ func (s *session) runAll(c *cli.Context) error {
 		}
 	}
 	if c.NArg() > 0 {
-		return usage("--all runs every export with an active schedule; leave %q out, or --all", c.Args().First())
+		return usage("--all runs every export with an active schedule: use either %q or --all", c.Args().First())
 	}
 	fails, err := s.failOn(c)
 	if err != nil {

@@ -16,55 +16,55 @@ import (
 // whichRun is how the commands on runs choose one.
 const (
 	whichRun       = "[RUN|EXPORT]"
-	whichRunDetail = "RUN is an id or its beginning (4 characters or more), EXPORT means its newest run; without either it is the newest run of all."
+	whichRunDetail = "RUN is the id of a run, or its first 4 characters or more. EXPORT means its newest run. The default is the newest run of all."
 )
 
 func (s *session) runsCommands() *cli.Command {
 	return group("runs", "list, show and control runs",
 		s.listRunsCommand(),
 		s.leaf("runs", leaf{
-			name: "show", args: whichRun, usage: "show the report of a run and what changed since the one before", detail: whichRunDetail, example: "starter runs show spring",
+			name: "show", args: whichRun, usage: "show the report of a run, and what changed since the run before", detail: whichRunDetail, example: "starter runs show spring",
 			do: s.runsShow,
 		}),
 		s.leaf("runs", leaf{
-			name: "watch", args: whichRun, usage: "wait for an open run",
+			name: "watch", args: whichRun, usage: "wait for an open run and print its report",
 			detail: whichRunDetail + "\n\n" + failOnHelp + "\n\n" + jsonlHelp + "\n\n" + exitHelp, example: "starter runs watch spring",
 			flags:   []cli.Flag{failOnFlag()},
 			follows: true,
 			do:      s.runsWatch,
 		}),
 		s.leaf("runs", leaf{
-			name: "pause", args: whichRun, usage: "send nothing more until resume",
+			name: "pause", args: whichRun, usage: "pause a run: send nothing more until resume",
 			detail: whichRunDetail, example: "starter runs pause spring",
-			do: s.steer(protocol.RunsPause, "pauses once the calls in flight have ended; resume it: starter runs resume"),
+			do: s.steer(protocol.RunsPause, "pauses when its calls in flight have finished; resume it with: starter runs resume"),
 		}),
 		s.leaf("runs", leaf{
 			name: "resume", args: whichRun, usage: "resume a run that is paused or parked",
 			detail: whichRunDetail, example: "starter runs resume spring",
-			do: s.steer(protocol.RunsResume, "is resumed; watch it: starter runs watch"),
+			do: s.steer(protocol.RunsResume, "is resumed; watch it with: starter runs watch"),
 		}),
 		s.leaf("runs", leaf{
-			name: "approve", args: "RUN|EXPORT", usage: "approve what a guard asks",
-			detail:  "The guards: " + guardNames() + ".\nLook at what they found first: starter runs show.",
+			name: "approve", args: "RUN|EXPORT", usage: "approve a guard, so that a parked run continues",
+			detail:  "Guards: " + guardNames() + ".\nFirst look at what the guard found: starter runs show.",
 			example: "starter runs approve spring --guard shrunk",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "guard", Usage: "`NAME` of the guard"},
-				&cli.BoolFlag{Name: "remember", Usage: "do not ask again in later runs up to what was found now", DisableDefaultText: true},
+				&cli.BoolFlag{Name: "remember", Usage: "in later runs, do not ask again up to the current number", DisableDefaultText: true},
 			},
 			do: s.runsApprove,
 		}),
 		s.leaf("runs", leaf{
-			name: "cancel", args: whichRun, usage: "cancel a run: calls in flight end, nothing more is sent",
+			name: "cancel", args: whichRun, usage: "cancel a run: calls in flight finish, nothing more is sent",
 			detail: whichRunDetail, example: "starter runs cancel spring",
-			do: s.steer(protocol.RunsCancel, "is being canceled; see how it ends: starter runs show"),
+			do: s.steer(protocol.RunsCancel, "is being canceled; see the result with: starter runs show"),
 		}),
 		s.leaf("runs", leaf{
-			name: "abandon", args: whichRun, usage: "give up a run that cancel does not end, or that the next run cannot reconcile",
-			detail: "An open run ends as failed without its workers, for instance when no worker of its build is left; the next run over\n" +
-				"the connection collects what Omnisend has confirmed. Of a run that has ended, the calls without a booked verdict are\n" +
-				"given up: the next run of its export sends their contacts again.\n" + whichRunDetail,
+			name: "abandon", args: whichRun, usage: "give up a run that cannot end, or that the next run cannot reconcile",
+			detail: "An open run ends as failed even without its workers, for example when no worker of its build is left. The next run\n" +
+				"over the connection collects what Omnisend has confirmed. For a run that has ended, the calls without a stored verdict\n" +
+				"are given up: the next run of its export sends their contacts again.\n" + whichRunDetail,
 			example: "starter runs abandon spring",
-			do:      s.steer(protocol.RunsAbandon, "is abandoned, its export can run again; see what is known of it with: starter runs show"),
+			do:      s.steer(protocol.RunsAbandon, "is abandoned, and its export can run again; see what is known about the run with: starter runs show"),
 		}),
 		s.rejectsCommand(),
 		s.retryCommand(),
@@ -113,14 +113,14 @@ func (s *session) current(ctx context.Context, raw json.RawMessage, a *protocol.
 	p, err := s.server.Progress(ctx, a.WorkflowID)
 	if err != nil {
 		if ctx.Err() == nil {
-			s.say("the run does not answer: its numbers are those of its last change of status; starter status says why if it stands still")
+			s.say("the run does not answer: the numbers are those of its last change of status. If this lasts, see: starter status")
 		}
 		return raw, ctx.Err()
 	}
 	if p.RunID != a.RunID || p.Export != a.Export {
 		return raw, nil
 	}
-	actor := a.Actor // whom the run itself does not tell
+	actor := a.Actor // which the run itself does not report
 	a.Report = p.Report
 	a.Actor = actor
 	return json.Marshal(a)
@@ -161,7 +161,7 @@ func (s *session) runsApprove(c *cli.Context) error {
 	}
 	args := protocol.RunsApproveArgs{RunRef: ref(c), Guard: catalogue.Guard(c.String("guard")), Remember: c.Bool("remember")}
 	if !slices.Contains(catalogue.Guards, args.Guard) {
-		return usage("--guard %q is none of %s", args.Guard, guardNames())
+		return usage("there is no guard %q; the guards are: %s", args.Guard, guardNames())
 	}
-	return show(c, s, protocol.RunsApprove, args, steered("is approved and continues unless another guard asks; watch it: starter runs watch"))
+	return show(c, s, protocol.RunsApprove, args, steered("is approved and continues unless another guard asks; watch it with: starter runs watch"))
 }

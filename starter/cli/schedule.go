@@ -14,36 +14,36 @@ import (
 )
 
 // zoneDetail is how the commands that set times explain them.
-const zoneDetail = `The time zone is asked for on a terminal, and never guessed. Where the clock is put forward, a time that does not
-exist that day comes as much later; where it is put back, a time that comes twice counts once.`
+const zoneDetail = `On a terminal the command asks for the time zone; it never guesses. When clocks go forward, a time that does not exist
+that day is moved by the same amount; when they go back, a time that comes twice counts once.`
 
 func (s *session) scheduleCommands() *cli.Command {
 	const export = "EXPORT"
 	return group("schedule", "set when exports run automatically",
 		s.leaf("schedule", leaf{
-			name: "set", args: export, usage: "give an export a schedule of its own, and turn it on",
+			name: "set", args: export, usage: "give an export its own schedule and turn it on",
 			detail: zoneDetail,
 			example: "starter schedule set spring --every mon,thu --at 06:00,18:00 --tz Europe/Warsaw\n" +
 				"starter schedule set spring --every month:1,15 --at 06:00 --tz Europe/Warsaw\n" +
 				"starter schedule set spring --cron \"30 6 * * mon-fri\" --tz UTC",
 			flags: append(timeFlags(),
-				&cli.StringFlag{Name: "cron", Usage: "`EXPRESSION` of five fields, in place of --every and --at: minute, hour, day of the month, month, day of the week"}),
+				&cli.StringFlag{Name: "cron", Usage: "`EXPRESSION` of five fields (minute, hour, day of month, month, day of week), instead of --every and --at"}),
 			do: s.scheduleSet,
 		}),
 		s.leaf("schedule", leaf{
-			name: "off", args: export, usage: "let an export run only on demand; its schedule is kept",
+			name: "off", args: export, usage: "turn an export's schedule off and keep it: the export runs only on demand",
 			example: "starter schedule off spring", do: s.scheduleCommand(protocol.ScheduleOff),
 		}),
 		s.leaf("schedule", leaf{
-			name: "on", args: export, usage: "turn an export's own schedule on again",
+			name: "on", args: export, usage: "turn an export's schedule on again",
 			example: "starter schedule on spring", do: s.scheduleCommand(protocol.ScheduleOn),
 		}),
 		s.leaf("schedule", leaf{
-			name: "follow-refresh", args: export, usage: "let an export run with the system refresh; its own schedule is removed",
+			name: "follow-refresh", args: export, usage: "run an export with the system refresh, and remove its own schedule",
 			example: "starter schedule follow-refresh spring", do: s.scheduleCommand(protocol.ScheduleFollow),
 		}),
 		s.leaf("schedule", leaf{
-			name: "show", args: "[EXPORT]", usage: "show when an export runs automatically, or all exports",
+			name: "show", args: "[EXPORT]", usage: "show when one export or all exports run automatically",
 			example: "starter schedule show\nstarter schedule show spring", do: s.scheduleShow,
 		}),
 	)
@@ -91,7 +91,7 @@ func (s *session) askZone(ctx context.Context, cal *schedule.Calendar) error {
 		return err
 	}
 	var err error
-	cal.Zone, err = s.askText(ctx, "In which time zone (such as Europe/Warsaw)")
+	cal.Zone, err = s.askText(ctx, "Time zone (such as Europe/Warsaw)")
 	return err
 }
 
@@ -140,7 +140,7 @@ func (s *session) scheduleDocument(c *cli.Context, args protocol.ScheduleShowArg
 		return err
 	}
 	if len(all) != 1 || all[0].Calendar == nil {
-		return fail(protocol.ErrNotFound, "the export %q has no schedule of its own, and so no document; see: starter schedule show %q", args.Export, args.Export)
+		return fail(protocol.ErrNotFound, "the export %q has no schedule of its own, so there is no document; see: starter schedule show %q", args.Export, args.Export)
 	}
 	raw, err := scheduleObject(all[0])
 	if err != nil {

@@ -52,10 +52,10 @@ func TestScheduleUsage(t *testing.T) {
 		{"schedule|set|spring|--every|daily|--at|06:00", "none of day"},
 		{"schedule|set|spring|--tz|UTC", "when is missing"},
 		{"schedule|set|spring|--cron|nonsense|--tz|UTC", "five fields"},
-		{"refresh|set|--follow|crm|--tz|UTC", "leave --tz out"},
+		{"refresh|set|--follow|crm|--tz|UTC", "remove --tz"},
 		{"refresh|now|--limit|1h", "--after-source"},
 		{"run|--all|--limit|3", "for one export"},
-		{"run|--all|spring", `leave "spring" out`},
+		{"run|--all|spring", `use either "spring" or --all`},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			b := newBench(t)
@@ -72,7 +72,7 @@ func TestTheZoneIsAskedForAndTimesAreShownInIt(t *testing.T) {
 	b.answers(protocol.ScheduleAnswer{Export: "spring", Starts: "every day at 06:00 (Europe/Warsaw)", Zone: "Europe/Warsaw",
 		Next: []time.Time{time.Date(2027, 3, 27, 5, 0, 0, 0, time.UTC), time.Date(2027, 3, 28, 4, 0, 0, 0, time.UTC)}})
 	require.Equal(t, 0, b.run("schedule", "set", "spring", "--every", "day", "--at", "06:00"), b.err.String())
-	require.Contains(t, b.err.String(), "In which time zone")
+	require.Contains(t, b.err.String(), "Time zone")
 	require.Equal(t, schedule.Calendar{Every: "day", At: []string{"06:00"}, Zone: "Europe/Warsaw"}, args[protocol.ScheduleSetArgs](b, 0).Calendar)
 	require.Contains(t, b.out.String(), "Sat 2027-03-27 06:00 +0100 CET\n  Sun 2027-03-28 06:00 +0200 CEST\n")
 }

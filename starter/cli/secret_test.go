@@ -157,7 +157,7 @@ func TestRejects(t *testing.T) {
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	require.Contains(t, b.err.String(), "of 3 rejects only 2 are kept")
+	require.Contains(t, b.err.String(), "only 2 of 3 rejects were kept")
 	require.NotContains(t, b.err.String()+b.out.String(), "example.com")
 	require.Equal(t, []string{"runs show", "runs rejects", "runs rejects"}, b.names())
 	require.Equal(t, protocol.RejectsArgs{RunRef: protocol.RunRef{Run: "run-1"}, Page: 1}, args[protocol.RejectsArgs](b, 2))

@@ -79,7 +79,7 @@ type server struct {
 func dial(ctx context.Context, env envconfig.EnvLookup, logs io.Writer, verbose bool) (Server, error) {
 	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: env})
 	if err != nil {
-		return nil, usage("the settings of the Temporal client: %v", err)
+		return nil, usage("Temporal client settings: %v", err)
 	}
 	if options.HostPort == "" {
 		options.HostPort = defaultAddress
@@ -170,7 +170,7 @@ func workflowType(command string) string {
 }
 
 func interrupted(command string) error {
-	return fail(classInterrupted, "interrupted; %q may be carried out or not", command)
+	return fail(classInterrupted, "interrupted: the worker may or may not carry out %q", command)
 }
 
 // withdrawUnseen takes a command back that no worker has started, if there is no
@@ -197,9 +197,9 @@ func (s *server) withdrawUnseen(ctx context.Context, id, runID string, last bool
 	// A worker may have taken it up in the last moment: the history then has
 	// more than start, waiting task and termination.
 	if d, err := s.client.DescribeWorkflowExecution(ctx, id, runID); err != nil || d.GetWorkflowExecutionInfo().GetHistoryLength() > 3 {
-		return fail(protocol.ErrFailed, "no worker answered in time; the command may have been carried out or not: look before giving it again")
+		return fail(protocol.ErrFailed, "no worker answered in time. The command may have been carried out: check before you repeat it")
 	}
-	return fail(classNoWorker, "no worker is at work on %s (namespace %s, task queue %s): start one with: standalone, or: worker run. The command was taken back, nothing was done",
+	return fail(classNoWorker, "no worker is running for %s (namespace %s, task queue %s). Start one with: standalone, or: worker run. The command was withdrawn and changed nothing",
 		s.address, s.namespace, protocol.TaskQueue)
 }
 
@@ -209,7 +209,7 @@ func (s *server) commandFailure(ctx context.Context, name string, err error) err
 		return fail(protocol.ErrFailed, "%q failed: %s", name, app.Message())
 	}
 	if _, ok := errors.AsType[*temporal.TimeoutError](err); ok {
-		return fail(protocol.ErrFailed, "%q had no answer within %v and is not carried on: look whether it was done before giving it again", name, protocol.Timeout)
+		return fail(protocol.ErrFailed, "%q had no answer within %v and was stopped: check whether it was done before you repeat it", name, protocol.Timeout)
 	}
 	if _, ok := errors.AsType[*temporal.TerminatedError](err); ok {
 		return fail(protocol.ErrFailed, "%q was terminated in Temporal", name)
@@ -258,15 +258,15 @@ func (s *server) classify(ctx context.Context, err error) error {
 		return fail(classNoServer, "the Temporal server at %s has no namespace %q: set TEMPORAL_NAMESPACE", s.address, s.namespace)
 	}
 	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok || grpcstatus.Code(err) == codes.Unauthenticated {
-		return fail(protocol.ErrNotAllowed, "the Temporal server at %s does not let this client in (namespace %s): %v", s.address, s.namespace, err)
+		return fail(protocol.ErrNotAllowed, "the Temporal server at %s rejects this client (namespace %s): %v", s.address, s.namespace, err)
 	}
 	hint := "start one with: standalone --data-dir DIR, or set TEMPORAL_ADDRESS"
 	if s.remote {
-		hint = "look at TEMPORAL_ADDRESS, the certificates of TEMPORAL_TLS_*, and the network"
+		hint = "check TEMPORAL_ADDRESS, the certificates of TEMPORAL_TLS_*, and the network"
 	}
 	why := cause(err)
 	if why == noAnswer {
-		hint = "if one runs there, its log says what holds it up, such as a full disk; if not, " + hint
+		hint = "if a server runs there, look for the cause in its log, such as a full disk; if not, " + hint
 	}
 	return fail(classNoServer, "no Temporal server answers at %s (%s): %s", s.address, why, hint)
 }

@@ -83,11 +83,11 @@ func TestCarryFailures(t *testing.T) {
 		want  string
 	}{
 		{"another type", temporal.NewApplicationError("disk full", "PathError"), protocol.ErrFailed, `"source add" failed: disk full`},
-		{"timeout", temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), protocol.ErrFailed, "look whether it was done"},
+		{"timeout", temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), protocol.ErrFailed, "check whether it was done"},
 		{"server gone", serviceerror.NewUnavailable("dial tcp: connect: connection refused"), classNoServer, "there:7233 (connection refused)"},
-		{"slow", context.DeadlineExceeded, classNoServer, "(no answer in time): if one runs there, its log says what holds it up"},
+		{"slow", context.DeadlineExceeded, classNoServer, "(no answer in time): if a server runs there, look for the cause in its log"},
 		{"no namespace", serviceerror.NewNamespaceNotFound("ns"), classNoServer, `no namespace "ns"`},
-		{"not let in", serviceerror.NewPermissionDenied("key", ""), protocol.ErrNotAllowed, "does not let this client in"},
+		{"not let in", serviceerror.NewPermissionDenied("key", ""), protocol.ErrNotAllowed, "rejects this client"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, mc, r := scene()
@@ -133,7 +133,7 @@ func TestNoWorker(t *testing.T) {
 	// Nobody polls: it is taken back at the first look.
 	c, err := carryUnanswered(t, -1, 2, 3)
 	require.True(t, isClass(err, classNoWorker), err)
-	require.ErrorContains(t, err, "nothing was done")
+	require.ErrorContains(t, err, "changed nothing")
 	c.AssertNumberOfCalls(t, "TerminateWorkflow", 1)
 	c.AssertNumberOfCalls(t, "DescribeTaskQueue", 1)
 }
@@ -157,7 +157,7 @@ func TestWorkerOnlyRemembered(t *testing.T) {
 func TestTakenUpInTheLastMoment(t *testing.T) {
 	_, err := carryUnanswered(t, -1, 2, 7)
 	require.True(t, isClass(err, protocol.ErrFailed), err)
-	require.ErrorContains(t, err, "may have been carried out or not")
+	require.ErrorContains(t, err, "may have been carried out: check")
 }
 
 func TestBegunCommandIsLeftAlone(t *testing.T) {

@@ -54,7 +54,7 @@ func (s *session) begin(c *cli.Context) error {
 	case formatText, formatJSON, formatYAML, formatJSONL:
 		return nil
 	}
-	return usage("--output %q is none of text, json, yaml, jsonl", s.format)
+	return usage("--output %q must be text, json, yaml or jsonl", s.format)
 }
 
 func (s *session) close() {
@@ -129,12 +129,12 @@ func (s *session) loadIdentity() (*access.Identity, error) {
 	identity, err := access.LoadIdentity(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(protocol.ErrNotAllowed, "there is no identity to prove who you are with: looked for %s; set %s to the data directory of the worker; or give a token, to a worker that knows people by tokens: %s or --token-file", path, localfile.Variable, tokenVariable)
+		return nil, fail(protocol.ErrNotAllowed, "there is no identity at %s. Set %s to the data directory of the worker; or, if the worker identifies people by tokens, run starter login, set %s or use --token-file", path, localfile.Variable, tokenVariable)
 	case err != nil:
 		return nil, fail(protocol.ErrNotAllowed, "%v", err)
 	}
 	if pinned := s.o.env(fingerprintVariable); pinned != "" && !strings.EqualFold(pinned, identity.PublicKey.Fingerprint()) {
-		return nil, fail(protocol.ErrNotAllowed, "%s is %s, but the worker's key in %s has the fingerprint %s: nothing is sent to it",
+		return nil, fail(protocol.ErrNotAllowed, "%s is %s, but the worker's key in %s has the fingerprint %s: nothing was sent",
 			fingerprintVariable, pinned, path, identity.PublicKey.Fingerprint())
 	}
 	return identity, nil
@@ -200,7 +200,7 @@ func (s *session) call(ctx context.Context, do order) (json.RawMessage, error) {
 	}
 	body, err := reply.Open(response.Sealed, protocol.Context(request.ID))
 	if err != nil {
-		return nil, fail(protocol.ErrFailed, "the worker's answer to %q cannot be opened: it was not sealed for this command", do.name)
+		return nil, fail(protocol.ErrFailed, "the worker's answer to %q cannot be decrypted: it was not encrypted for this command", do.name)
 	}
 	return body, nil
 }

@@ -17,14 +17,14 @@ const sourceDetail = "Kinds:\n" +
 	"  dataverse  an environment of Dynamics 365 Customer Insights - Data (--url, --auth, --tenant, --client-id)\n" +
 	"  postgres   tables, views (--schema, --id-column) and queries (--query) of a PostgreSQL database\n\n" +
 	"The credential (client secret, certificate, password, key) comes from --credential-file, from " + credentialVariable + "\n" +
-	"or from a question on the terminal, never from the arguments; it travels sealed to the worker's key. With\n" +
-	"--credential-ref the worker finds it itself each time: env:NAME, or file:NAME in its folder of secrets.\n\n" +
-	"The source is tried before it is stored; --untested leaves that out."
+	"or from a question on the terminal, never from an argument; it travels encrypted to the worker's key. With\n" +
+	"--credential-ref the worker reads it before each use: env:NAME, or file:NAME in its folder of secrets.\n\n" +
+	"The worker tests the source before it stores it, unless you use --untested."
 
 func (s *session) sourceCommands() *cli.Command {
-	return group("source", "where segments are read from",
+	return group("source", "manage the sources that segments are read from",
 		s.leaf("source", leaf{
-			name: "add", args: "NAME", usage: "define a source", detail: sourceDetail,
+			name: "add", args: "NAME", usage: "add a source", detail: sourceDetail,
 			example: "starter source add crm --path ./segments\n" +
 				"starter source add insights --kind dataverse --url https://contoso.crm4.dynamics.com --auth secret \\\n" +
 				"     --tenant contoso.onmicrosoft.com --client-id 00000000-0000-0000-0000-000000000000 --credential-file secret.txt\n" +
@@ -41,7 +41,7 @@ func (s *session) sourceCommands() *cli.Command {
 		}),
 		s.leaf("source", leaf{
 			name: "show", args: "NAME", usage: "show a source with its segments, their fields and how each is read",
-			detail:  "Of files it says what was found out about each: separator, encoding, header, parts. Who may export a segment\nsees its first three rows, and the audit says so; --stored shows neither.",
+			detail:  "For files it shows what was detected: separator, encoding, header, parts. If you may export a segment, you also see\nits first three rows, and the audit records that; --stored shows neither.",
 			example: "starter source show crm\nstarter source show crm --segment spring_buyers",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "segment", Usage: "only the segment `NAME`"},
@@ -62,20 +62,20 @@ func (s *session) sourceCommands() *cli.Command {
 		}),
 		s.leaf("source", leaf{
 			name: "edit", args: "NAME", usage: "change a source, or replace a credential that has expired",
-			detail:  "What is not said stays as it is. The changed source is tried before it is stored; --untested leaves that out.\nA source that is made to lead elsewhere needs its credential again.",
+			detail:  "What you do not set stays. The worker tests the changed source before it stores it, unless you use --untested.\nIf you change where the source points, give its credential again.",
 			example: "starter source edit insights --credential-file new-secret.txt\nstarter source edit warehouse --host db2.example.com --credential-file password.txt",
 			flags: append(sourceFlags(),
-				&cli.BoolFlag{Name: "no-credential", Usage: "forget the credential", DisableDefaultText: true},
-				&cli.Int64Flag{Name: "version", Usage: "refuse if the source has another version than `N` by now"}),
+				&cli.BoolFlag{Name: "no-credential", Usage: "remove the stored credential", DisableDefaultText: true},
+				&cli.Int64Flag{Name: "version", Usage: "refuse if the source no longer has version `N`"}),
 			do: s.sourceEdit,
 		}),
 		s.leaf("source", leaf{
-			name: "test", args: "NAME", usage: "try login, permissions and a first page, and say what is missing",
+			name: "test", args: "NAME", usage: "test login, permissions and a first page, and say what is missing",
 			example: "starter source test insights",
 			do:      s.sourceTest,
 		}),
 		s.leaf("source", leaf{
-			name: "share", args: "NAME", usage: "set who may make exports from a source",
+			name: "share", args: "NAME", usage: "set who may create exports from a source",
 			example: "starter source share crm --with admins-and-contributors",
 			flags:   []cli.Flag{&cli.StringFlag{Name: "with", Usage: "`WHO`: admins, or admins-and-contributors"}},
 			do: func(c *cli.Context) error {
@@ -90,9 +90,9 @@ func (s *session) sourceCommands() *cli.Command {
 		}),
 		s.leaf("source", leaf{
 			name: "owner", args: "NAME", usage: "set the owner of a source",
-			detail:  "The owner may make exports from it whether it is shared or not.",
+			detail:  "The owner may create exports from it whether or not it is shared.",
 			example: "starter source owner crm --to ann@example.com",
-			flags:   []cli.Flag{&cli.StringFlag{Name: "to", Usage: "`USER` as whoami shows it"}},
+			flags:   []cli.Flag{&cli.StringFlag{Name: "to", Usage: "`USER` as starter whoami shows it"}},
 			do: func(c *cli.Context) error {
 				if err := required(c, "to"); err != nil {
 					return err
@@ -149,7 +149,7 @@ func (s *session) sourceAdd(c *cli.Context) error {
 func (s *session) sourceEdit(c *cli.Context) error {
 	name := c.Args().First()
 	if c.Bool("no-credential") && (c.IsSet("credential-ref") || c.IsSet("credential-file")) {
-		return usage("--no-credential and a credential cannot both be meant")
+		return usage("use either --no-credential or a credential, not both")
 	}
 	if !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool {
 		return !slices.Contains([]string{"output", "quiet", "utc", "verbose", "version", "untested"}, f.Names()[0]) && c.IsSet(f.Names()[0])
@@ -199,7 +199,7 @@ func (s *session) sourceTest(c *cli.Context) error {
 	}
 	err = s.print(raw, func(p *page) { checksPage(p, tested) })
 	if err == nil && !tested.OK {
-		return fail(protocol.ErrFailed, "runs would stop at what is marked FAILED")
+		return fail(protocol.ErrFailed, "runs would stop at the checks marked FAILED")
 	}
 	return err
 }
@@ -270,11 +270,11 @@ func sourcePage(p *page, a catalogue.Source) {
 func segmentsPage(p *page, a protocol.SourceAnswer) {
 	p.line("")
 	if len(a.SegmentList) == 0 {
-		p.line("It has no segments that can be read now; to see why: starter source test %q", a.Name)
+		p.line("No segments can be read now. To see why: starter source test %q", a.Name)
 		notes(p, a.Notes)
 		return
 	}
-	// Most sources do not tell everything.
+	// Most sources do not report everything.
 	told := func(has func(protocol.SegmentAnswer) bool) bool { return slices.ContainsFunc(a.SegmentList, has) }
 	columns := []struct {
 		name string
@@ -346,7 +346,7 @@ func fieldsCell(s protocol.SegmentAnswer) any {
 	return strings.Join(s.Fields, ", ")
 }
 
-// known is a number that a source may not tell.
+// known is a number that a source may not report.
 func known(n *int64) any {
 	if n == nil {
 		return ""

@@ -27,36 +27,36 @@ func sourceFlags() []cli.Flag {
 		text("path", "files: `DIR` with the files, below the worker's files root"),
 		text("url", "files: `URL` of a bucket; dataverse: of the environment, such as https://contoso.crm4.dynamics.com"),
 		text("account", "files: storage `ACCOUNT` of an azblob URL"),
-		text("endpoint", "files: `URL` of the storage service, where it is not the usual one"),
+		text("endpoint", "files: `URL` of the storage service, if it is not the default one"),
 		text("region", "files: `REGION` of an S3 bucket"),
 		text("layout", "files: `LAYOUT`: auto, plain, or customer-insights"),
 		text("delimiter", "files: `CHARACTER` between columns, or tab"),
-		text("encoding", "files: `NAME` of the text's encoding, such as windows-1252"),
+		text("encoding", "files: `NAME` of the text encoding, such as windows-1252"),
 		text("columns", "files: `A,B,C`, the columns of CSV files without a header, in their order"),
-		text("quote-escape", "files: backslash when \\\" is a quote within quotes, where CSV doubles it (`HOW`)"),
-		text("sheet", "files: `NAME` of the sheet of a workbook, where it is not the first"),
+		text("quote-escape", "files: `HOW` a quote within quotes is written: backslash for \\\" (default: doubled)"),
+		text("sheet", "files: `NAME` of the sheet of a workbook (default: the first visible one)"),
 		text("auth", "dataverse: `HOW` to log in: secret, certificate, managed-identity, azure-cli"),
 		text("tenant", "dataverse: `ID` or domain of the Microsoft Entra tenant"),
 		text("client-id", "dataverse: `ID` of the app registration, or of a managed identity"),
-		text("authority", "dataverse: `URL` that tokens come from, where it is not the public cloud"),
+		text("authority", "dataverse: `URL` that issues tokens, for another cloud than the public one"),
 		text("on-change", "dataverse: `WHAT` to do when a refresh changes a segment that is being read: reread, or warn"),
-		&cli.IntFlag{Name: "settle", Usage: "dataverse: `SECONDS` that the tables must have been left alone, -1 for none", DefaultText: "120"},
-		text("host", "postgres: `HOST`, or the folder of a socket"),
+		&cli.IntFlag{Name: "settle", Usage: "dataverse: `SECONDS` without a change of the tables to wait for; -1: do not wait", DefaultText: "120"},
+		text("host", "postgres: `HOST`, or the directory of a Unix socket"),
 		&cli.IntFlag{Name: "port", Usage: "postgres: `PORT`", DefaultText: "5432"},
 		text("database", "postgres: `NAME` of the database"),
 		text("user", "postgres: `ROLE` to log in as"),
-		text("tls", "postgres: `MODE`: verify-full, verify-ca, require, or disable (only on this machine)"),
-		text("ca-file", "postgres: `FILE` with the certificates that the server's is checked against"),
+		text("tls", "postgres: `MODE`: verify-full, verify-ca, require, or disable (only on the worker's machine)"),
+		text("ca-file", "postgres: `FILE` with the certificates to verify the server's certificate with"),
 		text("schema", "postgres: `SCHEMA` whose tables and views with the id column are segments"),
 		text("id-column", "postgres: `COLUMN` with the customer id"),
-		&cli.StringSliceFlag{Name: "query", Usage: "postgres: a segment that is a query, `NAME=SQL` or NAME=@FILE; NAME= removes it; several times"},
-		&cli.StringSliceFlag{Name: "query-id", Usage: "postgres: id column of a query, `NAME=COLUMN`, where it is another one"},
+		&cli.StringSliceFlag{Name: "query", Usage: "postgres: `NAME=SQL` or NAME=@FILE adds a query as a segment, NAME= removes it; can be repeated"},
+		&cli.StringSliceFlag{Name: "query-id", Usage: "postgres: `NAME=COLUMN` sets the id column of a query, if it is another one"},
 		timeZoneFlag(), dateFormatFlag(),
 		text("credential-file", "`FILE` with the credential, - for standard input"),
 		text("credential-ref", "where the worker finds the credential: `REF` is env:NAME, or file:NAME"),
-		text("who-can-use", "`WHO` may make exports from it: admins, or admins-and-contributors"),
-		text("owner", "`USER` who answers for it"),
-		&cli.BoolFlag{Name: "untested", Usage: "store it without trying it", DisableDefaultText: true},
+		text("who-can-use", "`WHO` may create exports from it: admins, or admins-and-contributors"),
+		text("owner", "`USER` who is responsible for it"),
+		&cli.BoolFlag{Name: "untested", Usage: "store it without testing it", DisableDefaultText: true},
 	}
 }
 
@@ -185,7 +185,7 @@ func setQueries(c *cli.Context, p *catalogue.PostgresSettings) error {
 		name, column, ok := strings.Cut(text, "=")
 		q, there := p.Queries[name]
 		if !ok || !there {
-			return usage("--query-id %q is not NAME=COLUMN of a query that there is", text)
+			return usage("--query-id %q must be NAME=COLUMN, with the name of a query", text)
 		}
 		q.ID = column
 		p.Queries[name] = q
@@ -216,19 +216,19 @@ func (s *session) newCredential(c *cli.Context, source catalogue.Source) ([]byte
 	case source.Dataverse != nil:
 		what, needed = "Client secret", source.Dataverse.Auth == "secret" || source.Dataverse.Auth == "certificate"
 		if source.Dataverse.Auth == "certificate" && !c.IsSet("credential-file") {
-			return nil, usage("a certificate comes from a file: --credential-file FILE, with the certificate and its private key")
+			return nil, usage("use --credential-file FILE, with the certificate and its private key")
 		}
 	case source.Postgres != nil:
 		what, needed = "Password of "+source.Postgres.User, true
 	case source.Files != nil && source.Files.URL != "":
-		what = "Key of the bucket, empty for the worker's own identity"
+		what = "Key of the bucket (empty: the worker's own identity)"
 	}
 	if !needed && (what == "" || source.Dataverse != nil) && !c.IsSet("credential-file") {
 		return nil, nil
 	}
 	if c.String("credential-file") == "" && s.o.env(credentialVariable) == "" && !s.o.InTerminal {
 		if source.Dataverse != nil {
-			return nil, usage("there is no credential: give --credential-file FILE (- for standard input), --credential-ref REF, set %s, or call it on a terminal, which is asked", credentialVariable)
+			return nil, usage("there is no credential: use --credential-file FILE (- for standard input) or --credential-ref REF, set %s, or run the command on a terminal, where it asks", credentialVariable)
 		}
 		return nil, nil // PostgreSQL may know its clients without a password, a cloud its machines
 	}

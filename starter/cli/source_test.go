@@ -58,11 +58,11 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 		"--columns does not apply to postgres sources":          "source add x --kind postgres --host h --columns a",
 		"--columns is not a list like A,B,C":                    "source add x --path p --columns a,\"b",
 		"there are: files, dataverse, postgres":                 "source add x --kind sftp",
-		"there is no credential: give --credential-file":        "source add x --kind dataverse --url u --auth secret",
-		"a certificate comes from a file":                       "source add x --kind dataverse --url u --auth certificate",
+		"there is no credential: use --credential-file":        "source add x --kind dataverse --url u --auth secret",
+		"with the certificate and its private key":                       "source add x --kind dataverse --url u --auth certificate",
 		"is not NAME=SQL":                                       "source add x --kind postgres --query a",
 		"nothing to change":                                     "source edit x --version 3",
-		"--no-credential and a credential cannot both be meant": "source edit x --no-credential --credential-ref env:SOURCE_X",
+		"use either --no-credential or a credential, not both": "source edit x --no-credential --credential-ref env:SOURCE_X",
 		"the option --with is missing":                          "source share x",
 		"the option --to is missing":                            "source owner x",
 	} {
@@ -107,7 +107,7 @@ func TestOptionsThatCannotBeReadSayWhatTheyTake(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"source", "add", "crm", "--settle", "30h"}, `--settle "30h" cannot be read; it takes dataverse: SECONDS that the tables must have been left alone`},
+		{[]string{"source", "add", "crm", "--settle", "30h"}, `--settle "30h" cannot be read; it takes dataverse: SECONDS without a change of the tables`},
 		{[]string{"source", "add", "crm", "--port", "five"}, `--port "five" cannot be read; it takes postgres: PORT`},
 		{[]string{"run", "spring", "--yes=maybe"}, `--yes "maybe" cannot be read; it takes `},
 	} {

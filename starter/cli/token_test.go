@@ -82,7 +82,7 @@ func TestTokenIsNotSentToAnotherWorker(t *testing.T) {
 	b.pin(b.keyring.PublicKey())
 	b.answers(hello(other.Public()))
 	require.Equal(t, 5, b.run("whoami"))
-	require.Contains(t, b.err.String(), "no token is sent to it")
+	require.Contains(t, b.err.String(), "no token was sent")
 
 	delete(b.options.Env.(env), "SEGMENT_EXPORT_WORKER_FINGERPRINT")
 	b.answers(hello(other.Public()))
@@ -121,7 +121,7 @@ func TestWorkerIsRemembered(t *testing.T) {
 	b.terminal("yes\n")
 	b.answers(hello(other.Public()))
 	require.Equal(t, 5, b.run("whoami"), "another key in its place is not asked about")
-	require.Contains(t, b.err.String(), "no token is sent to it")
+	require.Contains(t, b.err.String(), "no token was sent")
 }
 
 func TestTokensThatAreNone(t *testing.T) {

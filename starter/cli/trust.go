@@ -44,7 +44,7 @@ func (s *session) readToken(file string) (string, error) {
 		from = file
 	}
 	if token = strings.TrimSpace(token); token == "" || strings.ContainsAny(token, " \t\r\n") {
-		return "", usage("what %s holds is not a token: it is empty, or has spaces or several lines", from)
+		return "", usage("the content of %s is not a token: it is empty, or has spaces or several lines", from)
 	}
 	return token, nil
 }
@@ -73,7 +73,7 @@ func (s *session) meet(ctx context.Context) (seal.PublicKey, error) {
 func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 	if pinned := s.o.env(fingerprintVariable); pinned != "" {
 		if !strings.EqualFold(pinned, key.Fingerprint()) {
-			return fail(protocol.ErrNotAllowed, "%s is %s, but the worker's key has the fingerprint %s: no token is sent to it",
+			return fail(protocol.ErrNotAllowed, "%s is %s, but the worker's key has the fingerprint %s: no token was sent",
 				fingerprintVariable, pinned, key.Fingerprint())
 		}
 		return nil
@@ -92,14 +92,14 @@ func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 		return nil
 	case "":
 	default:
-		return fail(protocol.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, and the one known in %s is %s: no token is sent to it. "+
-			"If its keyring was replaced on purpose, take the entry out of the file", where, key.Fingerprint(), path, known[where])
+		return fail(protocol.ErrNotAllowed, "the key of the worker on %s has the fingerprint %s, but in %s it is %s: no token was sent. "+
+			"If the keyring was replaced on purpose, remove the entry from the file", where, key.Fingerprint(), path, known[where])
 	}
 	if !s.o.InTerminal {
-		return fail(protocol.ErrNotAllowed, "the worker on %s has a key with the fingerprint %s, which is not known: compare it with what the worker says "+
-			"(worker keyring show), then set %s to it. No token was sent", where, key.Fingerprint(), fingerprintVariable)
+		return fail(protocol.ErrNotAllowed, "the key of the worker on %s has the fingerprint %s, which is not known here. Compare it with the output of "+
+			"worker keyring show, then set %s to it. No token was sent", where, key.Fingerprint(), fingerprintVariable)
 	}
-	s.say("The worker on %s is not known yet. Its key has the fingerprint\n   %s\nCompare it with what the worker itself says: worker keyring show", where, key.Fingerprint())
+	s.say("The worker on %s is not known yet. Its key has the fingerprint\n   %s\nCompare it with the output of: worker keyring show", where, key.Fingerprint())
 	agreed, err := s.ask(ctx, "Is it the same?")
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (s *session) trust(ctx context.Context, key seal.PublicKey) error {
 func (s *session) knownPath() (string, error) {
 	path, ok := s.configFile(knownWorkers)
 	if !ok {
-		return "", fail(protocol.ErrNotAllowed, "there is no home directory to remember the worker's key in: set %s to its fingerprint", fingerprintVariable)
+		return "", fail(protocol.ErrNotAllowed, "there is no home directory to store the worker's key in: set %s to its fingerprint", fingerprintVariable)
 	}
 	return path, nil
 }

@@ -8,10 +8,10 @@ import (
 
 func (s *session) verifyCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "verify", args: "EXPORT", usage: "compare a sample of what was confirmed with what Omnisend has now",
-		detail: "Looks contacts up by address, one request each out of the connection's budget, and lists those that Omnisend has no\n" +
-			"more, that lack a marker, or whose status is another than was sent and no newer one of the account. It changes nothing; what differs is sent again by: starter run EXPORT --full.\n" +
-			"The answer holds personal data. With differences the exit code is 3.\n\n" + exitHelp,
+		name: "verify", args: "EXPORT", usage: "compare a sample of the ledger with what Omnisend has now",
+		detail: "Looks contacts up by address, with one request each from the connection's budget. It lists contacts that Omnisend no\n" +
+			"longer has, that lack a marker, or whose status differs and is no newer decision in the account. It changes nothing.\n" +
+			"To send what differs: starter run EXPORT --full. The output holds personal data. With differences the exit code is 3.\n\n" + exitHelp,
 		example: "starter verify spring --sample 300",
 		flags: []cli.Flag{
 			&cli.IntFlag{Name: "sample", Value: protocol.VerifySample, Usage: "compare `N` contacts"},
@@ -48,7 +48,7 @@ func (s *session) verify(c *cli.Context) error {
 	}
 	switch {
 	case found.Problem != "" || found.Checked < found.Sample && len(found.Differences) == 0:
-		s.say("the comparison ended early: %s", or(found.Problem, "contacts have left the ledger meanwhile, or its workflow was ended"))
+		s.say("the comparison ended early: %s", or(found.Problem, "contacts left the ledger in the meantime, or the workflow was terminated"))
 		return exitWith(exitFailed)
 	case len(found.Differences) > 0:
 		return exitWith(exitRejects)
