@@ -50,123 +50,20 @@ type Principal struct {
 	Role Role
 }
 
-// required is the least role for each command: the only place where that is
-// decided. Where a higher role sees more of the same answer, the command sees
-// to it. A command that is not here is not carried out.
-var required = map[string]Role{
-	"hello": Nobody, // how a worker introduces itself
-
-	"whoami":      Viewer,
-	"status":      Viewer,
-	"export list": Viewer,
-	"export show": Viewer,
-	"runs list":   Viewer,
-	"alert list":  Viewer,
-	"alert show":  Viewer,
-	"runs show":   Viewer,
-	// When things run, and nothing of them.
-	"schedule show": Viewer,
-	"refresh show":  Viewer,
-
-	// Contributors see the name and kind of those that are shared.
-	"source list":     Contributor,
-	"source show":     Contributor,
-	"source test":     Contributor,
-	"connection list": Contributor,
-	"connection show": Contributor,
-
-	"export add":       Contributor,
-	"export edit":      Contributor,
-	"export check":     Contributor,
-	"export preview":   Contributor, // its answer holds personal data
-	"export duplicate": Contributor,
-	"export attach":    Contributor,
-	"export detach":    Contributor,
-	"export remove":    Contributor,
-	// It makes the next run send everything; on record like every change.
-	"export reset-ledger": Contributor,
-	"plan":                Contributor,
-	"run":                 Contributor,
-	"run all":             Contributor, // of those that they may run
-	"runs pause":          Contributor,
-	"runs resume":         Contributor,
-	"runs approve":        Contributor,
-	"runs cancel":         Contributor,
-	"runs abandon":        Contributor,
-	"runs retry-rejects":  Contributor,
-	// Their answers hold personal data.
-	"samples":       Contributor,
-	"explain":       Contributor,
-	"verify":        Contributor,
-	"verify result": Contributor,
-	"runs rejects":  Contributor,
-
-	// The rights are those of editing the export.
-	"schedule set":            Contributor,
-	"schedule on":             Contributor,
-	"schedule off":            Contributor,
-	"schedule follow-refresh": Contributor,
-
-	"refresh set": Admin,
-	"refresh on":  Admin,
-	"refresh off": Admin,
-	"refresh now": Admin,
-
-	"forget": Admin, // erases, and overrides every export
-
-	"alert add":             Admin,
-	"alert edit":            Admin,
-	"alert remove":          Admin,
-	"alert test":            Admin,
-	"source add":            Admin,
-	"source edit":           Admin,
-	"source share":          Admin,
-	"source owner":          Admin,
-	"source remove":         Admin,
-	"connection add":        Admin,
-	"connection edit":       Admin,
-	"connection test":       Admin,
-	"connection stop":       Admin,
-	"connection start":      Admin,
-	"connection resume":     Admin,
-	"connection rotate-key": Admin,
-	"connection share":      Admin,
-	"connection remove":     Admin,
-	"access list":           Admin,
-	"access revoke":         Admin,
-	"access restore":        Admin,
-	"audit":                 Admin,
-}
-
-// looking are the commands above a viewer's that only look, and show nothing
-// personal of a customer.
-var looking = map[string]bool{
-	"source list": true, "source show": true, "connection list": true, "connection show": true, "connection test": true,
-	"access list": true, "audit": true,
-}
-
-// Looks says that a command changes nothing, and shows nothing personal of a
-// customer: it leaves no trace in the audit.
-func Looks(command string) bool {
-	needs, ok := Required(command)
-	return ok && (needs <= Viewer || looking[command])
-}
-
-// revealing are the commands that change nothing and show something personal of
-// customers: they are in the audit.
-var revealing = map[string]bool{"source test": true, "samples": true, "explain": true, "runs rejects": true, "verify result": true, "export preview": true}
-
-// Reads says that a command changes nothing.
-func Reads(command string) bool { return Looks(command) || revealing[command] }
-
 // ErrUnknownCommand is the error of a command that does not exist.
 var ErrUnknownCommand = errors.New("unknown command")
 
-// Required tells the least role for a command, and whether there is such a
+// Required returns the least role for a command, and whether there is such a
 // command.
 func Required(command string) (Role, bool) {
-	role, ok := required[command]
-	return role, ok
+	c, ok := Specified(command)
+	return c.Role, ok
+}
+
+// Reads says that a command changes nothing.
+func Reads(command string) bool {
+	c, _ := Specified(command)
+	return c.Reads
 }
 
 // NotAllowedError is the error of a command that needs a higher role.

@@ -247,7 +247,7 @@ func (a *Commands) sourceShow(ctx context.Context, c command.Caller, args protoc
 	}
 	if args.Rows && c.Request.ReplyTo != "" && access.May(c.Principal, access.OfSource(s)) {
 		*c.People = true
-		return command.SealedAnswer{Content: answer}, nil
+		return answer, nil
 	}
 	withoutRows(answer)
 	return answer, nil

@@ -26,7 +26,7 @@ func (a *Desk) authorise(ctx context.Context, c Caller, about []protocol.Subject
 		return nil
 	}
 	for _, s := range about {
-		reached, err := a.resolve(ctx, s)
+		reached, err := a.resolve(ctx, c, s)
 		if errors.Is(err, store.ErrNotFound) {
 			return protocol.Refuse(protocol.ErrNotFound, "there is no %s %q", s.Kind, s.Name)
 		}
@@ -41,9 +41,9 @@ func (a *Desk) authorise(ctx context.Context, c Caller, about []protocol.Subject
 }
 
 // resolve finds what a subject reaches.
-func (a *Desk) resolve(ctx context.Context, s protocol.Subject) ([]access.Object, error) {
+func (a *Desk) resolve(ctx context.Context, c Caller, s protocol.Subject) ([]access.Object, error) {
 	if s.Kind == protocol.KindRun {
-		r, err := a.FindRun(ctx, s.Name)
+		r, err := a.RunOf(ctx, c, s.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -61,6 +61,19 @@ func (a *Desk) resolve(ctx context.Context, s protocol.Subject) ([]access.Object
 		return nil, err
 	}
 	return a.Reached(ctx, v)
+}
+
+// RunOf finds the run that a command means, once: an export's name may mean
+// another run a moment later, which the caller may not be allowed to use.
+func (a *Desk) RunOf(ctx context.Context, c Caller, ref string) (store.Run, error) {
+	if r, ok := c.runs[ref]; ok {
+		return r, nil
+	}
+	r, err := a.FindRun(ctx, ref)
+	if err == nil && c.runs != nil {
+		c.runs[ref] = r
+	}
+	return r, err
 }
 
 // ReachedByRun returns the connection and the source that a run was started

@@ -26,8 +26,9 @@ type Caller struct {
 	access.Principal
 	Request *protocol.Request
 	attempt Attempt
-	Object  *string // name of what the command is about, for the audit
-	People  *bool   // a command that only looks shows rows of people, and is entered in the audit
+	Object  *string              // name of what the command is about, for the audit
+	People  *bool                // set by a command that otherwise shows nothing of people: the answer is sealed, and the audit has an entry
+	runs    map[string]store.Run // that the caller may use, as they were named
 }
 
 // Attempt is one attempt at a command: which one it is, and the run of the
@@ -37,12 +38,10 @@ type Attempt struct {
 	Execution string
 }
 
-// SealedAnswer is an answer that holds personal data.
-type SealedAnswer struct{ Content any }
-
 // Handler reads the arguments of one command. It says what they are about, and
 // carries the command out once the caller may use all of it. The answer is
-// something to encode, or a SealedAnswer. With and Without make handlers.
+// encoded, and sealed where the command's specification says that it is personal.
+// With and Without make handlers.
 type Handler struct {
 	read func(c Caller) (about []protocol.Subject, do func(ctx context.Context) (any, error), err error)
 }
@@ -72,10 +71,11 @@ func Without(do func(ctx context.Context, c Caller) (any, error)) Handler {
 // the caller may give it, and enters it in the audit. An attempt that is
 // repeated carries the same command out again, which the handlers bear.
 func (a *Desk) Command(ctx context.Context, request protocol.Request, at Attempt) (*protocol.Response, error) {
-	if err := a.reachStore(ctx, request.Name, at); err != nil {
+	spec, _ := access.Specified(request.Name) // one that is unknown changes something, if anything
+	if err := a.reachStore(ctx, spec, request.Name, at); err != nil {
 		return nil, err
 	}
-	c := Caller{Request: &request, attempt: at, Object: new(string), People: new(bool)}
+	c := Caller{Request: &request, attempt: at, Object: new(string), People: new(bool), runs: map[string]store.Run{}}
 	var answer any
 	err := fault.Guard(func() error {
 		var err error
@@ -88,18 +88,14 @@ func (a *Desk) Command(ctx context.Context, request protocol.Request, at Attempt
 	if err != nil {
 		return nil, err
 	}
-	sealed, personal := answer.(SealedAnswer)
-	if !personal && request.ReplyTo == "" {
+	if request.ReplyTo == "" && !spec.Personal && !*c.People {
 		return &protocol.Response{Body: record.Encode(answer)}, nil
-	}
-	if !personal { // whoever asks wants it between themselves and the worker
-		sealed.Content = answer
 	}
 	key, err := seal.ParsePublicKey(request.ReplyTo)
 	if err != nil {
 		return nil, protocol.Refuse(protocol.ErrUsage, "the command brought no key to seal its answer to")
 	}
-	data, err := key.Seal(record.Encode(sealed.Content), protocol.Context(request.ID))
+	data, err := key.Seal(record.Encode(answer), protocol.Context(request.ID))
 	return &protocol.Response{Sealed: data}, err
 }
 
@@ -114,7 +110,7 @@ const (
 
 // reachStore sees to it that the store answers before a command is begun: else
 // it would fail halfway, and its error be about whatever came first.
-func (a *Desk) reachStore(ctx context.Context, name string, at Attempt) error {
+func (a *Desk) reachStore(ctx context.Context, spec access.Command, name string, at Attempt) error {
 	ask, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
 	err := a.Store.Ping(ask)
@@ -132,7 +128,7 @@ func (a *Desk) reachStore(ctx context.Context, name string, at Attempt) error {
 		}
 	}
 	switch {
-	case !access.Looks(name):
+	case spec.Audited():
 		// An attempt before this one may have found the store.
 		return errors.New(message + "; look whether it was done before giving the command again")
 	case ask.Err() != nil || at.Number >= lookAttempts:
@@ -179,7 +175,7 @@ func (a *Desk) carryOut(ctx context.Context, c *Caller) (any, error) {
 // entered, unless it was refused. What a command changed is kept by the store
 // with each object's change.
 func (a *Desk) enter(ctx context.Context, c Caller, outcome error) error {
-	if outcome == nil && access.Looks(c.Request.Name) && !*c.People {
+	if spec, _ := access.Specified(c.Request.Name); outcome == nil && !spec.Audited() && !*c.People {
 		return nil
 	}
 	entry := store.AuditEntry{ID: c.Request.ID, Actor: c.Name, Command: c.Request.Name, Outcome: "done"}

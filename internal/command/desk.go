@@ -3,6 +3,7 @@
 package command
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 
@@ -34,4 +35,10 @@ func (d *Desk) Add(handlers map[string]Handler) { maps.Copy(d.handlers, handlers
 // Names lists the commands that the desk takes.
 func (d *Desk) Names() []string {
 	return slices.Sorted(maps.Keys(d.handlers))
+}
+
+// About lists what a command with these arguments is about.
+func (d *Desk) About(name string, args json.RawMessage) ([]protocol.Subject, error) {
+	about, _, err := d.handlers[name].read(Caller{Request: &protocol.Request{Name: name, Args: args}})
+	return about, err
 }

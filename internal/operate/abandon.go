@@ -16,8 +16,8 @@ import (
 // runsAbandon gives a run up that cannot be ended, or reconciled, in any other
 // way. An open one ends as failed, and its calls are left to the next run. Of one
 // that has ended the calls are given up too.
-func (a *Commands) runsAbandon(ctx context.Context, _ command.Caller, args protocol.RunRef) (any, error) {
-	r, err := a.FindRun(ctx, args.Run)
+func (a *Commands) runsAbandon(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
+	r, err := a.RunOf(ctx, c, args.Run)
 	if err != nil {
 		return nil, err
 	}

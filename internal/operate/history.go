@@ -77,8 +77,8 @@ func placeOf(token string) (store.RunPlace, error) {
 }
 
 // runsShow tells of a run, and what has changed since the one before it.
-func (a *Commands) runsShow(ctx context.Context, _ command.Caller, args protocol.RunRef) (any, error) {
-	r, err := a.FindRun(ctx, args.Run)
+func (a *Commands) runsShow(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
+	r, err := a.RunOf(ctx, c, args.Run)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (a *Commands) forget(ctx context.Context, c command.Caller, args protocol.F
 		if err == nil && !was {
 			err = protocol.Refuse(protocol.ErrNotFound, "this address is not forgotten: nothing keeps it out of runs")
 		}
-		return command.SealedAnswer{Content: protocol.ForgetAnswer{Allowed: true}}, err
+		return protocol.ForgetAnswer{Allowed: true}, err
 	}
 	// First, so that nothing learns it again while it is erased.
 	if err := a.Store.Forget(ctx, digest[:]); err != nil {
@@ -86,7 +86,7 @@ func (a *Commands) forget(ctx context.Context, c command.Caller, args protocol.F
 	e.answer.Notes = []string{"what Omnisend has of this address stays there: delete the contact in Omnisend too",
 		"the source still has it: its rows count as invalid, for the reason " + string(ledger.ReasonForgotten),
 		"when it opted out was forgotten too: if it is allowed again, an opt-out without a date counts from the run that sees it then, and nobody knows that it was subscribed"}
-	return command.SealedAnswer{Content: e.answer}, nil
+	return e.answer, nil
 }
 
 // explainRuns is how many runs of an export are searched for rejects.
@@ -130,7 +130,7 @@ func (a *Commands) explain(ctx context.Context, c command.Caller) (any, error) {
 		}
 		answer.Exports = append(answer.Exports, *explained)
 	}
-	return command.SealedAnswer{Content: answer}, nil
+	return answer, nil
 }
 
 // explainIn tells what one export knows of an address.

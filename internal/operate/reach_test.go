@@ -85,7 +85,7 @@ func TestExplainLeavesOutWhatIsNotShared(t *testing.T) {
 		require.NoError(t, err)
 		answer, err := s.explain(t.Context(), c)
 		require.NoError(t, err)
-		return answer.(command.SealedAnswer).Content.(protocol.ExplainAnswer)
+		return answer.(protocol.ExplainAnswer)
 	}
 	for _, unshared := range []string{"shop", "crm"} {
 		s.share(unshared)

@@ -20,8 +20,8 @@ const rejectsPerPage = 1000
 
 // runsRejects returns a page of what a run did not carry over, and why: rows
 // that were invalid first, then contacts that Omnisend turned down.
-func (a *Commands) runsRejects(ctx context.Context, _ command.Caller, args protocol.RejectsArgs) (any, error) {
-	r, err := a.FindRun(ctx, args.Run)
+func (a *Commands) runsRejects(ctx context.Context, c command.Caller, args protocol.RejectsArgs) (any, error) {
+	r, err := a.RunOf(ctx, c, args.Run)
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +41,13 @@ func (a *Commands) runsRejects(ctx context.Context, _ command.Caller, args proto
 		return nil, err
 	}
 	page.More = page.Kept > first+rejectsPerPage
-	return command.SealedAnswer{Content: page}, nil
+	return page, nil
 }
 
 // planSamples returns a few contacts as a run would send them, and a few rows
 // of each reason for which some would not be sent.
-func (a *Commands) planSamples(ctx context.Context, _ command.Caller, args protocol.RunRef) (any, error) {
-	r, err := a.FindRun(ctx, args.Run)
+func (a *Commands) planSamples(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
+	r, err := a.RunOf(ctx, c, args.Run)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (a *Commands) planSamples(ctx context.Context, _ command.Caller, args proto
 	}
 	answer := protocol.SamplesAnswer{New: found.New, Changed: found.Changed, Leavers: found.Leavers, Dates: found.Dates}
 	answer.Invalid, err = a.invalidSamples(ctx, r.ID)
-	return command.SealedAnswer{Content: answer}, err
+	return answer, err
 }
 
 func (a *Commands) invalidSamples(ctx context.Context, runID string) ([]protocol.Reject, error) {

@@ -74,7 +74,7 @@ func (a *Commands) plan(ctx context.Context, c command.Caller, args protocol.Run
 // runsRetry runs an export again and sends those contacts too that were turned
 // down with the data that they still have.
 func (a *Commands) runsRetry(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
-	r, err := a.FindRun(ctx, args.Run)
+	r, err := a.RunOf(ctx, c, args.Run)
 	if err != nil {
 		return nil, err
 	}
@@ -89,18 +89,18 @@ func (a *Commands) runsRetry(ctx context.Context, c command.Caller, args protoco
 	return a.Begin(ctx, c, r.Export, run.Request{Actor: c.Name, Retry: true}, false)
 }
 
-func (a *Commands) runsPause(ctx context.Context, _ command.Caller, args protocol.RunRef) (any, error) {
-	return a.steer(ctx, args.Run, func(r store.Run, c *run.Control) error {
+func (a *Commands) runsPause(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
+	return a.steer(ctx, c, args.Run, func(r store.Run, control *run.Control) error {
 		if run.Status(r.Status) == run.Parked {
 			return protocol.Refuse(protocol.ErrConflict, "run %s is parked and does nothing already", r.ID)
 		}
-		c.Paused = true
+		control.Paused = true
 		return nil
 	})
 }
 
 func (a *Commands) runsResume(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
-	return a.steer(ctx, args.Run, func(r store.Run, control *run.Control) error {
+	return a.steer(ctx, c, args.Run, func(r store.Run, control *run.Control) error {
 		report, err := record.Decode[run.Report](r.Report)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (a *Commands) runsResume(ctx context.Context, c command.Caller, args protoc
 
 func (a *Commands) runsApprove(ctx context.Context, c command.Caller, args protocol.RunsApproveArgs) (any, error) {
 	var asked *run.GuardResult
-	answer, err := a.steer(ctx, args.Run, func(r store.Run, control *run.Control) error {
+	answer, err := a.steer(ctx, c, args.Run, func(r store.Run, control *run.Control) error {
 		report, err := record.Decode[run.Report](r.Report)
 		if err != nil {
 			return err
@@ -167,8 +167,8 @@ func (a *Commands) rememberGuard(ctx context.Context, c command.Caller, export s
 }
 
 // steer puts an operator's decision on record and tells the run to look.
-func (a *Commands) steer(ctx context.Context, ref string, change func(store.Run, *run.Control) error) (*protocol.RunAnswer, error) {
-	r, err := a.FindRun(ctx, ref)
+func (a *Commands) steer(ctx context.Context, c command.Caller, ref string, change func(store.Run, *run.Control) error) (*protocol.RunAnswer, error) {
+	r, err := a.RunOf(ctx, c, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -185,8 +185,8 @@ func (a *Commands) steer(ctx context.Context, ref string, change func(store.Run,
 	return answer, a.Signal(ctx, r)
 }
 
-func (a *Commands) runsCancel(ctx context.Context, _ command.Caller, args protocol.RunRef) (any, error) {
-	r, err := a.FindRun(ctx, args.Run)
+func (a *Commands) runsCancel(ctx context.Context, c command.Caller, args protocol.RunRef) (any, error) {
+	r, err := a.RunOf(ctx, c, args.Run)
 	if err != nil {
 		return nil, err
 	}

@@ -59,5 +59,5 @@ func (a *Commands) verifyResult(ctx context.Context, _ command.Caller, args prot
 	if errors.Is(err, store.ErrNotFound) || err == nil && found.Export != args.Export {
 		return nil, protocol.Refuse(protocol.ErrNotFound, "there is no such comparison of %q, or it has found nothing yet", args.Export)
 	}
-	return command.SealedAnswer{Content: found}, err
+	return found, err
 }

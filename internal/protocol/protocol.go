@@ -63,9 +63,8 @@ func (r *Request) Claim() access.Claim {
 	return c
 }
 
-// KindRun is the kind of a subject that is a run: an id, the beginning of one,
-// or an export's name.
-const KindRun catalogue.Kind = "run"
+// KindRun is the kind of a subject that is a run.
+const KindRun = access.KindRun
 
 // Subject names something that a command is about.
 type Subject struct {
