@@ -59,10 +59,14 @@ func (s *set) csvRows(ctx context.Context, content tree.Content, size int64, whe
 	if err != nil {
 		return nil, r.broken(err)
 	}
+	if h.cr {
+		text = &crLines{text}
+	}
+	r.dialect.spaced = h.spaced
 	r.base, r.buf = r.at, int64(chunk)
 	r.src = &textReader{ctx: ctx, src: text, at: r.at.offset, since: r.at.offset}
 	r.text = bufio.NewReaderSize(r.src, chunk)
-	r.csv = newRecords(r.text, h.comma, s.csv)
+	r.csv = newRecords(r.text, h.comma, r.dialect)
 	return r, nil
 }
 
@@ -114,7 +118,7 @@ func (r *csvRows) next() (segment.Row, error) {
 		line, _ := r.csv.FieldPos(0)
 		row := segment.Row{Number: r.base.line + int64(line)}
 		r.at = position{offset: r.base.offset + r.csv.InputOffset(), line: r.base.line + lastLine(r.csv, record)}
-		if record[0] == "" && blankRecord(record) {
+		if blankRecord(record) {
 			r.blank++
 			continue
 		}

@@ -41,6 +41,21 @@ func markOf(start []byte) (encoding.Encoding, string) {
 	return nil, ""
 }
 
+// unmarkedUTF16 tells UTF-16 without a mark by the zero bytes of its first
+// letters, of which UTF-8 has none; no name when it is something else.
+func unmarkedUTF16(start []byte) (encoding.Encoding, string) {
+	if len(start) < 4 {
+		return nil, ""
+	}
+	switch zero := [4]bool{start[0] == 0, start[1] == 0, start[2] == 0, start[3] == 0}; zero {
+	case [4]bool{false, true, false, true}:
+		return utf.UTF16(utf.LittleEndian, utf.IgnoreBOM), "utf-16le"
+	case [4]bool{true, false, true, false}:
+		return utf.UTF16(utf.BigEndian, utf.IgnoreBOM), "utf-16be"
+	}
+	return nil, ""
+}
+
 // sure is how sure the detector must be. Of encodings with Latin letters it
 // never is: it does not know those of central Europe.
 const sure = 0.8

@@ -93,8 +93,11 @@ func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error
 	}
 	info := segment.Info{Name: name, Bytes: set.bytes(), RefreshedAt: set.refreshedAt()}
 	names, err := s.fields(ctx, set, nil)
+	if err != nil {
+		return segment.Info{}, err // without a header the names are values
+	}
 	info.Fields = usable(names)
-	return info, err
+	return info, nil
 }
 
 // Open starts to read a segment, see segment.Source.

@@ -239,28 +239,3 @@ func TestEachFormGivesTheSame(t *testing.T) {
 		})
 	}
 }
-
-// Rows of 13 columns of which 11 are read, as an export reads them.
-func BenchmarkRead(b *testing.B) {
-	const rows = 100_000
-	for form, write := range peopleFiles {
-		b.Run(form, func(b *testing.B) {
-			f := newFolder(b)
-			write(b, f, rows)
-			info, err := f.source.Describe(b.Context(), "s")
-			require.NoError(b, err)
-			b.SetBytes(info.Bytes)
-			b.ReportAllocs()
-			for b.Loop() {
-				r, err := f.source.Open(b.Context(), "s", synthetic.Header[:11], nil)
-				require.NoError(b, err)
-				for err == nil {
-					_, err = r.Next()
-				}
-				require.ErrorIs(b, err, io.EOF)
-				require.NoError(b, r.Close())
-			}
-			b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-		})
-	}
-}

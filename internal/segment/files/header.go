@@ -29,6 +29,9 @@ var utf8BOM = []byte("\ufeff")
 // headerBuffer is how much is read at a time to see a header.
 const headerBuffer = 64 << 10
 
+// startLength is how much of a file's start tells what it is.
+const startLength = 64
+
 // header is what the start of a CSV file says.
 type header struct {
 	names   []string // of all columns, also empty and repeated ones
@@ -39,6 +42,8 @@ type header struct {
 	marked  bool     // a byte-order mark tells the encoding
 	decoder encoding.Encoding
 	coding  string // the name of the encoding; empty: UTF-8
+	cr      bool   // lines end with CR alone
+	spaced  bool   // there are spaces between a separator and a quote
 }
 
 // headerReader reads the start of one CSV file.
@@ -46,6 +51,7 @@ type headerReader struct {
 	csv    dialect
 	where  string
 	wanted []string // columns asked for; nil: none in particular
+	lines  bool     // the file holds JSON, one object a line
 
 	text *bufio.Reader // as UTF-8, after its marks
 	skip int64         // bytes of text before that
@@ -90,20 +96,21 @@ func (r *headerReader) failed(err error) error {
 // open finds out the encoding and passes over the marks.
 func (r *headerReader) open(ctx context.Context, raw io.Reader) error {
 	packed := bufio.NewReaderSize(raw, headerBuffer)
-	start, err := packed.Peek(4)
+	start, err := packed.Peek(startLength)
 	switch {
 	case errors.Is(err, errDamaged):
 		return r.malformed("the compressed data are damaged or cut off, or the file is not gzip at all")
 	case err != nil && !errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: %w", r.where, err)
-	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
-		return r.malformed("the file is a ZIP archive or an Excel workbook; call a workbook .xlsx, or save it as CSV in UTF-8")
-	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return r.malformed("the file is compressed; unpack it first, or call it .csv.gz")
+	}
+	if says := mistakenFor(start); says != "" && !r.lines {
+		return r.malformed("%s", says)
 	}
 	r.h.decoder, r.h.coding = r.csv.decoder, r.csv.encoding
 	if mark, name := markOf(start); name != "" {
 		r.h.decoder, r.h.coding, r.h.marked = mark, name, true
+	} else if r.h.decoder == nil {
+		r.h.decoder, r.h.coding = unmarkedUTF16(start)
 	}
 	var text io.Reader = packed
 	if r.h.decoder != nil {
@@ -111,6 +118,10 @@ func (r *headerReader) open(ctx context.Context, raw io.Reader) error {
 	}
 	src := &textReader{ctx: ctx, src: text, limit: int64(len(utf8BOM)) + maxRecord}
 	r.text = bufio.NewReaderSize(src, headerBuffer)
+	if seen, _ := r.text.Peek(headerBuffer); endsWithCR(seen) {
+		r.h.cr = true
+		r.text = bufio.NewReaderSize(&crLines{r.text}, headerBuffer)
+	}
 	for {
 		mark, err := r.text.Peek(len(utf8BOM))
 		if !bytes.Equal(mark, utf8BOM) {
@@ -135,11 +146,14 @@ func (r *headerReader) read() error {
 	if err != nil {
 		return err
 	}
+	first, _, _ := bytes.Cut(bytes.TrimLeft(sample.text, "\r\n"), []byte("\n"))
+	r.csv.spaced = spacedQuotes.Match(first)
+	r.h.spaced = r.csv.spaced
 	if r.csv.comma == 0 {
 		r.h.comma = r.separator(sample)
 	}
 	text := newRecords(r.text, r.h.comma, r.csv)
-	var first []string
+	var header []string
 	for {
 		record, err := text.Read()
 		if err != nil {
@@ -149,20 +163,20 @@ func (r *headerReader) read() error {
 			return r.failed(err)
 		}
 		if !blankRecord(record) {
-			first = record
+			header = record
 			break
 		}
 		r.h.blank++
 	}
-	after := position{offset: r.skip + text.InputOffset(), line: r.line + lastLine(text, first)}
+	after := position{offset: r.skip + text.InputOffset(), line: r.line + lastLine(text, header)}
 	if r.csv.named {
-		if !slices.Equal(trimmed(first), trimmed(r.csv.fields)) {
+		if !slices.Equal(trimmed(header), trimmed(r.csv.fields)) {
 			return r.without(r.csv.fields)
 		}
 		r.h.names, r.h.end = r.csv.fields, after
 		return nil
 	}
-	names := trimmed(first)
+	names := trimmed(header)
 	if r.csv.first != nil && !holdsAny(names, r.known()) {
 		if !looksLikeRow(names) || len(names) > len(r.csv.first) {
 			return r.malformed("line %d: the first row is neither the header of the segment's first file nor a row of values", after.line)
@@ -196,7 +210,7 @@ func (r *headerReader) check() error {
 		case strings.ContainsRune(name, 0):
 			return r.malformed("the header holds NUL bytes; the file is not UTF-8 text: save it as CSV in UTF-8, or name its encoding (--encoding utf-16le)")
 		case strings.ContainsRune(name, '\r'):
-			return r.malformed("lines end with CR alone; save the file with LF or CRLF")
+			return r.malformed("some lines end with CR alone; save the file with LF or CRLF")
 		}
 	}
 	if r.invalid() && len(r.wanted) > 0 && !holdsAny(r.h.names, r.wanted) {
@@ -220,6 +234,8 @@ func (r *headerReader) check() error {
 func noHeader(where string, names, wanted []string) error {
 	const advice = "is the header missing? A file without one needs the names of its columns: starter source edit NAME --columns A,B,C"
 	switch {
+	case len(wanted) > 0 && !holdsAny(names, wanted) && holdsWithin(names, wanted):
+		return segment.Malformed("%s: the columns of the header are separated by something other than comma, semicolon, tab or |; name it: starter source edit NAME --delimiter CHARACTER", where)
 	case len(wanted) > 0 && !holdsAny(names, wanted):
 		return segment.Malformed("%s: the first line has none of the mapped columns (%s): %s", where, reason.Names(wanted...), advice)
 	case len(wanted) == 0 && slices.ContainsFunc(names, addressLike.MatchString):
@@ -267,6 +283,13 @@ func usable(names []string) []string {
 
 func holdsAny(names, of []string) bool {
 	return slices.ContainsFunc(of, func(name string) bool { return slices.Contains(names, name) })
+}
+
+// holdsWithin says that all of them stand within one name.
+func holdsWithin(names, of []string) bool {
+	return len(of) > 1 && slices.ContainsFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(of, func(one string) bool { return !strings.Contains(name, one) })
+	})
 }
 
 func missesAny(names, of []string) bool {

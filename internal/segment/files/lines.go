@@ -69,6 +69,9 @@ func (s *set) lineRows(ctx context.Context, content tree.Content, size int64, wh
 	if err != nil {
 		return nil, r.broken(err)
 	}
+	if start.cr {
+		text = &crLines{text}
+	}
 	r.src = &textReader{ctx: ctx, src: text, at: r.at.offset, since: r.at.offset}
 	r.buf, r.text = int64(chunk), bufio.NewReaderSize(r.src, chunk)
 	r.json = newObjects(&r.line)
@@ -82,7 +85,7 @@ func newObjects(r io.Reader) *jsontext.Decoder {
 // readLines reads the start of a file of JSON: which columns its rows have, in
 // the order in which they come.
 func (s *set) readLines(ctx context.Context, content tree.Content, size int64, where string) (header, error) {
-	h := &headerReader{csv: s.csv, where: where}
+	h := &headerReader{csv: s.csv, where: where, lines: true}
 	raw, err := s.raw(content, size, 0, headerBuffer)
 	if err != nil {
 		return header{}, fmt.Errorf("%s: %w", where, err)

@@ -1,8 +1,10 @@
 package files
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +138,49 @@ func TestAPartThatComesLater(t *testing.T) {
 	require.ErrorIs(t, err, segment.ErrChanged)
 	_, err = f.source.Open(t.Context(), "people", asked, r.Cursor())
 	require.ErrorIs(t, err, segment.ErrChanged)
+}
+
+// A break inside the second of three parts: what was read until then is right,
+// and the reading goes on from there.
+func TestBreaksInsideAPart(t *testing.T) {
+	const people, read = 6_000, 2_100
+	table := segmenttest.Table{Fields: asked}
+	for i := range people {
+		table.Rows = append(table.Rows, []string{segmenttest.ID(i), fmt.Sprintf("p%d@example.com", i), "Łódź"})
+	}
+	writers := forms()
+	writers["parts, lines"] = func(d disk) *stored {
+		return &stored{disk: d, write: inParts("%s-%012d.ndjson", linesOf)}
+	}
+	for _, on := range []string{"folder", "azure"} {
+		for _, form := range []string{"parts", "parts, gzip", "parts, one header", "parts, parquet", "parts, lines", "customer insights"} {
+			t.Run(on+", "+form, func(t *testing.T) {
+				p := writers[form](disks[on](t))
+				p.open(t)
+				p.Put(t, "people", table)
+				begin, mend := p.Break(t, "people", segmenttest.Cut)
+				r, err := p.source.Open(t.Context(), "people", asked, nil)
+				require.NoError(t, err)
+				var got [][]string
+				for range read {
+					row, err := r.Next()
+					require.NoError(t, err)
+					got = append(got, slices.Clone(row.Values))
+				}
+				begin()
+				rest, err := segmenttest.Drain(r)
+				require.Error(t, err)
+				require.NotErrorIs(t, err, segment.ErrMalformed)
+				cursor := r.Cursor()
+				require.NoError(t, r.Close())
+				mend()
+				for _, row := range append(rest, segmenttest.ReadAll(t, p.source, "people", asked, cursor)...) {
+					require.Empty(t, row.Problem)
+					got = append(got, row.Values)
+				}
+				require.Equal(t, table.Rows, got)
+				require.Less(t, len(rest), people-read)
+			})
+		}
+	}
 }

@@ -2,9 +2,11 @@ package files
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -26,8 +28,31 @@ func newRecords(text io.Reader, comma rune, d dialect) recordReader {
 	records := csv.NewReader(text)
 	records.Comma = comma
 	records.ReuseRecord = true
+	records.TrimLeadingSpace = d.spaced
 	records.FieldsPerRecord = -1 // checked here, so that a short row is one row's problem
 	return records
+}
+
+// spacedQuotes is how a header looks in which spaces follow the separators.
+var spacedQuotes = regexp.MustCompile(`"[,;|] +"`)
+
+// endsWithCR says that the lines at the start of a text end with CR alone, as
+// those of old Macs do.
+func endsWithCR(start []byte) bool {
+	return bytes.IndexByte(start, '\r') >= 0 && bytes.IndexByte(start, '\n') < 0 && bytes.IndexByte(start, '\r') < len(start)-1
+}
+
+// crLines makes each CR an LF.
+type crLines struct{ src io.Reader }
+
+func (c *crLines) Read(p []byte) (int, error) {
+	n, err := c.src.Read(p)
+	for i, b := range p[:n] {
+		if b == '\r' {
+			p[i] = '\n'
+		}
+	}
+	return n, err
 }
 
 // lastLine returns the line, counted from 1 at the start of the reader, on

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/segment-export/segment-export/internal/segment"
 )
@@ -49,7 +50,7 @@ func (s *Source) Sample(ctx context.Context, name string) (segment.Sample, error
 		}
 	}
 	if blank := r.blank + r.rows.skipped(); blank > 0 {
-		sample.How = append(sample.How, fmt.Sprintf("%d blank rows passed over", blank))
+		sample.How = append(sample.How, fmt.Sprintf("blank rows skipped: %d", blank))
 	}
 	return sample, nil
 }
@@ -60,6 +61,9 @@ func (r *reader) how() []string {
 	switch rows := r.rows.(type) {
 	case *csvRows:
 		how = append(how, "CSV", rows.header.encodingName(), separatorName(rows.header.comma), rows.header.headerLine(r.set.csv))
+		if rows.header.cr {
+			how = append(how, "lines end with CR")
+		}
 		if r.set.csv.escape {
 			how = append(how, "backslash before quotes")
 		}
@@ -84,8 +88,11 @@ func (r *reader) how() []string {
 
 func (h header) encodingName() string {
 	name := cmp.Or(h.coding, "utf-8")
+	if strings.HasPrefix(name, "utf-") {
+		name = strings.ToUpper(name)
+	}
 	if h.marked {
-		return name + " by its mark"
+		return name + " with a byte-order mark"
 	}
 	return name
 }
@@ -110,5 +117,5 @@ func separatorName(comma rune) string {
 	case '\t':
 		return "tab between columns"
 	}
-	return fmt.Sprintf("%q between columns", comma)
+	return fmt.Sprintf("%c between columns", comma)
 }

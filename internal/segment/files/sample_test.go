@@ -17,14 +17,14 @@ func TestHowASegmentIsTaken(t *testing.T) {
 		want   segment.Sample
 	}{
 		"plain": {map[string]string{"people.csv": "Id,Email,City\n" + row + row + row + row}, Config{},
-			segment.Sample{How: []string{"CSV", "utf-8", "comma between columns", "header in line 1"}, Looked: 4,
+			segment.Sample{How: []string{"CSV", "UTF-8", "comma between columns", "header in line 1"}, Looked: 4,
 				Rows: [][]string{{"1", "anna@example.com", "Oslo"}, {"1", "anna@example.com", "Oslo"}, {"1", "anna@example.com", "Oslo"}}}},
 		"all at once": {map[string]string{"people/part-0.csv.gz": string(packed(t, []byte(encoded(t, unicode.UTF16(unicode.BigEndian, unicode.UseBOM), "sep=;\n;;\nId;Email;City\n1;\"\\\"a\";x;y\n;;\n2;b;c")))), "people/part-1.csv.gz": string(packed(t, nil))},
 			Config{QuoteEscape: "backslash"},
-			segment.Sample{How: []string{"CSV", "utf-16be by its mark", "semicolon between columns", "header in line 3", "backslash before quotes", "compressed", "2 files", "2 blank rows passed over"}, Looked: 2,
+			segment.Sample{How: []string{"CSV", "UTF-16BE with a byte-order mark", "semicolon between columns", "header in line 3", "backslash before quotes", "compressed", "2 files", "blank rows skipped: 2"}, Looked: 2,
 				Problems: map[segment.Problem]int{segment.ProblemColumns: 1}, Rows: [][]string{{"2", "b", "c"}}}},
 		"a name twice": {map[string]string{"people.csv": "Id,Notes,Email,Notes\n1,a,b,c\n"}, Config{},
-			segment.Sample{How: []string{"CSV", "utf-8", "comma between columns", "header in line 1"}, Looked: 1, Rows: [][]string{{"1", "b"}}}},
+			segment.Sample{How: []string{"CSV", "UTF-8", "comma between columns", "header in line 1"}, Looked: 1, Rows: [][]string{{"1", "b"}}}},
 		"no header": {map[string]string{"people.csv": row}, Config{Columns: asked, Encoding: "windows-1250"},
 			segment.Sample{How: []string{"CSV", "windows-1250", "comma between columns", "no header, columns named by the source"}, Looked: 1, Rows: [][]string{{"1", "anna@example.com", "Oslo"}}}},
 		"a workbook": {map[string]string{"people.xlsx": string(bookWriter{rows: rowXML(t, 1, "Id")}.write(t))}, Config{}, segment.Sample{How: []string{"workbook", `sheet "People" of 2`}}},

@@ -51,6 +51,7 @@ type dialect struct {
 	fields   []string          // of files without a header; nil: they have one
 	named    bool              // fields were named by the source's settings: a first row that repeats them is a header
 	noQuotes bool              // quotes are characters like others
+	spaced   bool              // spaces stand between a separator and a quote; the header shows it
 	escape   bool              // a backslash in front of a quote makes it a character like others
 	decoder  encoding.Encoding // nil: UTF-8, unless a byte-order mark tells another
 	encoding string            // its name

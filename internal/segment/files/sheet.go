@@ -54,7 +54,7 @@ func (r *sheetRows) passRow() error {
 	if err := r.limit.passRow(); err != nil {
 		return broken(err)
 	}
-	r.xml = xml.NewDecoder(r.limit)
+	r.xml = r.limit.decoder()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"io"
 )
@@ -20,6 +21,9 @@ type limited struct {
 func newLimited(ctx context.Context, src io.Reader) *limited {
 	return &limited{src: bufio.NewReader(&interruptible{ctx, src}), left: maxRowXML, total: maxSheet}
 }
+
+// decoder begins to read XML where reading stopped.
+func (l *limited) decoder() *xml.Decoder { return xml.NewDecoder(l) }
 
 func (l *limited) ReadByte() (byte, error) {
 	if l.left <= 0 || l.total <= 0 {

@@ -108,7 +108,7 @@ func (r *sheetRows) begin(ctx context.Context) error {
 		return errWorkbook
 	}
 	r.ctx, r.limit = ctx, newLimited(ctx, r.unpacked)
-	r.xml, r.at, r.blank, r.ended = xml.NewDecoder(r.limit), position{}, 0, false
+	r.xml, r.at, r.blank, r.ended = r.limit.decoder(), position{}, 0, false
 	return nil
 }
 

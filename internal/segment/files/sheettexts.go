@@ -38,7 +38,7 @@ func (w *workbook) sharedTexts(ctx context.Context, most int) (*sharedTexts, err
 	}
 	defer src.Close()
 	limit := newLimited(ctx, src)
-	d := xml.NewDecoder(limit)
+	d := limit.decoder()
 	for {
 		token, err := d.RawToken()
 		if err != nil {

@@ -56,6 +56,9 @@ type sheet struct {
 // openWorkbook reads which sheets a workbook has.
 func openWorkbook(content tree.Content, size int64) (*workbook, error) {
 	w := &workbook{source: &chunked{noted: noted{Content: content}, size: size}, files: map[string]*zip.File{}}
+	if err := w.checkStart(size); err != nil {
+		return w, err
+	}
 	if err := w.checkDirectory(size); err != nil {
 		return w, err
 	}
@@ -80,16 +83,26 @@ func openWorkbook(content tree.Content, size int64) (*workbook, error) {
 	return w, w.describe(main)
 }
 
-// oldOffice begins an Excel 97 workbook, and one with a password.
-var oldOffice = []byte{0xd0, 0xcf, 0x11, 0xe0}
+// checkStart says what a file is that is no workbook, where its start tells.
+func (w *workbook) checkStart(size int64) error {
+	start := make([]byte, min(size, startLength))
+	if _, err := w.source.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
+		return errWorkbook
+	}
+	switch says := mistakenFor(start); {
+	case bytes.HasPrefix(start, []byte("PK")):
+		return nil
+	case says != "":
+		return errors.New(says)
+	case looksLikeText(start):
+		return errors.New("the file is text and not a workbook; call it .csv")
+	}
+	return errWorkbook
+}
 
 // checkDirectory looks how long the list of the archive's files claims to be:
 // the library would read all of it.
 func (w *workbook) checkDirectory(size int64) error {
-	start := make([]byte, len(oldOffice))
-	if _, err := w.source.ReadAt(start, 0); err == nil && bytes.Equal(start, oldOffice) {
-		return errors.New("it is protected by a password, or of an older Excel; save it as .xlsx without a password")
-	}
 	const record, comment = 22, 1 << 16
 	tail := make([]byte, min(size, record+comment))
 	if _, err := w.source.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {

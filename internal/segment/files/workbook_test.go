@@ -208,10 +208,12 @@ func TestWorkbooksThatCannotBeRead(t *testing.T) {
 		config  Config
 		says    string
 	}{
-		"no archive":            {[]byte("Id,Email,City\n"), Config{}, "people.xlsx: it is not a workbook, or damaged"},
+		"no archive":            {[]byte("\x00\x01\x02"), Config{}, "people.xlsx: it is not a workbook, or damaged"},
+		"CSV":                   {[]byte("Id,Email,City\n"), Config{}, "people.xlsx: the file is text and not a workbook; call it .csv"},
 		"cut off":               {good[:len(good)-30], Config{}, "it is not a workbook, or damaged"},
 		"damaged within":        {append(append(bytes.Clone(good[:len(good)/4]), make([]byte, len(good)/4)...), good[len(good)/2:]...), Config{}, "damaged"},
-		"with a password":       {append(bytes.Clone(oldOffice), good...), Config{}, "protected by a password"},
+		"with a password":       {append([]byte("\xd0\xcf\x11\xe0"), good...), Config{}, "of an older Excel, or has a password"},
+		"a web page":            {[]byte("<!DOCTYPE html><title>Sign in</title>"), Config{}, "the file is a web page or XML"},
 		"no such sheet":         {good, Config{Sheet: "Members"}, `it has no sheet "Members"`},
 		"no header":             {bookWriter{rows: row}.write(t), Config{}, "has none of the mapped columns"},
 		"a mapped column twice": {bookWriter{rows: rowXML(t, 1, "Id", "Email", "City", "City") + row}.write(t), Config{}, "the columns 3 and 4 have the same name, and it is mapped"},
