@@ -54,7 +54,7 @@ func TestFilesAsTheyArrive(t *testing.T) {
 		"delimiter":          {files: map[string]string{"people.csv": strings.ReplaceAll(plain, ",", "~")}, flags: []string{"--delimiter", "~"}},
 		"columns":            {files: map[string]string{"people.csv": "\ufeff\ufeffId,,Email,Notes,City,Notes,,\n1,,anna@example.com,a,Oslo,b,,\n2,,bob@example.com,a,Kraków,b,,\n"}},
 		"ragged":             {files: map[string]string{"people.csv": "Id,Email,City,More\n1,anna@example.com,Oslo,,,\n2,bob@example.com,Kraków\n3,c@example.com,Rome,,x\n"}, rejects: map[string]int{"wrong_column_count": 1}},
-		"blank-rows":         {files: map[string]string{"people.csv": ",,\n\n,,\n" + plain + ",,\n"}, notes: "rows without any value were passed over: 3"},
+		"blank-rows":         {files: map[string]string{"people.csv": ",,\n\n,,\n" + plain + ",,\n"}, notes: "blank rows skipped: 3"},
 		"quotes":             {files: map[string]string{"people.csv": plain + "3,c@example.com,\"5\\\" pipe\"\n4,,\n"}, rejects: map[string]int{"misplaced_quote": 1, "email_missing": 1}},
 		"quotes-escaped":     {files: map[string]string{"people.csv": head + anna + "2,bob@example.com,\"Kraków \\\"x\\\"\"\n"}, flags: []string{"--quote-escape", "backslash"}},
 		"cp1250":             {files: map[string]string{"people.csv": head + anna + strings.Repeat(written(charmap.Windows1250, "2,b@example.com,Łódź\n"), 6)}, reason: "name its encoding: starter source edit NAME --encoding windows-1250"},

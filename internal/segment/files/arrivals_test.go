@@ -82,7 +82,7 @@ func TestFilesAsTheyArrive(t *testing.T) {
 		return []segmenttest.Row{person(2+by, anna.Values...), person(3+by, bob.Values...)}
 	}
 	blank := func(n int) []string {
-		return []string{fmt.Sprintf("segment %q: rows without any value were passed over: %d", "people", n)}
+		return []string{fmt.Sprintf("segment %q: blank rows skipped: %d", "people", n)}
 	}
 	for name, test := range map[string]arrival{
 		"no header, columns named":          {content: "1,anna@example.com,Oslo\n2,bob@example.com,Kraków\n", config: Config{Columns: named}, want: down(-1)},

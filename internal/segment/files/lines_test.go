@@ -26,7 +26,7 @@ func TestLinesOfJSON(t *testing.T) {
 		"blank lines":     {"\n" + strings.ReplaceAll(plain, "\n", "\n \n"), []segmenttest.Row{person(2, anna.Values...), person(4, bob.Values...)}, nil},
 		"no last break":   {strings.TrimSuffix(plain, "\n"), []segmenttest.Row{anna, bob}, nil},
 		"kinds of values": {`{"Id":4712345678,"Email":null,"City":true}` + "\n" + `{"Id":4.712345678e9,"City":"a\"\u00e9\n"}` + "\n" + `{"Email":"x@example.com"}`, []segmenttest.Row{person(1, "4712345678", "", "true"), person(2, "4712345678", "", "a\"é\n"), person(3, "", "x@example.com", "")}, nil},
-		"nothing in it":   {plain + "{}\n", []segmenttest.Row{anna, bob}, []string{`segment "people": rows without any value were passed over: 1`}},
+		"nothing in it":   {plain + "{}\n", []segmenttest.Row{anna, bob}, []string{`segment "people": blank rows skipped: 1`}},
 		"a bad line":      {plain + `{"Id":"3","Email":` + "\n" + rest[:46], []segmenttest.Row{anna, bob, badRow(3, ProblemJSON), person(4, "9", "x@example.com", "y")}, nil},
 		"two in a line":   {plain + `{"Id":"3"}{"Id":"4"}` + "\n", []segmenttest.Row{anna, bob, badRow(3, ProblemJSON)}, nil},
 		"a name twice":    {plain + `{"Id":"3","Id":"4"}` + "\n", []segmenttest.Row{anna, bob, badRow(3, ProblemJSON)}, nil},

@@ -26,10 +26,13 @@ type model struct {
 type entity struct {
 	Name       string          `json:"name"`
 	Attributes []attributeName `json:"attributes"`
-	Partitions []struct {
-		Location string    `json:"location"`
-		Format   *settings `json:"fileFormatSettings"`
-	} `json:"partitions"`
+	Partitions []partitionOf   `json:"partitions"`
+}
+
+// partitionOf is a file of a table.
+type partitionOf struct {
+	Location string    `json:"location"`
+	Format   *settings `json:"fileFormatSettings"`
 }
 
 // attributeName is a column.

@@ -159,6 +159,9 @@ func (s *Source) candidates(ctx context.Context, name string) ([]*candidate, err
 	if slices.ContainsFunc(here.Folders, func(folder string) bool { return path.Base(folder) == deltaLog }) {
 		return nil, isDelta(s.tree.Place(""))
 	}
+	if slices.ContainsFunc(here.Folders, func(folder string) bool { return changesFolder.MatchString(path.Base(folder)) }) {
+		return nil, onlyChanges(s.tree.Place(""))
+	}
 	found := inFiles(here.Files, name)
 	looked := 0
 	for _, folder := range here.Folders {

@@ -214,10 +214,10 @@ func (r *reader) Cursor() segment.Cursor {
 func (r *reader) Notes() []string {
 	notes := slices.Clone(r.set.notes)
 	if blank := r.blank + r.rows.skipped(); blank > 0 {
-		notes = append(notes, fmt.Sprintf("segment %q: rows without any value were passed over: %d", r.set.name, blank))
+		notes = append(notes, fmt.Sprintf("segment %q: blank rows skipped: %d", r.set.name, blank))
 	}
 	if r.old != nil && r.old.older+r.old.deleted > 0 {
-		notes = append(notes, fmt.Sprintf("segment %q: only the newest version of a row counts: %d older ones were passed over, and %d rows that were deleted", r.set.name, r.old.older, r.old.deleted))
+		notes = append(notes, fmt.Sprintf("segment %q: older versions of rows skipped: %d, deleted rows skipped: %d", r.set.name, r.old.older, r.old.deleted))
 	}
 	return notes
 }

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -32,9 +33,28 @@ func (e entity) isLinked() bool {
 	return has(linkID) && has(linkModified)
 }
 
+// changesFolder is what Synapse Link calls a folder with the changes of some
+// minutes, by their time. Older ones may have been deleted, so that no number of
+// them is known to be the whole table.
+var changesFolder = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}[.:]\d{2}[.:]\d{2}(?:\.\d+)?Z?$`)
+
+// isChanges says that a path leads through a folder with changes.
+func isChanges(place string) bool {
+	return slices.ContainsFunc(strings.Split(place, "/"), changesFolder.MatchString)
+}
+
+// onlyChanges refuses a table of which only changes are there.
+func onlyChanges(where string) error {
+	return segment.Malformed("%s holds folders with changes, which Synapse Link writes with its incremental folder structure, and not whole tables; "+
+		"make a second link without that option, or read the tables from Dataverse (--kind dataverse)", where)
+}
+
 // linkedSet finds the files of a linked table: those that the model names, by
 // year or by month.
 func (s *Source) linkedSet(ctx context.Context, e *export, table entity) (set, error) {
+	if isChanges(e.where) || slices.ContainsFunc(table.Partitions, func(p partitionOf) bool { return isChanges(p.Location) }) {
+		return set{}, onlyChanges(e.where)
+	}
 	d, err := table.dialect(s.config, e.where)
 	if err != nil {
 		return set{}, err

@@ -184,7 +184,7 @@ func TestSheets(t *testing.T) {
 		"columns named, header":        {bookWriter{rows: head + anna + bob}, Config{Columns: asked}, both, nil},
 		"blank rows": {bookWriter{rows: `<row r="1"/><row r="2"><c r="A2" s="1"/></row>` + rowXML(t, 5, asked...) + rowXML(t, 7, "1", "anna@example.com", "Oslo") +
 			rowXML(t, 8, " ", "") + `<row r="1000"/>`}, Config{}, []segmenttest.Row{person(7, "1", "anna@example.com", "Oslo")},
-			[]string{`segment "people": rows without any value were passed over: 4`}},
+			[]string{`segment "people": blank rows skipped: 4`}},
 		"surplus": {bookWriter{rows: head + rowXML(t, 2, "1", "anna@example.com", "Oslo", "", "") + rowXML(t, 3, "2", "b@example.com", "Oslo", "", "x")}, Config{},
 			[]segmenttest.Row{both[0], badRow(3, segment.ProblemColumns)}, nil},
 		"columns without a name": {bookWriter{rows: rowXML(t, 1, "", "Id", "Email", "City", "Note", "Note") + rowXML(t, 2, "x", "1", "anna@example.com", "Oslo", "a", "b")}, Config{}, both[:1], nil},
