@@ -119,14 +119,14 @@ func TestConsoleFromNothingToAFinishedRun(t *testing.T) {
 	b.Open("/exports/spring")
 	accessible(b, axe, "export")
 	b.Click(`button[value="run"]`)
-	b.See("This run waits for your answer", "Approve")
+	b.See("This run needs your answer", "Approve")
 	b.Click(`button[value="cancel"]`)
 	b.See("canceled") // without loading the page again
 	require.Equal(t, run.Canceled, s.show().Status)
 
 	b.Open("/exports/spring")
 	b.Click(`button[value="run"]`)
-	b.See("This run waits for your answer", "Approve")
+	b.See("This run needs your answer", "Approve")
 	accessible(b, axe, "parked")
 	b.Click(`button[value="approve"]`)
 	b.See("completed with rejects") // without loading the page again

@@ -69,7 +69,7 @@ func TestAPreviewSavesNothing(t *testing.T) {
 	b := open(t, w)
 	got := b.post("/exports/x/edit", url.Values{"version": {"3"}, "source": {"crm"}, "segment": {hostile}, "map.email": {"Email"}, "then": {"preview"}})
 	assert.Equal(t, http.StatusOK, got.Code)
-	for _, want := range []string{"What the first 40 rows become", "38</td>", "E-mail address is missing", "01.02.2026", "1 Feb 2026"} {
+	for _, want := range []string{"The contacts that the first 40 rows become", "38</td>", "Email address is missing", "01.02.2026", "1 Feb 2026"} {
 		assert.Contains(t, got.Body.String(), want)
 	}
 	assert.NotContains(t, w.given(), protocol.ExportEdit)
