@@ -40,6 +40,8 @@ type Dependencies struct {
 	// AlertRoots are the authorities that mail servers and webhooks are checked
 	// against; nil is the system's.
 	AlertRoots alerting.Roots
+	// Disk measures the file system of the data directory; nil: it is not measured.
+	Disk func() (*protocol.DiskStatus, error)
 }
 
 // Activities are the activities of all workflows. Their names are those of the
@@ -63,7 +65,7 @@ func New(d Dependencies) *Activities {
 	a.alerts = &alerting.Alerts{Store: a.runs.Store, Keyring: a.runs.Keyring, Work: a.runs.Work, Roots: d.AlertRoots, Start: a.scheduler.StartAlert}
 	a.desk = command.New(a.scheduler, d.Worker)
 	a.desk.Add((&admin.Commands{Desk: a.desk, Alerts: a.alerts, Endpoint: d.Endpoint}).Handlers())
-	a.desk.Add((&operate.Commands{Desk: a.desk}).Handlers())
+	a.desk.Add((&operate.Commands{Desk: a.desk, Disk: d.Disk}).Handlers())
 	return a
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
@@ -16,6 +17,7 @@ import (
 func (a *Commands) alertHandlers() map[string]command.Handler {
 	return map[string]command.Handler{
 		protocol.AlertAdd:    command.With(a.alertAdd),
+		protocol.AlertEdit:   command.With(a.alertEdit),
 		protocol.AlertList:   command.Without(a.alertList),
 		protocol.AlertShow:   command.With(a.alertShow),
 		protocol.AlertRemove: command.With(a.alertRemove),
@@ -29,13 +31,8 @@ func (a *Commands) alertAdd(ctx context.Context, c command.Caller, args protocol
 		return nil, err
 	}
 	v := &catalogue.Alert{Meta: m, Exports: args.Exports, On: args.On, Rejects: args.Rejects, Late: args.Late}
-	if err := v.Check(); err != nil {
+	if err := a.checkAlert(ctx, v); err != nil {
 		return nil, err
-	}
-	for _, e := range v.Exports {
-		if _, _, err := record.Find[catalogue.Export](ctx, a.Store, catalogue.KindExport, e); err != nil {
-			return nil, err
-		}
 	}
 	target, err := a.alertSecret(c)
 	if err != nil {
@@ -56,6 +53,38 @@ func (a *Commands) alertAdd(ctx context.Context, c command.Caller, args protocol
 		return nil, err
 	}
 	return v, a.Create(ctx, c, v, sealed)
+}
+
+// alertEdit changes what an alert reports. Its destination stays.
+func (a *Commands) alertEdit(ctx context.Context, c command.Caller, args protocol.AlertEditArgs) (any, error) {
+	v, o, err := record.Find[catalogue.Alert](ctx, a.Store, catalogue.KindAlert, args.Name)
+	if err != nil {
+		return nil, err
+	}
+	v.Exports, v.On, v.Rejects, v.Late = args.Exports, args.On, args.Rejects, args.Late
+	if bytes.Equal(o.Body, record.Encode(&v)) { // nothing to do, or an earlier attempt did it
+		return v, nil
+	}
+	if err := ofVersion(args.Version, v.Meta, catalogue.KindAlert); err != nil {
+		return nil, err
+	}
+	if err := a.checkAlert(ctx, &v); err != nil {
+		return nil, err
+	}
+	return v, a.Replace(ctx, c, o, &v, nil)
+}
+
+// checkAlert checks an alert against itself, and that the exports exist.
+func (a *Commands) checkAlert(ctx context.Context, v *catalogue.Alert) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	for _, e := range v.Exports {
+		if _, _, err := record.Find[catalogue.Export](ctx, a.Store, catalogue.KindExport, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *Commands) alertSecret(c command.Caller) (*alerting.Target, error) {

@@ -23,6 +23,7 @@ func (a *Commands) exportHandlers() map[string]command.Handler {
 		protocol.ExportList:      command.Without(a.exportList),
 		protocol.ExportShow:      command.With(a.exportShow),
 		protocol.ExportEdit:      command.With(a.exportEdit),
+		protocol.ExportCheck:     command.With(a.exportCheck),
 		protocol.ExportDuplicate: command.With(a.exportDuplicate),
 		protocol.ExportAttach:    command.With(a.exportAttach),
 		protocol.ExportDetach:    command.With(a.exportDetach),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/command"
 	"github.com/segment-export/segment-export/internal/connect"
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/job"
@@ -18,32 +19,68 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// settleExport checks an export that is new or was changed, against itself and
-// against what it uses, and makes it the owner of its markers.
-func (a *Commands) settleExport(ctx context.Context, e *catalogue.Export) error {
+// exportCheck makes the checks of export add and edit, and stores nothing.
+func (a *Commands) exportCheck(ctx context.Context, c command.Caller, args protocol.ExportCheckArgs) (any, error) {
+	e, _, err := record.Object[catalogue.Export](ctx, a.Store, catalogue.KindExport, args.Name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		if err := a.MayHave(ctx, c, &e); err != nil {
+			return nil, err
+		}
+	}
+	e.Name, e.ExportSpec = args.Name, args.ExportSpec
+	conn, markers, err := a.checkExport(ctx, &e)
+	if err != nil || conn == nil {
+		return struct{}{}, err
+	}
+	owners, err := a.Store.MarkerOwners(ctx, conn.BrandID)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range markers {
+		if owner := owners[m]; owner != "" && owner != e.Name {
+			return nil, markerTaken(e, &store.MarkerTakenError{Property: m, Export: owner})
+		}
+	}
+	return struct{}{}, nil
+}
+
+// checkExport checks an export that is new or was changed, against itself and
+// against what it uses. It returns its connection, nil when it is inactive, and
+// the markers to claim.
+func (a *Commands) checkExport(ctx context.Context, e *catalogue.Export) (*catalogue.Connection, []string, error) {
 	e.Normalise()
 	if err := e.Check(); err != nil {
-		return err
+		return nil, nil, err
 	}
 	src, _, err := record.Find[catalogue.Source](ctx, a.Store, catalogue.KindSource, e.Source)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := a.checkMapping(ctx, *e, src); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if e.Connection == "" {
-		return nil // its markers are claimed when it is attached
+		return nil, nil, nil // its markers are claimed when it is attached
 	}
 	conn, _, err := record.Find[catalogue.Connection](ctx, a.Store, catalogue.KindConnection, e.Connection)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	markers, err := a.markersOf(ctx, *e, conn)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if err := a.checkProperties(ctx, *e, conn, markers); err != nil {
+	return &conn, markers, a.checkProperties(ctx, *e, conn, markers)
+}
+
+// settleExport checks an export and makes it the owner of its markers.
+func (a *Commands) settleExport(ctx context.Context, e *catalogue.Export) error {
+	conn, markers, err := a.checkExport(ctx, e)
+	if err != nil || conn == nil {
 		return err
 	}
 	if e.Brand != "" && e.Brand != conn.BrandID {
@@ -166,15 +203,19 @@ func lacks(wanted, fields []string, segmentName, source string) error {
 // claimMarkers makes the export the owner of markers at its brand.
 func (a *Commands) claimMarkers(ctx context.Context, e catalogue.Export, markers []string) error {
 	err := a.Store.ClaimMarkers(ctx, e.Brand, e.Name, markers)
-	taken, ok := errors.AsType[*store.MarkerTakenError](err)
-	if !ok {
-		return err
+	if taken, ok := errors.AsType[*store.MarkerTakenError](err); ok {
+		return markerTaken(e, taken)
 	}
+	return err
+}
+
+// markerTaken says which segment's marker another export has, and what to do.
+func markerTaken(e catalogue.Export, taken *store.MarkerTakenError) error {
 	for _, s := range e.Segments {
 		if s.Marker == taken.Property {
 			return protocol.Refuse(protocol.ErrExists, "the marker %s belongs to the export %q on this brand; choose another: --marker %q=%s",
 				taken.Property, taken.Export, s.Segment, contact.MarkerProperty(s.Segment+" "+e.Name))
 		}
 	}
-	return err
+	return taken
 }

@@ -6,10 +6,15 @@ import (
 	"maps"
 
 	"github.com/segment-export/segment-export/internal/command"
+	"github.com/segment-export/segment-export/internal/protocol"
 )
 
 // Commands carry the commands out.
-type Commands struct{ *command.Desk }
+type Commands struct {
+	*command.Desk
+
+	Disk func() (*protocol.DiskStatus, error) // nil: it is not measured
+}
 
 // Handlers are the commands by name; each group stands in the file of its noun.
 func (a *Commands) Handlers() map[string]command.Handler {

@@ -55,6 +55,7 @@ var permissions = map[string]struct {
 	"source test":         {contributors, `{"name":"crm"}`, `crm`},
 	"connection show":     {contributors, `{"name":"shop"}`, `shop`},
 	"export add":          {contributors, `{"name":"new","connection":"shop","source":"crm"}`, `shop crm`},
+	"export check":        {contributors, `{"name":"spring","connection":"oldshop","source":"oldcrm"}`, `shop crm oldshop oldcrm`},
 	"export edit":         {contributors, `{"name":"spring","connection":"oldshop","source":"oldcrm"}`, `shop crm oldshop oldcrm`},
 	"export duplicate":    {contributors, `{"name":"spring","as":"copy"}`, `shop crm`},
 	"export attach":       {contributors, `{"name":"spring","connection":"oldshop"}`, `shop crm oldshop`},
@@ -92,6 +93,7 @@ var permissions = map[string]struct {
 
 	"forget":                {admins, `{}`, ``},
 	"alert add":             {admins, `{"name":"late","on":[],"rejects":0}`, ``},
+	"alert edit":            {admins, `{"name":"late","on":[],"rejects":0}`, ``},
 	"alert remove":          {admins, `{"name":"late"}`, ``},
 	"alert test":            {admins, `{"name":"late"}`, ``},
 	"source add":            {admins, `{"name":"new","kind":"files"}`, ``},

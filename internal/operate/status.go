@@ -27,8 +27,8 @@ func (a *Commands) statusHandlers() map[string]command.Handler {
 	}
 }
 
-// status tells how everything stands. What Temporal does not tell is named as
-// a problem and does not hide the rest.
+// status returns the state of the whole system. What Temporal does not say is
+// named as a problem and does not hide the rest.
 func (a *Commands) status(ctx context.Context, c command.Caller) (any, error) {
 	now, err := a.Store.Now(ctx)
 	if err != nil {
@@ -38,6 +38,11 @@ func (a *Commands) status(ctx context.Context, c command.Caller) (any, error) {
 		Exports: []protocol.ExportStatus{}, Next: []protocol.ScheduleStatus{}, Attend: []protocol.AttendStatus{}}
 	if err := a.QueueStatus(ctx, s); err != nil {
 		s.Problems = append(s.Problems, "Temporal does not tell about workers: "+err.Error())
+	}
+	if a.Disk != nil {
+		if s.Disk, err = a.Disk(); err != nil {
+			s.Problems = append(s.Problems, "The disk of the data directory cannot be measured: "+err.Error())
+		}
 	}
 	schedules, err := a.Schedules(ctx)
 	if err != nil {

@@ -286,9 +286,6 @@ func (s *session) checkExport(ctx context.Context, st *step, before *planned, th
 		}
 	}
 	_, err := s.call(ctx, order{name: protocol.ExportCheck, object: st.Name, args: protocol.ExportCheckArgs{ExportSpec: spec, Name: st.Name}})
-	if err != nil && strings.HasPrefix(err.Error(), "this worker has no command") {
-		return "", nil // an older one: its own checks come when the change is made
-	}
 	if isClass(err, protocol.ErrUsage, protocol.ErrExists, protocol.ErrConflict, protocol.ErrNotFound) {
 		return err.Error(), nil
 	}

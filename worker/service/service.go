@@ -115,17 +115,18 @@ func Open(ctx context.Context, temporal client.Client, o Options) (*Service, err
 	}
 	s.keyring = keyring
 	work := s.count(o.Telemetry)
-	s.activities = activities.New(activities.Dependencies{Temporal: temporal, Worker: workerName(), Endpoint: o.OmnisendURL, AlertRoots: o.AlertRoots, Dependencies: job.Dependencies{
-		Store: s.Store, Keyring: keyring, Identity: identity, Log: o.Log, Work: work, Stopping: s.stopping,
-		Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource, Changed: s.nudge, Tuning: o.Tuning,
-		OpenAPI: func(endpoint, key string) (omnisend.API, error) {
-			api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
-			if err != nil {
-				return nil, err
-			}
-			return work.Counted(api), nil
-		},
-	}})
+	s.activities = activities.New(activities.Dependencies{Temporal: temporal, Worker: workerName(), Endpoint: o.OmnisendURL, AlertRoots: o.AlertRoots,
+		Disk: func() (*protocol.DiskStatus, error) { return disk(o.DataDir) }, Dependencies: job.Dependencies{
+			Store: s.Store, Keyring: keyring, Identity: identity, Log: o.Log, Work: work, Stopping: s.stopping,
+			Secrets: secretref.Resolver{Dir: o.SecretsDir}, OpenSource: s.openSource, Changed: s.nudge, Tuning: o.Tuning,
+			OpenAPI: func(endpoint, key string) (omnisend.API, error) {
+				api, err := omnisend.New(omnisend.Options{BaseURL: endpoint, Key: omnisend.Key(key), Timeout: RequestTimeout})
+				if err != nil {
+					return nil, err
+				}
+				return work.Counted(api), nil
+			},
+		}})
 	s.worker = worker.New(temporal, protocol.TaskQueue, worker.Options{
 		// What is in flight when the worker stops may end: a call to
 		// Omnisend takes at most RequestTimeout.
