@@ -84,20 +84,6 @@ const (
 	ReasonEmailDots     Reason = "email_dots"
 )
 
-var advice = map[Reason]string{
-	ReasonEmailMissing:  "the row has no address",
-	ReasonEmailInvalid:  "no mail system takes such an address: put it right at the source",
-	ReasonEmailTwo:      "the cell holds several addresses: keep one of them",
-	ReasonEmailNotASCII: "a letter before the @, or the @ itself, is not ASCII: look for accents and full-width characters",
-	ReasonEmailTooLong:  "longer than an address can be: 64 characters before the @, 254 in all",
-	ReasonEmailDomain:   "there is no domain with a dot after the @",
-	ReasonEmailDots:     "a dot before the @ is first, last or doubled; where such addresses are real: --lenient-local-part",
-}
-
-// Advice says in a few words what is wrong and what to do; empty for the
-// reasons of others.
-func (r Reason) Advice() string { return advice[r] }
-
 // Profile is a contact's own data as read from one row, before rows with the
 // same address are brought together.
 type Profile struct {

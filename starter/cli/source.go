@@ -322,6 +322,11 @@ func howPage(p *page, s protocol.SegmentAnswer, fields []string) {
 		looked += fmt.Sprintf(", %s: %d", problem, s.Problems[problem])
 	}
 	p.line("%s", looked)
+	reasons := map[string]int{}
+	for problem, rows := range s.Problems {
+		reasons[string(problem)] = rows
+	}
+	advice(p, reasons)
 	if len(s.Rows) == 0 {
 		return
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
+	"github.com/segment-export/segment-export/internal/segment"
 	"github.com/segment-export/segment-export/starter/console"
 )
 
@@ -416,4 +417,17 @@ func TestAWatchedRunThatAsksIsLoadedAgain(t *testing.T) {
 	got := b.get("/runs/r-1/events?shown=pause,cancel")
 	assert.Equal(t, "text/event-stream", got.Header().Get("Content-Type"))
 	assert.Contains(t, got.Body.String(), "event: over")
+}
+
+// A source's page says how each segment is read, with its first rows and what is
+// wrong with others.
+func TestHowASegmentIsRead(t *testing.T) {
+	w := full("admin")
+	w.answers[protocol.SourceShow] = protocol.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles},
+		Fields: []string{"Email", "City"}, SegmentList: []protocol.SegmentAnswer{{Name: "people", How: []string{"CSV", "semicolon between columns"}, Looked: 7,
+			Problems: map[segment.Problem]int{"misplaced_quote": 2}, Rows: [][]string{{"a@example.com", "<b>Oslo"}}}}}
+	page := open(t, w).get("/sources/crm").Body.String()
+	for _, text := range []string{"Read as: CSV, semicolon between columns. Rows looked at: 7.", "A quote is not doubled or not closed: 2", "set --quote-escape backslash", `<th scope="col">City</th>`, "<td>a@example.com</td><td>&lt;b&gt;Oslo</td>"} {
+		assert.Contains(t, page, text)
+	}
 }

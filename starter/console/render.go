@@ -18,6 +18,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
+	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/run"
 )
 
@@ -140,6 +141,7 @@ func functions(t texts, zone *time.Location) template.FuncMap {
 	f := template.FuncMap{
 		"t":       t.say,
 		"reason":  func(code string) string { return t.named("reason", code) },
+		"advice":  func(code string) string { return contact.Reason(code).Advice() },
 		"named":   t.named,
 		"count":   count,
 		"plural":  func(n int, one, many string) string { return plural(t, n, one, many) },

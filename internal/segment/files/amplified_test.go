@@ -121,3 +121,23 @@ func readWith(t *testing.T, f *folder, fields ...string) ([]segmenttest.Row, err
 	defer r.Close()
 	return segmenttest.Drain(r)
 }
+
+// A header with very many columns costs time by their number, not by its square,
+// and its separator is found though its end is not seen.
+func TestVeryManyColumns(t *testing.T) {
+	const columns = 120_000
+	names := make([]string, columns)
+	for i := range names {
+		names[i] = fmt.Sprintf("c%d", i)
+	}
+	for name, separator := range map[string]string{"comma": ",", "semicolon": ";", "tab": "\t"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.put(t, "s.csv", []byte(strings.Join(names, separator)+"\n"+strings.Repeat(separator, columns-1)+"x\n"))
+			sample, err := f.source.Sample(t.Context(), "s")
+			require.NoError(t, err)
+			require.Contains(t, sample.How, name+" between columns")
+			require.Len(t, sample.Rows[0], columns)
+		})
+	}
+}

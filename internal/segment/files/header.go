@@ -281,8 +281,21 @@ func usable(names []string) []string {
 	return fields
 }
 
-func holdsAny(names, of []string) bool {
-	return slices.ContainsFunc(of, func(name string) bool { return slices.Contains(names, name) })
+func holdsAny(names, of []string) bool { return count(names, of) > 0 }
+
+// count says how many of them are among the names. Both may be very many.
+func count(names, of []string) int {
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+	}
+	n := 0
+	for _, name := range of {
+		if there[name] {
+			n++
+		}
+	}
+	return n
 }
 
 // holdsWithin says that all of them stand within one name.
@@ -292,13 +305,7 @@ func holdsWithin(names, of []string) bool {
 	})
 }
 
-func missesAny(names, of []string) bool {
-	there := make(map[string]bool, len(names))
-	for _, name := range names {
-		there[name] = true
-	}
-	return slices.ContainsFunc(of, func(name string) bool { return !there[name] })
-}
+func missesAny(names, of []string) bool { return count(names, of) < len(of) }
 
 func blankRecord(record []string) bool {
 	for _, value := range record {

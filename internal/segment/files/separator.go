@@ -40,8 +40,8 @@ func (r *headerReader) sample() (sample, error) {
 		start = start[n:]
 	}
 	s.text = bytes.Clone(start)
-	if err == nil { // there is more, and the last line may be cut off
-		s.text = s.text[:bytes.LastIndexByte(s.text, '\n')+1]
+	if end := bytes.LastIndexByte(s.text, '\n') + 1; err == nil && end > 0 { // there is more, and the last line may be cut off
+		s.text = s.text[:end]
 	}
 	return s, nil
 }
@@ -60,12 +60,7 @@ func (r *headerReader) separator(s sample) rune {
 	best, found, alike := s.candidates[0], -1, -1.0
 	for _, comma := range s.candidates {
 		names, likeness := r.columnsBy(s.text, comma)
-		n := 0
-		for _, name := range r.known() {
-			if slices.Contains(names, name) {
-				n++
-			}
-		}
+		n := count(names, r.known())
 		if comma == s.told {
 			likeness = float64(maxRecord)
 		}
