@@ -316,6 +316,35 @@ spec: {kind: files, files: {path: segments}}
 	require.Contains(t, all, "every: mon,thu")
 	require.NotContains(t, all, omnisendtest.Key)
 
+	// The whole configuration is a file that changes nothing where it is from.
+	require.NoError(t, os.WriteFile(s.path("hook"), []byte("https://hooks.example.com/secret"), 0o600))
+	s.must("alert", "add", "chat", "--webhook-url-file", s.path("hook"), "--late", "26h", "--export", "spring")
+	s.must("refresh", "set", "--every", "day", "--at", "06:00", "--tz", "UTC")
+	config := s.must("config")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	require.Contains(t, s.must("diff", "-f", file, "--exit-code"), "Everything is as the file says")
+	require.Contains(t, s.must("apply", "-f", file, "--yes"), "Everything is as the file says")
+	for _, kind := range []string{"source", "connection", "export", "schedule", "refresh", "alert"} {
+		require.Contains(t, config, "kind: "+kind)
+	}
+	require.NotContains(t, config, "hooks.example.com")
+
+	// A dry run finds what the real one would.
+	wrong := strings.ReplaceAll(config, "email: Email", "email: Mail")
+	require.NoError(t, os.WriteFile(file, []byte(wrong), 0o600))
+	s.refused("Mail", "apply", "-f", file, "--dry-run")
+	taken := strings.ReplaceAll(config, "name: spring", "name: summer")
+	require.NoError(t, os.WriteFile(file, []byte(taken), 0o600))
+	s.refused("belongs to the export \"spring\"", "diff", "-f", file)
+	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(config, "late: 26h", "late: 3h")), 0o600))
+	require.Contains(t, s.must("apply", "-f", file, "--yes"), "Applied: 1 change")
+	require.Contains(t, s.must("alert", "show", "chat"), "3h")
+
+	doctor, out, errs := s.starter("doctor")
+	require.Zero(t, doctor, "%s%s", out, errs)
+	require.Contains(t, out, "key of Shop: Omnisend accepts it")
+	require.Contains(t, out, "are free in the worker's data directory")
+
 	require.NoError(t, os.Unsetenv(variable))
 	code, _, _ := s.starter("run", "spring")
 	require.Equal(t, 4, code)

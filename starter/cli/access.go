@@ -9,9 +9,9 @@ import (
 )
 
 func (s *session) accessCommands() *cli.Command {
-	return group("access", "who may do what, where a worker knows people by tokens",
+	return group("access", "manage who has access, for workers that identify people by tokens",
 		s.leaf("access", leaf{
-			name: "list", usage: "list the users whom the worker has seen, with the role of their groups",
+			name: "list", usage: "list the users that the worker has seen, with the role of their groups",
 			example: "starter access list",
 			do: func(c *cli.Context) error {
 				return carryOut(c, s, order{name: protocol.AccessList, personal: true}, peopleTable)

@@ -14,7 +14,7 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-const alertDetail = `Tells people when the state of an export changes, and when it is over; never of every run. The conditions (--on):
+const alertDetail = `Notifies people when a condition of an export starts and when it ends, not of every run. The conditions (--on):
 failed, parked, skipped, rejects (more than --rejects), zero (no rows at all), late (no complete run for --late).
 It goes by mail (--mail-server, --mail-from, --mail-to) or to a webhook (--webhook-url-file), such as one of Slack or
 Microsoft Teams. Passwords, keys and the webhook's URL come from files (- for standard input) and travel sealed.`
@@ -29,7 +29,7 @@ func (s *session) alertCommands() *cli.Command {
 				"starter alert add chat --webhook-url-file slack-url.txt --on failed --on parked --export spring",
 			flags: []cli.Flag{
 				&cli.StringSliceFlag{Name: "export", Usage: "only about this export (`NAME`), repeatable; without it about all"},
-				&cli.StringSliceFlag{Name: "on", Usage: "`CONDITION` to tell of, repeatable; without it all, late only with --late"},
+				&cli.StringSliceFlag{Name: "on", Usage: "`CONDITION` to notify about, repeatable; without it all, late only with --late"},
 				&cli.StringFlag{Name: "rejects", Value: "5%", Usage: "`PERCENT` of the rows above which rejects are reported"},
 				&cli.DurationFlag{Name: "late", Usage: "`TIME` after the last complete run when an export is late, such as 26h"},
 				&cli.StringFlag{Name: "mail-server", Usage: "`HOST:PORT` of the SMTP server; STARTTLS, or TLS from the start on port 465"},
@@ -37,7 +37,7 @@ func (s *session) alertCommands() *cli.Command {
 				&cli.StringSliceFlag{Name: "mail-to", Usage: "`ADDRESS` that mail goes to, repeatable"},
 				&cli.StringFlag{Name: "mail-user", Usage: "user `NAME` for the SMTP server"},
 				&cli.StringFlag{Name: "mail-password-file", Usage: "`FILE` with the password for it"},
-				&cli.BoolFlag{Name: "mail-plain", Usage: "without encryption; only for a server on the worker's machine", DisableDefaultText: true},
+				&cli.BoolFlag{Name: "mail-plain", Usage: "send without encryption; only for a server on the worker's machine", DisableDefaultText: true},
 				&cli.StringFlag{Name: "webhook-url-file", Usage: "`FILE` with the URL"},
 				&cli.StringFlag{Name: "webhook-format", Usage: "text (Slack, your own) or teams; guessed from the URL", DefaultText: "guessed"},
 				&cli.StringFlag{Name: "signing-key-file", Usage: "`FILE` with the key that requests are signed with; without it one is made and shown once"},

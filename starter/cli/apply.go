@@ -28,11 +28,11 @@ func fileFlag() cli.Flag {
 func (s *session) applyCommand() *cli.Command {
 	return s.leaf("", leaf{
 		name: "apply", usage: "apply a configuration file",
-		detail:  manifestDetail + "\nThe differences are shown first, and asked about. Applied again it changes nothing.",
+		detail:  manifestDetail + "\nIt shows the differences and asks before it changes anything. Applied again it changes nothing.",
 		example: "starter apply -f exports.yaml --dry-run\nstarter apply -f exports.yaml --yes",
 		flags: []cli.Flag{
 			fileFlag(),
-			&cli.BoolFlag{Name: "dry-run", Usage: "only show what would be changed", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show the changes and make none", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "agree", Usage: "agree to the transfer of personal data over new connections", DisableDefaultText: true},
 			yesFlag("do not ask"),
 		},

@@ -13,16 +13,16 @@ import (
 
 func (s *session) auditCommand() *cli.Command {
 	return s.leaf("", leaf{
-		name: "audit", usage: "who did what to which object, and what it was before and after",
-		detail: "The newest first. Attempts that were refused are in it too; looking is not, unless it showed personal data.\n" +
+		name: "audit", usage: "show who changed what, with the values before and after",
+		detail: "Newest first, with refused attempts. Commands that only read are in it when they showed personal data.\n" +
 			"--since takes a date, a time, or how long ago: 2026-11-01, 2026-11-01T09:00:00Z, 12h, 7d.",
 		example: "starter audit --object spring --since 7d\nstarter audit --actor anna --command connection --output json",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "object", Usage: "only what was about the object with this `NAME`, or changed it"},
-			&cli.StringFlag{Name: "actor", Usage: "only what this `USER` did"},
+			&cli.StringFlag{Name: "object", Usage: "only commands that name or changed the object with this `NAME`"},
+			&cli.StringFlag{Name: "actor", Usage: "only commands of this `USER`"},
 			&cli.StringFlag{Name: "command", Usage: "only this `COMMAND`, or all of a group: connection"},
-			&cli.StringFlag{Name: "since", Usage: "only from this `TIME` on"},
-			&cli.StringFlag{Name: "past", Usage: "only what is older than the entry with this `ID`: the next page"},
+			&cli.StringFlag{Name: "since", Usage: "only commands since this `TIME`"},
+			&cli.StringFlag{Name: "past", Usage: "only entries older than the one with this `ID`: the next page"},
 			&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most `N` entries"},
 		},
 		do: s.audit,

@@ -95,8 +95,8 @@ func (s *session) app() *cli.App {
 		UsageText: "starter COMMAND [ARGUMENTS] [OPTIONS]",
 		Description: `Plans, starts, watches and repairs exports. It asks a worker through Temporal and stores nothing.
 
-The server is found by the usual settings of Temporal clients: TEMPORAL_ADDRESS (127.0.0.1:7233 when
-nothing is set), TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.
+The server is set as for all Temporal clients: TEMPORAL_ADDRESS (default: 127.0.0.1:7233), TEMPORAL_NAMESPACE,
+TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.
 Who you are is the file identity.json in SEGMENT_EXPORT_DATA_DIR, else in ~/.local/share/segment-export; or,
 to a worker that knows people by tokens, the login of starter login, or a token in SEGMENT_EXPORT_TOKEN, SEGMENT_EXPORT_TOKEN_FILE or --token-file.
 SEGMENT_EXPORT_WORKER_FINGERPRINT pins the worker's key that secrets are sealed to.

@@ -28,13 +28,13 @@ func keyRefFlag() cli.Flag {
 	return &cli.StringFlag{Name: "api-key-ref", Usage: "`REF` to an API key that every worker has: env:NAME of its environment, file:NAME of its folder of secrets"}
 }
 
-const keyDetail = "The API key comes from a file, from " + keyVariable + " or from a question on the terminal, never from the\narguments; it travels sealed to the worker's key. With --api-key-ref it stays where the worker finds it, in a\nsecret that some vault mounts."
+const keyDetail = "The API key comes from a file, from " + keyVariable + " or from a question on the terminal, never from the\narguments. It travels sealed to the worker's key. With --api-key-ref the worker reads it each time, for instance\nfrom a secret that a vault mounts."
 
 func (s *session) connectionCommands() *cli.Command {
-	return group("connection", "Omnisend accounts",
+	return group("connection", "manage connections: Omnisend accounts",
 		s.leaf("connection", leaf{
 			name: "add", args: "NAME", usage: "define a connection to an Omnisend account",
-			detail:  keyDetail + " The transfer of personal data\nneeds an agreement: --agree, or a question on the terminal, which shows the statement.",
+			detail:  keyDetail + "\n\nThe transfer of personal data needs an agreement: --agree, or a question on the terminal, which shows the\nstatement.",
 			example: "starter connection add \"Spring shop\" --api-key-file key.txt --agree",
 			flags: append([]cli.Flag{
 				keyFlag(),
@@ -55,7 +55,7 @@ func (s *session) connectionCommands() *cli.Command {
 			},
 		}),
 		s.leaf("connection", leaf{
-			name: "edit", args: "NAME", usage: "change a connection's name, settings or consent",
+			name: "edit", args: "NAME", usage: "change a connection's name, settings or agreement",
 			detail: "Renaming takes along the exports that use it. --agree puts an agreement to the transfer of personal data\n" +
 				"on record, --withdraw-consent takes it back: no run starts any more, and open runs are\n" +
 				"canceled or may finish (--running).",
@@ -79,14 +79,14 @@ func (s *session) connectionCommands() *cli.Command {
 		}),
 		s.leaf("connection", leaf{
 			name: "share", args: "NAME", usage: "set who may make exports on a connection",
-			detail:  "Contributors see of a connection only its name and kind.",
+			detail:  "Contributors see only the name and kind of a connection.",
 			example: "starter connection share \"Spring shop\" --with admins-and-contributors",
 			flags:   []cli.Flag{&cli.StringFlag{Name: "with", Usage: "`WHO`: admins, or admins-and-contributors"}},
 			do:      s.connectionShare,
 		}),
 		s.leaf("connection", leaf{
 			name: "stop", args: "NAME", usage: "cancel the runs of a connection and block new ones",
-			detail:  "Calls in flight are finished and their verdicts collected. Everything is kept; start lifts it.",
+			detail:  "Calls in flight are finished and their verdicts collected. Everything is kept. connection start allows runs again.",
 			example: "starter connection stop \"Spring shop\"",
 			flags:   []cli.Flag{yesFlag("do not ask")},
 			do:      s.connectionStop,
@@ -115,7 +115,7 @@ func (s *session) connectionCommands() *cli.Command {
 		}),
 		s.leaf("connection", leaf{
 			name: "remove", args: "NAME", usage: "remove a connection and its key",
-			detail:  "While exports use it, it is kept, unless they are detached (inactive until attached to another one)\nor removed too.",
+			detail:  "A connection that exports use is refused, unless the exports are detached (inactive until attached to another\nconnection) or removed too.",
 			example: "starter connection remove \"Spring shop\" --detach",
 			flags: []cli.Flag{
 				&cli.BoolFlag{Name: "detach", Usage: "keep the exports that use it, without a connection", DisableDefaultText: true},

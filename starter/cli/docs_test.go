@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
+
+	"github.com/segment-export/segment-export/internal/access"
 )
 
 var (
@@ -32,6 +34,9 @@ func TestPagesNameCommandsThatExist(t *testing.T) {
 		require.NoError(t, err)
 		for _, line := range documentedCommands(app, string(text)) {
 			checked++
+			if _, ok := access.Specified(line); ok {
+				continue // the worker's own name of a command, which an option may stand for
+			}
 			if bad := checkDocumented(app, line); bad != "" {
 				t.Errorf("%s: starter %s: %s", filepath.Base(page), line, bad)
 			}

@@ -13,12 +13,12 @@ import (
 )
 
 func (s *session) exportCommands() *cli.Command {
-	return group("export", "what is carried from where to where",
+	return group("export", "which segments go where, and how",
 		s.leaf("export", leaf{
 			name: "add", args: "NAME", usage: "define an export",
 			detail: "The attributes that fields can be mapped to: " + attributes() + ".\n" +
 				"The e-mail is required. Without a mapped consent and its date nobody is subscribed; a phone number goes only\n" +
-				"with its own consent (sms-consent, sms-consent-date). Adding does not run it, unless --run is given.",
+				"with its own consent (sms-consent, sms-consent-date). Adding an export does not run it, unless --run is given.",
 			example: "starter export add spring --connection \"Spring shop\" --source crm --segment spring_buyers --id CustomerId \\\n" +
 				"   --map email=Email --map first-name=FirstName --map consent=EmailConsent --map consent-date=ConsentDate \\\n" +
 				"   --map property:loyalty_points:number=Points",
@@ -26,13 +26,13 @@ func (s *session) exportCommands() *cli.Command {
 			do:    s.exportAdd,
 		}),
 		s.leaf("export", leaf{
-			name: "list", usage: "all exports with their last runs",
+			name: "list", usage: "list exports with their last runs",
 			example: "starter export list --sort last-run",
 			flags:   []cli.Flag{&cli.StringFlag{Name: "sort", Usage: "`COLUMN` to sort by: " + strings.Join(sortColumns(), ", ") + "; with a minus in front, the other way", DefaultText: "name"}},
 			do:      s.exportList,
 		}),
 		s.leaf("export", leaf{
-			name: "show", args: "NAME", usage: "an export with its last run", example: "starter export show spring",
+			name: "show", args: "NAME", usage: "show an export with its last run", example: "starter export show spring",
 			do: func(c *cli.Context) error {
 				return showObject(c, s, catalogue.KindExport, exportPage)
 			},
@@ -42,8 +42,8 @@ func (s *session) exportCommands() *cli.Command {
 			detail: "What is given is changed, the rest stays: --map changes or adds an attribute, --segment adds a segment,\n" +
 				"--consent-value and --opt-out-value replace the values that were there. When another user has changed the\n" +
 				"export since it was read, nothing is changed. An open run continues with the settings it started with.\n" +
-				"With --reset-ledger what Omnisend has confirmed is forgotten: the next run is like the first one. Do that when the\n" +
-				"account was emptied, or before an audience that carries the markers already is taken over: starter run NAME --adopt.",
+				"--reset-ledger forgets what Omnisend has confirmed: the next run is like the first one. Use it when the account was\n" +
+				"emptied, or before starter run NAME --adopt takes over an audience that carries the markers already.",
 			example: "starter export edit spring --map city=Town --unmap state --marker spring_buyers=spring_2027",
 			flags: append(editFlags(),
 				&cli.BoolFlag{Name: "reset-ledger", Usage: "forget what was confirmed of its contacts; given alone", DisableDefaultText: true},
@@ -52,7 +52,7 @@ func (s *session) exportCommands() *cli.Command {
 		}),
 		s.leaf("export", leaf{
 			name: "duplicate", args: "NAME", usage: "make an export like another one",
-			detail:  "The markers are new ones, made of the segments' names and the new name: a custom property has one owner.",
+			detail:  "The copy gets markers of its own, made of the names of segment and export: a custom property has one owner.",
 			example: "starter export duplicate spring --as summer --marker spring_buyers=summer_buyers",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "as", Usage: "`NAME` of the new export"},

@@ -27,7 +27,7 @@ func exportFlags() []cli.Flag {
 		&cli.StringFlag{Name: "undated-opt-outs", Usage: "when an opt-out without a date counts: `WHEN` is first-seen or ignore", DefaultText: "first-seen"},
 		&cli.StringFlag{Name: "refusals", Usage: "what a refusal (false, no, 0) with a date is: `WHAT` is opt-out or none", DefaultText: "opt-out"},
 		timeZoneFlag(), dateFormatFlag(),
-		&cli.BoolFlag{Name: "lenient-local-part", Usage: "take addresses with doubled or trailing dots before the @, as Japanese carriers gave them out", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "lenient-local-part", Usage: "accept addresses with doubled or trailing dots before the @, as Japanese carriers issued them", DisableDefaultText: true},
 		&cli.StringFlag{Name: "leavers", Usage: "what happens to contacts that left: unmark or keep (`POLICY`)", DefaultText: "unmark"},
 		&cli.IntFlag{Name: "full-every", Usage: "send all contacts, changed or not, every `DAYS`, 0 for never: the account also changes on its own side", DefaultText: "never"},
 		&cli.StringSliceFlag{Name: "guard", Usage: "`GUARD=PART`: the part, from 0 to 1, above which a guard asks (shrunk, invalid, leavers, opt-outs, consent, cleared); may be given several times"},
@@ -38,8 +38,8 @@ func exportFlags() []cli.Flag {
 // editFlags are the settings of an export that exists, and what is done with it.
 func editFlags() []cli.Flag {
 	return append(append(exportFlags(),
-		&cli.StringSliceFlag{Name: "unmap", Usage: "`ATTRIBUTE` that no field fills any more; may be given several times"},
-		&cli.StringSliceFlag{Name: "remove-segment", Usage: "`SEGMENT` that is exported no more; its marker is cleared by the next run; may be given several times"},
+		&cli.StringSliceFlag{Name: "unmap", Usage: "`ATTRIBUTE` to map no longer; may be given several times"},
+		&cli.StringSliceFlag{Name: "remove-segment", Usage: "`SEGMENT` to export no longer; the next run clears its marker; may be given several times"},
 	), savingFlags()...)
 }
 
@@ -57,7 +57,7 @@ func dateFormatFlag() cli.Flag {
 }
 
 func markerFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "marker", Usage: "`SEGMENT=PROPERTY`: the custom property that marks members, where the derived one does not suit"}
+	return &cli.StringSliceFlag{Name: "marker", Usage: "`SEGMENT=PROPERTY`: the custom property that marks members, in place of the derived one"}
 }
 
 // change makes an export what the options say; what they do not mention stays.

@@ -8,8 +8,8 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-const jsonlHelp = `With --output jsonl each change of the run is one line with a JSON object, as it happens: "event" is started,
-progress, report, not_started (an export of --all) or error, "at" is the time.`
+const jsonlHelp = `With --output jsonl each change of the run is written as one line with a JSON object. Its field "event" is started,
+progress, report, not_started (an export of --all) or error; "at" is the time.`
 
 // The events of --output jsonl.
 const (
