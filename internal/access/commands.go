@@ -41,6 +41,7 @@ var Commands = []Command{
 	{Name: "hello", Role: Nobody, Reads: true}, // how a worker introduces itself
 	{Name: "whoami", Role: Viewer, Reads: true},
 	{Name: "status", Role: Viewer, Reads: true},
+	{Name: "overview", Role: Viewer, Reads: true},
 	{Name: "export list", Role: Viewer, Reads: true},
 	{Name: "export show", Role: Viewer, Reads: true, About: kinds{export}},
 	{Name: "runs list", Role: Viewer, Reads: true},

@@ -100,7 +100,15 @@ func (a *Commands) connectionShow(ctx context.Context, c command.Caller, args pr
 	if c.Role < access.Admin {
 		return protocol.ConnectionAnswer{Connection: conn.Outline()}, nil
 	}
-	return a.connectionAnswer(ctx, conn)
+	answer, err := a.connectionAnswer(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	minutes, err := a.Store.BudgetHour(ctx, conn.Budget())
+	for _, m := range minutes {
+		answer.Hour = append(answer.Hour, protocol.BudgetMinute{At: m.At, Calls: m.Calls, Refused: m.Refused, Limit: m.Limit})
+	}
+	return answer, err
 }
 
 // connectionAnswer shows a connection with who uses it.

@@ -24,6 +24,7 @@ func (a *Commands) exportHandlers() map[string]command.Handler {
 		protocol.ExportShow:      command.With(a.exportShow),
 		protocol.ExportEdit:      command.With(a.exportEdit),
 		protocol.ExportCheck:     command.With(a.exportCheck),
+		protocol.ExportPreview:   command.With(a.exportPreview),
 		protocol.ExportDuplicate: command.With(a.exportDuplicate),
 		protocol.ExportAttach:    command.With(a.exportAttach),
 		protocol.ExportDetach:    command.With(a.exportDetach),

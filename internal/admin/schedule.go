@@ -128,7 +128,11 @@ func (a *Commands) scheduleShow(ctx context.Context, _ command.Caller, args prot
 	}
 	answers := make([]*protocol.ScheduleAnswer, 0, len(exports))
 	for _, e := range exports {
-		answer, err := a.ScheduleAnswer(ctx, e.Name)
+		show := a.ScheduleAnswer
+		if args.Stored {
+			show = a.StoredSchedule
+		}
+		answer, err := show(ctx, e.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -91,6 +91,9 @@ func settleSource(s *catalogue.Source, said protocol.SourceSettings) error {
 	if said.Postgres != nil {
 		s.Postgres = said.Postgres
 	}
+	if said.Dates != nil {
+		s.Dates = *said.Dates
+	}
 	if said.Shared != nil {
 		shared, err := catalogue.ParseSharing(string(*said.Shared))
 		if err != nil {

@@ -44,6 +44,7 @@ var permissions = map[string]struct {
 	"whoami": {viewers, ``, ``},
 	"status": {viewers, ``, ``},
 
+	"overview":    {viewers, `{}`, ``},
 	"export list": {viewers, ``, ``},
 	"export show": {viewers, `{"name":"spring"}`, ``},
 	"alert list":  {viewers, ``, ``},
@@ -57,6 +58,7 @@ var permissions = map[string]struct {
 	"export add":          {contributors, `{"name":"new","connection":"shop","source":"crm"}`, `shop crm`},
 	"export check":        {contributors, `{"name":"spring","connection":"oldshop","source":"oldcrm"}`, `shop crm oldshop oldcrm`},
 	"export edit":         {contributors, `{"name":"spring","connection":"oldshop","source":"oldcrm"}`, `shop crm oldshop oldcrm`},
+	"export preview":      {contributors, `{"connection":"shop","source":"crm"}`, `shop crm`},
 	"export duplicate":    {contributors, `{"name":"spring","as":"copy"}`, `shop crm`},
 	"export attach":       {contributors, `{"name":"spring","connection":"oldshop"}`, `shop crm oldshop`},
 	"export detach":       {contributors, `{"name":"spring"}`, `shop crm`},

@@ -23,13 +23,14 @@ import (
 // statusHandlers are the commands about the whole.
 func (a *Commands) statusHandlers() map[string]command.Handler {
 	return map[string]command.Handler{
-		protocol.Status: command.Without(a.status),
+		protocol.Status:   command.With(a.status),
+		protocol.Overview: command.With(a.overview),
 	}
 }
 
 // status returns the state of the whole system. What Temporal does not say is
 // named as a problem and does not hide the rest.
-func (a *Commands) status(ctx context.Context, c command.Caller) (any, error) {
+func (a *Commands) status(ctx context.Context, c command.Caller, args protocol.StatusArgs) (any, error) {
 	now, err := a.Store.Now(ctx)
 	if err != nil {
 		return nil, err
@@ -44,6 +45,13 @@ func (a *Commands) status(ctx context.Context, c command.Caller) (any, error) {
 			s.Problems = append(s.Problems, "The disk of the data directory cannot be measured: "+err.Error())
 		}
 	}
+	if args.Brief {
+		if err := a.storeStatus(ctx, c, s, newestRuns); err != nil {
+			return nil, err
+		}
+		s.Exports = []protocol.ExportStatus{}
+		return s, nil
+	}
 	schedules, err := a.Schedules(ctx)
 	if err != nil {
 		s.Problems = append(s.Problems, "Temporal does not tell about schedules: "+err.Error())
@@ -54,12 +62,16 @@ func (a *Commands) status(ctx context.Context, c command.Caller) (any, error) {
 		}
 	}
 	slices.SortFunc(s.Next, func(a, b protocol.ScheduleStatus) int { return a.Next.Compare(b.Next) })
-	return s, a.storeStatus(ctx, c, s)
+	return s, a.storeStatus(ctx, c, s, job.LookBack)
 }
 
+// newestRuns is how many runs of an export are enough to find an open one and
+// the last one that ended.
+const newestRuns = 2
+
 // storeStatus adds what the store knows: budgets, exports with their last runs,
-// and what needs attention.
-func (a *Commands) storeStatus(ctx context.Context, c command.Caller, s *protocol.StatusAnswer) error {
+// and what needs attention. runs is how many runs of each export are looked at.
+func (a *Commands) storeStatus(ctx context.Context, c command.Caller, s *protocol.StatusAnswer, runs int) error {
 	connections, err := record.List[catalogue.Connection](ctx, a.Store, catalogue.KindConnection)
 	if err != nil {
 		return err
@@ -89,15 +101,15 @@ func (a *Commands) storeStatus(ctx context.Context, c command.Caller, s *protoco
 		return err
 	}
 	for _, e := range exports {
-		if err := a.exportStatus(ctx, s, e.Name); err != nil {
+		if err := a.exportStatus(ctx, s, e.Name, runs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *Commands) exportStatus(ctx context.Context, s *protocol.StatusAnswer, name string) error {
-	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: name, Limit: job.LookBack})
+func (a *Commands) exportStatus(ctx context.Context, s *protocol.StatusAnswer, name string, most int) error {
+	runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: name, Limit: most})
 	if err != nil {
 		return err
 	}

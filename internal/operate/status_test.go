@@ -25,7 +25,7 @@ func TestStatusNamesWhatNeedsAttention(t *testing.T) {
 		now, err := s.Store.Now(t.Context())
 		require.NoError(t, err)
 		answer := &protocol.StatusAnswer{At: now}
-		require.NoError(t, s.storeStatus(t.Context(), admin, answer))
+		require.NoError(t, s.storeStatus(t.Context(), admin, answer, newestRuns))
 		return answer.Attend
 	}
 	require.Empty(t, status(), "all is well")

@@ -30,6 +30,15 @@ const (
 	often = 2
 )
 
+// RuleError is the error of a mapping, or of rules of consent and dates, that
+// cannot be.
+type RuleError struct{ err error }
+
+func (e *RuleError) Error() string { return e.err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *RuleError) Unwrap() error { return e.err }
+
 // Look reads the first rows of an export's segments, until ctx ends at the
 // latest: what was read until then is the answer. now is the time that dates of
 // consent must be before.
@@ -38,10 +47,10 @@ func Look(ctx context.Context, src segment.Source, from catalogue.Source, spec c
 	if len(spec.Mapping) > 0 {
 		rules, err := spec.ContactRules(from)
 		if err != nil {
-			return nil, err
+			return nil, &RuleError{err}
 		}
 		if v.mapper, err = contact.NewMapper(spec.Mapping, rules, now); err != nil {
-			return nil, err
+			return nil, &RuleError{err}
 		}
 		v.answer.Result = &protocol.PreviewOutcome{Invalid: map[string]int{}, Notes: map[string]int{}, LeftOut: map[string]int{}}
 	}

@@ -42,6 +42,9 @@ type ScheduleSetArgs struct {
 // ScheduleShowArgs are the arguments of schedule show.
 type ScheduleShowArgs struct {
 	Export string `json:"export,omitempty"` // empty: all
+	// Stored leaves Temporal unasked, which takes a call for each export: the next
+	// starts are left out.
+	Stored bool `json:"stored,omitempty"`
 }
 
 // About names the export, if one is named.
@@ -49,7 +52,7 @@ func (a ScheduleShowArgs) About(string) []Subject {
 	if a.Export == "" {
 		return nil
 	}
-	return ScheduleRef(a).About("")
+	return ScheduleRef{a.Export}.About("")
 }
 
 // ScheduleAnswer shows when an export runs automatically.

@@ -29,6 +29,7 @@ type SourceSettings struct {
 	Credential *string                      `json:"credential,omitempty"` // a reference; empty: none
 	Shared     *catalogue.Sharing           `json:"shared,omitempty"`
 	Owner      *string                      `json:"owner,omitempty"`
+	Dates      *catalogue.Dates             `json:"dates,omitempty"`
 	// Untested stores it even if it cannot be read now.
 	Untested bool `json:"untested,omitempty"`
 }

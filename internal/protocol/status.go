@@ -11,6 +11,16 @@ const (
 	Status = "status"
 )
 
+// StatusArgs are the arguments of status.
+type StatusArgs struct {
+	// Brief leaves out what grows with the number of exports: their runs and next
+	// starts. What needs attention is there.
+	Brief bool `json:"brief,omitempty"`
+}
+
+// About names nothing.
+func (StatusArgs) About(string) []Subject { return nil }
+
 // StatusAnswer shows the state of the whole system.
 type StatusAnswer struct {
 	At       time.Time        `json:"at"`

@@ -6,8 +6,24 @@ import (
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-// ScheduleAnswer shows when an export runs by itself.
+// ScheduleAnswer shows when an export runs automatically, with its next starts.
 func (a *Scheduler) ScheduleAnswer(ctx context.Context, export string) (*protocol.ScheduleAnswer, error) {
+	answer, err := a.StoredSchedule(ctx, export)
+	switch {
+	case err != nil || answer.Calendar == nil:
+		return answer, err
+	case answer.Mode == protocol.ModeSchedule:
+		answer.Next, err = a.NextStarts(ctx, OfExport+export, *answer.Calendar)
+	case answer.Mode == protocol.ModeRefresh:
+		answer.Next, err = a.NextStarts(ctx, SystemRefresh, *answer.Calendar)
+		answer.Calendar = nil // not its own
+	}
+	return answer, err
+}
+
+// StoredSchedule shows when an export runs automatically as far as the store
+// knows. With the system refresh the calendar is that of the refresh, if it is on.
+func (a *Scheduler) StoredSchedule(ctx context.Context, export string) (*protocol.ScheduleAnswer, error) {
 	answer := &protocol.ScheduleAnswer{Export: export, Mode: protocol.ModeRefresh}
 	var err error
 	if answer.Starts, err = a.Starts(ctx, export); err != nil {
@@ -21,18 +37,15 @@ func (a *Scheduler) ScheduleAnswer(ctx context.Context, export string) (*protoco
 		answer.Mode, answer.Calendar, answer.Zone = protocol.ModeSchedule, &s.Calendar, s.Calendar.Zone
 		if s.Off {
 			answer.Mode = protocol.ModeOff
-			return answer, nil
 		}
-		answer.Next, err = a.NextStarts(ctx, OfExport+export, s.Calendar)
-		return answer, err
+		return answer, nil
 	}
 	r, _, err := a.Refresh(ctx)
 	if err != nil || !r.On || r.Calendar == nil {
 		return answer, err
 	}
-	answer.Zone = r.Calendar.Zone
-	answer.Next, err = a.NextStarts(ctx, SystemRefresh, *r.Calendar)
-	return answer, err
+	answer.Zone, answer.Calendar = r.Calendar.Zone, r.Calendar
+	return answer, nil
 }
 
 // Starts says when an export runs by itself, for people.

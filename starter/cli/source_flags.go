@@ -196,6 +196,9 @@ func setQueries(c *cli.Context, p *catalogue.PostgresSettings) error {
 // settingsOf is what a command says of a source.
 func settingsOf(c *cli.Context, s catalogue.Source) protocol.SourceSettings {
 	said := protocol.SourceSettings{Files: s.Files, Dataverse: s.Dataverse, Postgres: s.Postgres, Untested: c.Bool("untested")}
+	if c.IsSet("time-zone") || c.IsSet("date-format") {
+		said.Dates = &s.Dates
+	}
 	if c.IsSet("credential-ref") {
 		said.Credential = new(c.String("credential-ref"))
 	}

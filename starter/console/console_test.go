@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,7 +191,9 @@ func full(role string) *worker {
 	export.Starts = hostile
 	export.LastRun = &answer
 	return &worker{role: role, answers: map[string]any{
-		protocol.Status:         protocol.StatusAnswer{Workers: []protocol.WorkerStatus{{Identity: "w"}}, Attend: []protocol.AttendStatus{{Export: hostile, RunID: "r-1", Status: run.Parked, Reason: "waits"}}},
+		protocol.Status: protocol.StatusAnswer{Workers: []protocol.WorkerStatus{{Identity: "w"}}, Attend: []protocol.AttendStatus{{Export: hostile, RunID: "r-1", Status: run.Parked, Reason: "waits"}}},
+		protocol.Overview: protocol.OverviewAnswer{All: 1, Found: 1, Page: 1, Pages: 1, Cards: []protocol.ExportCard{{Name: hostile, Segments: []string{hostile}, Source: "crm", Connection: "shop",
+			Permissions: export.Permissions, Next: now.Add(time.Hour), Runs: []protocol.RunBrief{{RunID: "r-1", Status: run.Parked, At: now.Add(-time.Minute), Delivered: 8, Rejected: 2}, {RunID: "r-0", Status: run.Completed, At: now.Add(-time.Hour)}}}}},
 		protocol.ExportList:     []protocol.ExportAnswer{export},
 		protocol.ExportShow:     export,
 		protocol.RunsList:       protocol.RunsPage{Runs: []*protocol.RunAnswer{&answer}},
@@ -363,7 +367,67 @@ func TestPagesShareAnswersForSeconds(t *testing.T) {
 	for range 5 {
 		require.Equal(t, http.StatusOK, b.get("/exports").Code)
 	}
-	assert.Equal(t, []string{protocol.ExportList}, w.given())
+	assert.Equal(t, []string{protocol.Overview}, w.given())
+}
+
+// However many exports and runs there are, a page gives the same few commands,
+// and fits into one answer of each.
+func TestPagesGiveAFixedNumberOfCommands(t *testing.T) {
+	w := full("admin")
+	cards := make([]protocol.ExportCard, 30)
+	for i := range cards {
+		cards[i] = protocol.ExportCard{Name: fmt.Sprintf("export %d", i), Segments: []string{"s"}, Connection: "shop"}
+		for r := range protocol.RunsPerCard {
+			cards[i].Runs = append(cards[i].Runs, protocol.RunBrief{RunID: fmt.Sprintf("run-%d-%d", i, r), Status: run.Completed, At: now, Delivered: 5000, Rejected: 10})
+		}
+	}
+	w.answers[protocol.Overview] = protocol.OverviewAnswer{All: 1000, Found: 1000, Page: 2, Pages: 34, Cards: cards}
+	for page, want := range map[string][]string{
+		"/":                   {protocol.Overview, protocol.Status},
+		"/?page=2&find=ex":    {protocol.Overview, protocol.Status},
+		"/runs":               {protocol.RunsList},
+		"/exports":            {protocol.Overview},
+		"/exports/x":          {protocol.ExportShow, protocol.RunsList, protocol.ScheduleShow},
+		"/exports/x/edit":     {protocol.ConnectionList, protocol.ExportPreview, protocol.ExportShow, protocol.SourceList, protocol.SourceShow},
+		"/connections":        {protocol.ConnectionList},
+		"/connections/shop":   {protocol.ConnectionShow, protocol.Status},
+		"/sources":            {protocol.SourceList},
+		"/schedules":          {protocol.RefreshShow, protocol.ScheduleShow},
+		"/records":            {protocol.Audit},
+		"/runs/r-1":           {protocol.RunsShow},
+		"/records/alerts/ops": {protocol.AlertShow, protocol.ExportList},
+	} {
+		b := open(t, w)
+		w.orders = nil
+		require.Equal(t, http.StatusOK, b.get(page).Code, page)
+		given := w.given()
+		slices.Sort(given)
+		assert.Equal(t, want, given, page)
+	}
+	body := open(t, w).get("/?page=2").Body.String()
+	for _, want := range []string{"Exports (1,000)", "Page 2 of 34", `href="?page=3`, `href="?page=1`} {
+		assert.Contains(t, body, want)
+	}
+	assert.Equal(t, 30, strings.Count(body, `<svg class="spark"`))
+}
+
+func BenchmarkHome(b *testing.B) {
+	w := full("admin")
+	cards := make([]protocol.ExportCard, 30)
+	for i := range cards {
+		cards[i] = protocol.ExportCard{Name: fmt.Sprintf("export %d", i), Segments: []string{"s"}, Runs: make([]protocol.RunBrief, protocol.RunsPerCard)}
+	}
+	w.answers[protocol.Overview] = protocol.OverviewAnswer{All: 1000, Found: 1000, Page: 1, Pages: 34, Cards: cards}
+	at := now
+	c, err := console.New(console.Options{Worker: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return at }, Hosts: []string{host}})
+	require.NoError(b, err)
+	home := &browser{handler: c}
+	home.get(c.LoginPath())
+	for b.Loop() {
+		at = at.Add(time.Minute) // nothing is cached
+		w.orders = nil
+		home.get("/")
+	}
 }
 
 func TestRejectsAsCSVAreNoFormulas(t *testing.T) {

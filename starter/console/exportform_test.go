@@ -113,7 +113,7 @@ func TestTheFormHasEverySettingOfAnExport(t *testing.T) {
 
 func TestAFirstVisitInTheSandboxOffersTheExample(t *testing.T) {
 	w := full("admin")
-	w.answers[protocol.ExportList], w.answers[protocol.ConnectionList], w.answers[protocol.SourceList] = nil, nil, nil
+	w.answers[protocol.Overview], w.answers[protocol.ConnectionList], w.answers[protocol.SourceList] = protocol.OverviewAnswer{}, nil, nil
 	w.answers[protocol.SourceAdd] = &failure{protocol.ErrExists, "there is one already"}
 	b := open(t, w)
 	assert.Contains(t, b.get("/").Body.String(), "Set up the example")
@@ -163,8 +163,8 @@ func TestTheFormHasEverySettingOfASource(t *testing.T) {
 		want protocol.SourceSettings
 	}{
 		"files": {url.Values{"path": {"in"}, "url": {""}, "account": {"a"}, "endpoint": {"e"}, "region": {"r"}, "layout": {"plain"}, "delimiter": {"tab"}, "encoding": {"windows-1252"},
-			"columns": {`Mail,"Name, full"`}, "quoteescape": {"backslash"}, "sheet": {"Buyers"}},
-			protocol.SourceSettings{Files: &catalogue.FilesSettings{Path: "in", Account: "a", Endpoint: "e", Region: "r", Layout: "plain", Delimiter: "tab", Encoding: "windows-1252",
+			"columns": {`Mail,"Name, full"`}, "quoteescape": {"backslash"}, "sheet": {"Buyers"}, "timezone": {"Europe/Warsaw"}, "dateformat": {"dmy"}},
+			protocol.SourceSettings{Dates: &catalogue.Dates{TimeZone: "Europe/Warsaw", DateFormat: "dmy"}, Files: &catalogue.FilesSettings{Path: "in", Account: "a", Endpoint: "e", Region: "r", Layout: "plain", Delimiter: "tab", Encoding: "windows-1252",
 				Columns: []string{"Mail", "Name, full"}, QuoteEscape: "backslash", Sheet: "Buyers"}}},
 		"dataverse": {url.Values{"url": {"https://x"}, "auth": {"secret"}, "tenant": {"t"}, "client": {"c"}, "authority": {"https://a"}, "onchange": {"warn"}, "settle": {"-1"}},
 			protocol.SourceSettings{Dataverse: &catalogue.DataverseSettings{URL: "https://x", Auth: "secret", Tenant: "t", ClientID: "c", Authority: "https://a", OnChange: "warn", SettleSeconds: -1}}},

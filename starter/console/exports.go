@@ -1,27 +1,23 @@
 package console
 
 import (
+	"strconv"
+
 	"github.com/segment-export/segment-export/internal/protocol"
 )
 
-// exports lists all exports.
+// exports lists all exports by name.
 func (q *request) exports() error {
-	var all []protocol.ExportAnswer
-	if err := ask(q, Order{Name: protocol.ExportList}, &all); err != nil {
+	page, err := strconv.Atoi(q.r.URL.Query().Get("page"))
+	if err != nil {
+		page = 1
+	}
+	var a protocol.OverviewAnswer
+	if err := ask(q, Order{Name: protocol.Overview, Args: protocol.OverviewArgs{Page: page}}, &a); err != nil {
 		return err
 	}
-	type content struct {
-		Exports []protocol.ExportAnswer
-		All     int
-		Page    int
-		Pages   int
-	}
-	v := content{All: len(all)}
-	v.Page, v.Pages, v.Exports = paged(all, q.r.URL.Query().Get("page"), exportsPerPage)
-	return q.show("exports", view{Title: q.texts.say("exports.title"), Section: "exports", Command: "starter export list", Content: v})
+	return q.show("exports", view{Title: q.texts.say("exports.title"), Section: "exports", Command: "starter export list", Content: a})
 }
-
-const exportsPerPage = 100
 
 // exportView is what an export's page shows.
 type exportView struct {

@@ -14,12 +14,8 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-const (
-	// cardsPerPage is how many exports home shows on one page.
-	cardsPerPage = 30
-	// sparkRuns is how many runs the small plot of an export has.
-	sparkRuns = 30
-)
+// cardsPerPage is how many exports home shows on one page.
+const cardsPerPage = 30
 
 // homeView is what home shows.
 type homeView struct {
@@ -52,61 +48,69 @@ func (f firstSteps) Empty() bool { return f.Connections == 0 && f.Sources == 0 &
 
 // card is one export on home.
 type card struct {
-	protocol.ExportAnswer
+	protocol.ExportCard
 
-	Run   *protocol.RunAnswer // the open one, else the last
-	Next  time.Time
+	Run   *protocol.RunBrief // the newest; nil: none
 	Spark template.HTML
-	Bars  int // runs in the plot
-}
-
-// Route names the segments of the export.
-func (c card) Route() []string {
-	var names []string
-	for _, s := range c.Segments {
-		names = append(names, s.Segment)
-	}
-	return names
 }
 
 // home shows what needs attention, then each export.
 func (q *request) home() error {
+	page, err := strconv.Atoi(q.r.URL.Query().Get("page"))
+	if err != nil {
+		page = 1
+	}
+	args := protocol.OverviewArgs{Find: strings.TrimSpace(q.r.URL.Query().Get("find")), Page: page, Limit: cardsPerPage, Runs: protocol.RunsPerCard}
 	var (
-		status      protocol.StatusAnswer
-		exports     []protocol.ExportAnswer
-		connections []catalogue.Connection
-		sources     []catalogue.Source
-		schedules   []protocol.ScheduleAnswer
+		status   protocol.StatusAnswer
+		overview protocol.OverviewAnswer
 	)
 	var g errgroup.Group
-	g.Go(func() error { return ask(q, Order{Name: protocol.Status}, &status) })
-	g.Go(func() error { return ask(q, Order{Name: protocol.ExportList}, &exports) })
 	g.Go(func() error {
-		return ask(q, Order{Name: protocol.ScheduleShow, Args: protocol.ScheduleShowArgs{}}, &schedules)
+		return ask(q, Order{Name: protocol.Status, Args: protocol.StatusArgs{Brief: true}}, &status)
 	})
-	if q.contributes() {
-		g.Go(func() error { return ask(q, Order{Name: protocol.ConnectionList}, &connections) })
-		g.Go(func() error { return ask(q, Order{Name: protocol.SourceList}, &sources) })
-	}
+	g.Go(func() error { return ask(q, Order{Name: protocol.Overview, Args: args}, &overview) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	find := strings.TrimSpace(q.r.URL.Query().Get("find"))
-	v := homeView{Now: q.Now(), Attend: q.attention(&status, connections), All: len(exports), Find: find, Problems: status.Problems,
-		Workers: len(status.Workers), Example: q.Sandbox && q.Example != "" && q.administers(), First: firstSteps{len(connections), len(sources), len(exports)}}
-	var cards []card
-	for _, c := range q.cards(&status, exports, schedules) {
-		if find == "" || strings.Contains(strings.ToLower(c.Name), strings.ToLower(find)) {
-			cards = append(cards, c)
-		}
-	}
-	v.Page, v.Pages, v.Cards = paged(cards, q.r.URL.Query().Get("page"), cardsPerPage)
-	for i := range v.Cards {
-		if err := q.plot(&v.Cards[i]); err != nil {
+	v := homeView{Now: q.Now(), Attend: q.attention(&status), All: overview.All, Page: overview.Page, Pages: overview.Pages, Find: args.Find,
+		Problems: status.Problems, Workers: len(status.Workers), Example: q.Sandbox && q.Example != "" && q.administers(), First: firstSteps{Exports: overview.All}}
+	if overview.All == 0 && q.contributes() {
+		if err := q.countFirst(&v.First); err != nil {
 			return err
 		}
 	}
+	for _, e := range overview.Cards {
+		v.Cards = append(v.Cards, q.card(e))
+	}
 	return q.show("home", view{Title: q.texts.say("home.title"), Section: "home", Command: "starter status", Reload: homeReload, Content: v})
+}
+
+// countFirst counts what there is besides exports.
+func (q *request) countFirst(f *firstSteps) error {
+	var connections []catalogue.Connection
+	var sources []catalogue.Source
+	err := ask(q, Order{Name: protocol.ConnectionList}, &connections)
+	if err == nil {
+		err = ask(q, Order{Name: protocol.SourceList}, &sources)
+	}
+	f.Connections, f.Sources = len(connections), len(sources)
+	return err
+}
+
+// card adds to an export the plot of its last runs.
+func (q *request) card(e protocol.ExportCard) card {
+	c := card{ExportCard: e}
+	if len(e.Runs) == 0 {
+		return c
+	}
+	c.Run = &c.Runs[0]
+	bars := make([]bar, 0, len(e.Runs))
+	for i := len(e.Runs) - 1; i >= 0; i-- {
+		bars = append(bars, bar{Good: e.Runs[i].Delivered, Bad: e.Runs[i].Rejected})
+	}
+	c.Spark = spark(bars, q.texts.say("home.spark", len(bars), e.Name))
+	return c
 }
 
 // homeReload is after how many seconds a browser without JavaScript loads home
@@ -147,17 +151,15 @@ const (
 )
 
 // attention lists what waits for a person, the most urgent first.
-func (q *request) attention(s *protocol.StatusAnswer, connections []catalogue.Connection) []attention {
+func (q *request) attention(s *protocol.StatusAnswer) []attention {
 	var list []attention
 	if len(s.Workers) == 0 {
 		list = append(list, attention{Class: "bad", Title: q.texts.say("attend.worker"), Detail: q.texts.say("attend.worker.detail")})
 	}
-	reported := map[string]bool{}
 	for _, a := range s.Attend {
 		one := attention{Class: stateClass(a.Status), Detail: strings.TrimSpace(a.Reason)}
 		switch {
 		case a.Connection != "":
-			reported[a.Connection] = true
 			one.Class, one.Title = "ask", q.texts.say("attend.connection", a.Connection)
 			if q.contributes() {
 				one.Link = address("connections", a.Connection)
@@ -169,61 +171,7 @@ func (q *request) attention(s *protocol.StatusAnswer, connections []catalogue.Co
 		}
 		list = append(list, one)
 	}
-	for _, c := range connections {
-		switch {
-		case c.BrandID == "" || reported[c.Name]: // its outline; or it is in the list
-		case c.Stopped != nil:
-			list = append(list, attention{Class: "ask", Title: q.texts.say("attend.stopped", c.Name), Link: address("connections", c.Name)})
-		case c.Consent == nil:
-			list = append(list, attention{Class: "ask", Title: q.texts.say("attend.agreement", c.Name), Link: address("connections", c.Name)})
-		}
-	}
 	return list
-}
-
-// cards brings together what is known of each export.
-func (q *request) cards(s *protocol.StatusAnswer, exports []protocol.ExportAnswer, schedules []protocol.ScheduleAnswer) []card {
-	open := map[string]*protocol.ExportStatus{}
-	for i := range s.Exports {
-		open[s.Exports[i].Export] = &s.Exports[i]
-	}
-	next := map[string]time.Time{}
-	for _, at := range schedules {
-		if len(at.Next) > 0 {
-			next[at.Export] = at.Next[0]
-		}
-	}
-	cards := make([]card, 0, len(exports))
-	for _, e := range exports {
-		c := card{ExportAnswer: e, Run: e.LastRun, Next: next[e.Name]}
-		if known := open[e.Name]; known != nil {
-			switch {
-			case known.Open != nil:
-				c.Run = known.Open
-			case known.Last != nil:
-				c.Run = known.Last
-			}
-		}
-		cards = append(cards, c)
-	}
-	return cards
-}
-
-// plot fills in the small plot of an export's last runs.
-func (q *request) plot(c *card) error {
-	var page protocol.RunsPage
-	err := ask(q, Order{Name: protocol.RunsList, Args: protocol.RunsListArgs{Export: c.Name, Limit: sparkRuns}}, &page)
-	if err != nil {
-		return err
-	}
-	bars := make([]bar, 0, len(page.Runs))
-	for i := len(page.Runs) - 1; i >= 0; i-- {
-		r := page.Runs[i]
-		bars = append(bars, bar{Good: r.Delivered, Bad: r.Refused + r.Invalid})
-	}
-	c.Bars = len(bars)
-	c.Spark = spark(bars, q.texts.say("home.spark", len(bars), c.Name))
-	return nil
 }
 
 // paged cuts one page out of a list. Pages count from 1.

@@ -9,6 +9,12 @@ import (
 	"github.com/segment-export/segment-export/internal/schedule"
 )
 
+// schedulesPerPage is how many exports are listed below the calendar.
+const schedulesPerPage = 100
+
+// mostStarts is how many starts a day of the calendar shows.
+const mostStarts = 8
+
 // calendarDays is how far the calendar looks ahead.
 const calendarDays = 14
 
@@ -16,10 +22,20 @@ const calendarDays = 14
 type schedulesView struct {
 	Days    []calendarDay
 	Exports []protocol.ScheduleAnswer
+	Pages   int
+	Page    int
+	Listed  []listedSchedule // of the exports on this page
 	Refresh protocol.RefreshAnswer
 	Zone    string
 	Zones   []string
 	Now     time.Time
+}
+
+// listedSchedule is an export's schedule with its next start.
+type listedSchedule struct {
+	protocol.ScheduleAnswer
+
+	Start time.Time
 }
 
 // calendarDay is one day with its starts, in their order.
@@ -27,6 +43,7 @@ type calendarDay struct {
 	Day    time.Time
 	Today  bool
 	Starts []start
+	More   int // starts that are not shown
 }
 
 // start is one start of a run to come.
@@ -39,7 +56,7 @@ type start struct {
 // schedules shows the starts of the next days.
 func (q *request) schedules() error {
 	v := schedulesView{Now: q.Now()}
-	if err := ask(q, Order{Name: protocol.ScheduleShow, Args: protocol.ScheduleShowArgs{}}, &v.Exports); err != nil {
+	if err := ask(q, Order{Name: protocol.ScheduleShow, Args: protocol.ScheduleShowArgs{Stored: true}}, &v.Exports); err != nil {
 		return err
 	}
 	if err := ask(q, Order{Name: protocol.RefreshShow}, &v.Refresh); err != nil {
@@ -61,6 +78,15 @@ func (q *request) schedules() error {
 		}
 	}
 	v.Days = calendar(&v, zone)
+	var listed []protocol.ScheduleAnswer
+	v.Page, v.Pages, listed = paged(v.Exports, q.r.URL.Query().Get("page"), schedulesPerPage)
+	for _, s := range listed {
+		one := listedSchedule{ScheduleAnswer: s}
+		if s.Calendar != nil && s.Mode != protocol.ModeOff {
+			one.Start = s.Calendar.Next(v.Now)
+		}
+		v.Listed = append(v.Listed, one)
+	}
 	return q.show("schedules", view{Title: q.texts.say("schedules.title"), Section: "schedules", Command: "starter schedule show", Content: v})
 }
 
@@ -97,6 +123,9 @@ func calendar(v *schedulesView, zone *time.Location) []calendarDay {
 	}
 	for i := range days {
 		slices.SortStableFunc(days[i].Starts, func(a, b start) int { return a.At.Compare(b.At) })
+		if more := len(days[i].Starts) - mostStarts; more > 1 {
+			days[i].Starts, days[i].More = days[i].Starts[:mostStarts], more
+		}
 	}
 	return days
 }

@@ -19,6 +19,7 @@ type sourceForm struct {
 	Columns    string
 	Dataverse  catalogue.DataverseSettings
 	Postgres   catalogue.PostgresSettings
+	Dates      catalogue.Dates
 	Shared     string
 	Credential string // where it is: stored, or a reference
 	Error      string
@@ -53,7 +54,7 @@ func (q *request) sourceNow(name string) (*sourceForm, error) {
 	if err := act(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name, Stored: true}, Object: name}, &a); err != nil {
 		return nil, err
 	}
-	f := &sourceForm{Name: name, Kind: a.Type, Version: a.Version, Shared: a.Shared.String(), Credential: a.Credential}
+	f := &sourceForm{Name: name, Kind: a.Type, Version: a.Version, Dates: a.Dates, Shared: a.Shared.String(), Credential: a.Credential}
 	switch {
 	case a.Files != nil:
 		f.Files = *a.Files
@@ -141,6 +142,12 @@ func (f *sourceForm) read(form url.Values, settings *protocol.SourceSettings) er
 		texts = map[string]*string{"host": &s.Host, "database": &s.Database, "user": &s.User, "tls": &s.TLS, "ca": &s.CA, "schema": &s.Schema, "id": &s.ID}
 		numbers = map[string]*int{"port": &s.Port}
 		settings.Postgres = s
+	}
+	for name, setting := range map[string]*string{"timezone": &f.Dates.TimeZone, "dateformat": &f.Dates.DateFormat} {
+		if form.Has(name) {
+			*setting = strings.TrimSpace(form.Get(name))
+			settings.Dates = &f.Dates
+		}
 	}
 	for name, setting := range texts {
 		if form.Has(name) {
