@@ -25,18 +25,25 @@ var (
 	saveRun    = inTx(`UPDATE runs SET status = CASE WHEN ended_at = 0 THEN $2 ELSE status END,
 		report = CASE WHEN ended_at = 0 THEN $3 ELSE report END,
 		ended_at = CASE WHEN ended_at = 0 THEN CAST($4 AS BIGINT) ELSE ended_at END WHERE id = $1`)
-	lockReport  = inTx(`SELECT report FROM runs WHERE id = $1 FOR UPDATE`)
-	amendReport = inTx(`UPDATE runs SET report = $2 WHERE id = $1`)
-	lockControl = inTx(`SELECT control FROM runs WHERE id = $1 FOR UPDATE`)
-	saveControl = inTx(`UPDATE runs SET control = $2 WHERE id = $1`)
-	// The casts tell PostgreSQL that a parameter compared with a constant is not
-	// limited to the constant's type.
-	selectRuns = reading(`SELECT ` + runColumns + ` FROM runs
-		WHERE ($1 = '' OR export = $1) AND ($2 = '' OR status = $2) AND (plan = 0 OR CAST($3 AS BIGINT) = 1)
+	lockReport   = inTx(`SELECT report FROM runs WHERE id = $1 FOR UPDATE`)
+	amendReport  = inTx(`UPDATE runs SET report = $2 WHERE id = $1`)
+	lockControl  = inTx(`SELECT control FROM runs WHERE id = $1 FOR UPDATE`)
+	saveControl  = inTx(`UPDATE runs SET control = $2 WHERE id = $1`)
+	selectRuns   = selectRunsWhere(`$1 = ''`)
+	selectRunsOf = selectRunsWhere(`export = $1`)
+)
+
+// selectRunsWhere lists runs. Those of one export have a statement of their own:
+// with a condition for both, the index of an export's runs would not be used.
+// The casts tell PostgreSQL that a parameter compared with a constant is not
+// limited to the constant's type.
+func selectRunsWhere(export string) *query {
+	return reading(`SELECT ` + runColumns + ` FROM runs
+		WHERE ` + export + ` AND ($2 = '' OR status = $2) AND (plan = 0 OR CAST($3 AS BIGINT) = 1)
 		AND (CAST($4 AS BIGINT) = 0 OR created_at < $4) AND created_at >= CAST($5 AS BIGINT)
 		AND (CAST($6 AS BIGINT) = 0 OR created_at < $6 OR created_at = $6 AND id < $7)
 		ORDER BY created_at DESC, id DESC LIMIT $8`)
-)
+}
 
 // CreateRun stores a run that has been allowed.
 func (s *Store) CreateRun(ctx context.Context, r store.Run) error {
@@ -144,7 +151,11 @@ func (s *Store) amend(ctx context.Context, what, id string, lock, save *query, c
 
 // ListRuns returns runs, newest first.
 func (s *Store) ListRuns(ctx context.Context, f store.RunFilter) ([]store.Run, error) {
-	found, err := list(ctx, s, selectRuns, scanRun, f.Export, f.Status, number(f.Plans), toMicros(f.Before),
+	statement := selectRuns
+	if f.Export != "" {
+		statement = selectRunsOf
+	}
+	found, err := list(ctx, s, statement, scanRun, f.Export, f.Status, number(f.Plans), toMicros(f.Before),
 		toMicros(f.Since), toMicros(f.After.CreatedAt), f.After.ID, limited(f.Limit))
 	if err != nil {
 		return nil, fmt.Errorf("listing runs: %w", err)
