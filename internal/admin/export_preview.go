@@ -16,9 +16,6 @@ import (
 // exportPreview shows what an export that is not saved would make of the first
 // rows of its segments.
 func (a *Commands) exportPreview(ctx context.Context, c command.Caller, args protocol.ExportPreviewArgs) (any, error) {
-	if c.Request.ReplyTo == "" {
-		return nil, protocol.Refuse(protocol.ErrUsage, "a preview shows rows of people: the command must bring a key to seal its answer to")
-	}
 	s, o, err := record.Find[catalogue.Source](ctx, a.Store, catalogue.KindSource, args.Source)
 	if err != nil {
 		return nil, err
@@ -36,7 +33,7 @@ func (a *Commands) exportPreview(ctx context.Context, c command.Caller, args pro
 		err = closeErr
 	}
 	if err == nil {
-		return command.SealedAnswer{Content: answer}, nil
+		return answer, nil
 	}
 	if _, ok := errors.AsType[*segment.MissingFieldsError](err); ok {
 		return nil, protocol.Refuse(protocol.ErrUsage, "%v", err)
