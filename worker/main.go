@@ -38,38 +38,38 @@ func main() {
 
 func app() *cli.App {
 	store := &cli.StringFlag{Name: "store-url", EnvVars: []string{"SEGMENT_EXPORT_STORE_URL"},
-		Usage: "PostgreSQL connection string of the store; without it a SQLite file in the data directory, for one worker"}
+		Usage: "`URL` of the PostgreSQL store (default: a SQLite file in the data directory, for one worker)"}
 	return service.ShortUsage(&cli.App{
 		Name:  "worker",
-		Usage: "carries out segment exports for a Temporal cluster or Temporal Cloud",
+		Usage: "runs segment exports for a Temporal cluster or Temporal Cloud",
 		Description: "Finds Temporal through the standard client settings: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,\n" +
 			"TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE, temporal.toml.\n\n" +
 			"Example:\n  TEMPORAL_ADDRESS=temporal:7233 worker run --files-root /data/segments",
 		HideHelpCommand:    true,
 		SliceFlagSeparator: service.RoleSeparator,
 		Commands: []*cli.Command{
-			{Name: "run", Usage: "poll for work until told to stop", Action: run,
+			{Name: "run", Usage: "start a worker, which runs until SIGTERM or Ctrl-C", Action: run,
 				Description: "Example:\n  worker run --data-dir /var/lib/segment-export --files-root /data/segments",
 				Flags: append([]cli.Flag{store,
-					&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "keyring, identity, and the SQLite store"},
-					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
-					&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "folder of mounted secrets, which credentials may name as file:NAME"},
-					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
+					&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "`DIR` with the keyring, the identity and the SQLite store (default: the user's data directory)"},
+					&cli.StringFlag{Name: "files-root", Value: ".", Usage: "`DIR` that holds the folders of file sources"},
+					&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "`DIR` with mounted secrets, which credentials name as file:NAME"},
+					&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base `URL` of Omnisend's API for new connections"},
 					&cli.StringFlag{Name: "build-id", EnvVars: []string{"SEGMENT_EXPORT_BUILD_ID"},
-						Usage: "`ID` of this build, where builds coexist: runs stay with the build that began them (see docs/upgrading.md)"},
+						Usage: "`ID` of this build, if several builds run at once: runs stay with the build that started them (see docs/upgrading.md)"},
 					&cli.StringFlag{Name: "deployment-name", EnvVars: []string{"SEGMENT_EXPORT_DEPLOYMENT_NAME"}, Value: "segment-export",
 						Usage: "`NAME` of the Temporal worker deployment that --build-id belongs to"},
 					&cli.StringFlag{Name: "metrics-address", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
-						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464; without it they are not served"},
+						Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, such as 127.0.0.1:9464 (default: not served)"},
 					&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 					&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 				}, slices.Concat(service.IdentityFlags(), service.RetentionFlags())...)},
 			service.KeyringCommand("worker", store),
-			{Name: "migrate", Usage: "bring the PostgreSQL store's schema up to date", Flags: []cli.Flag{store},
+			{Name: "migrate", Usage: "update the schema of the PostgreSQL store", Flags: []cli.Flag{store},
 				Description: "Example:\n  SEGMENT_EXPORT_STORE_URL=postgres://… worker migrate",
 				Action: func(c *cli.Context) error {
 					if c.String("store-url") == "" {
-						return fmt.Errorf("--store-url or SEGMENT_EXPORT_STORE_URL is needed; a SQLite store is migrated when it is opened")
+						return fmt.Errorf("set --store-url or SEGMENT_EXPORT_STORE_URL; a SQLite store needs no command, it is migrated when a worker opens it")
 					}
 					if err := sqlstore.MigratePostgres(c.Context, c.String("store-url")); err != nil {
 						return err
@@ -146,10 +146,10 @@ func run(c *cli.Context) error {
 	select {
 	case <-c.Done():
 	case outgrown = <-s.Outgrown():
-		logger.Error("this program must not use the store any more", "error", outgrown)
+		logger.Error("this release must no longer use the store", "error", outgrown)
 	}
 	s.Drain()
-	logger.Info("stopping: calls in flight end, the rest is handed over")
+	logger.Info("stopping: calls in flight finish, other workers do the rest")
 	return errors.Join(outgrown, s.Stop(), endpoint.Close())
 }
 

@@ -63,10 +63,10 @@ func (e *usageError) Error() string { return e.text }
 func newApp(getenv func(string) string) *cli.App {
 	return &cli.App{
 		Name:  "sandbox",
-		Usage: "a stand-in for the Omnisend API on this machine, with faults to switch on",
-		Description: `Serves the API below /api and its own steering below /sandbox, until it is
-interrupted. With --data-dir a later process knows its contacts, batches and
-segments; without it nothing is kept. For example:
+		Usage: "a strict replacement for Omnisend's API on this machine that can simulate faults",
+		Description: `Serves the API below /api and its own controls below /sandbox, until it is
+interrupted. With --data-dir it keeps contacts, batches and segments for the next
+start; without it, it keeps nothing. For example:
 
    sandbox --listen 127.0.0.1:9900 --batch-delay 2s \
       --fault server_error=0.1 --fault break_after=0.05 --fault too_many=0.05
@@ -77,7 +77,7 @@ segments; without it nothing is kept. For example:
       http://127.0.0.1:9900/sandbox/triggers
 
 Keys come from --key-file, one a line (KEY BRAND [PERMISSION,...]), or from
-OMNISEND_API_KEY; without either the key is "sandbox-key", the brand "sandbox".
+OMNISEND_API_KEY; without either, the key is "sandbox-key" and the brand "sandbox".
 
 Faults: too_many server_error unavailable retired bad_gateway html_page
 break_before (without effect), break_after gateway_timeout truncated (after the
@@ -88,23 +88,23 @@ effect), slow_answer slow_batch stopped_batch.`,
 		},
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9900", Usage: "`ADDRESS` to serve at; port 0 is any free one"},
-			&cli.BoolFlag{Name: "allow-remote", Usage: "take an address that other machines can reach"},
+			&cli.BoolFlag{Name: "allow-remote", Usage: "allow an address that other machines can reach"},
 			&cli.StringFlag{Name: "key-file", Usage: "read keys from `FILE`"},
 			&cli.IntFlag{Name: "calls-per-minute", Value: omnisend.CallsPerMinute, Usage: "limit of each brand; 0 is none"},
 			&cli.StringFlag{Name: "data-dir", Usage: "keep contacts, batches and segments in `FOLDER`"},
-			&cli.BoolFlag{Name: "count-only", Usage: "count contacts and keep none, for benchmarks"},
+			&cli.BoolFlag{Name: "count-only", Usage: "only count contacts, for benchmarks"},
 			&cli.DurationFlag{Name: "batch-delay", Value: time.Second, Usage: "how long a batch takes"},
 			&cli.BoolFlag{Name: "track-received", Usage: "count how often each address arrives"},
-			&cli.BoolFlag{Name: "as-documented", Usage: "answer as the documents allow, without the nulls of the live service"},
+			&cli.BoolFlag{Name: "as-documented", Usage: "answer as Omnisend's documentation says, without the nulls of the live service"},
 			&cli.BoolFlag{Name: "random-list", Usage: "list batches in random order"},
-			&cli.StringSliceFlag{Name: "fault", Usage: "`NAME=PROBABILITY`, may be repeated"},
+			&cli.StringSliceFlag{Name: "fault", Usage: "`NAME=PROBABILITY`; can be repeated"},
 			&cli.DurationFlag{Name: "slow", Value: 2 * time.Second, Usage: "how long a slow_answer takes"},
 			&cli.DurationFlag{Name: "slow-batch", Value: 30 * time.Second, Usage: "how much longer a slow_batch takes"},
 			&cli.BoolFlag{Name: "mute-retry-after", Usage: "leave retryAfter out of every 429"},
 			&cli.Float64Flag{Name: "item-refused", Usage: "share of addresses that are refused"},
 			&cli.Float64Flag{Name: "item-busy", Usage: "probability that an item answers 503"},
 			&cli.IntFlag{Name: "stop-after-errors", Usage: "stop a batch at this many errors; 0 is never"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of all chance"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of the random numbers"},
 			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json"},
 		},
 		Action: func(c *cli.Context) error { return serve(c, getenv) },
@@ -113,15 +113,15 @@ effect), slow_answer slow_batch stopped_batch.`,
 
 func serve(c *cli.Context, getenv func(string) string) (err error) {
 	if c.Args().Present() {
-		return &usageError{"unexpected argument: it takes none"}
+		return &usageError{"unexpected argument: sandbox takes none"}
 	}
 	output := c.String("output")
 	if output != "text" && output != "json" {
-		return &usageError{"--output is text or json"}
+		return &usageError{"--output must be text or json"}
 	}
 	address := c.String("listen")
 	if !c.Bool("allow-remote") && !omnisend.IsLoopback("http://"+address) {
-		return &usageError{"--listen is not an address of this machine only; --allow-remote takes it all the same"}
+		return &usageError{"--listen: other machines can reach this address; to allow it, use --allow-remote"}
 	}
 	o, err := options(c, getenv)
 	if err != nil {

@@ -118,7 +118,7 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 		require.ErrorContains(t, err, said)
 	}
 	_, _, err := s.backUp(s.path("segments"), s.path("copy"))
-	require.ErrorContains(t, err, "is no data directory of standalone")
+	require.ErrorContains(t, err, "is not a data directory of standalone")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorContains(t, program.Backup(ended, s.path("data"), s.path("copy")), "it was interrupted")
@@ -155,7 +155,7 @@ func TestBackupThatIsKilled(t *testing.T) {
 		return err == nil
 	})
 	_, _, err = s.backUp(s.path("data"), s.path("copy"))
-	require.ErrorContains(t, err, "is being made by another backup")
+	require.ErrorContains(t, err, "another backup is writing to")
 	require.NoError(t, c.Process.Kill())
 	require.Error(t, c.Wait())
 	require.NoError(t, db.Close())
@@ -245,7 +245,7 @@ func TestStoreLostSaysSoAndSendsNothing(t *testing.T) {
 	w, err := service.Open(t.Context(), s.client, service.Options{DataDir: s.path("data"), FilesRoot: s.dir,
 		OmnisendURL: s.omnisend, Log: slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	require.NoError(t, err)
-	require.Contains(t, said.String(), "if a store was lost, stop and restore it from a backup")
+	require.Contains(t, said.String(), "If the store was lost, stop and restore it from a backup")
 	require.NoError(t, w.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, w.Stop()) })
 	err = s.client.GetWorkflow(t.Context(), protocol.WorkflowID("spring", false), "").Get(t.Context(), nil)

@@ -46,7 +46,7 @@ func (s *Service) Serve(ctx context.Context, address string, t *Telemetry) (*End
 		WriteTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}}
 	go func() {
 		if err := e.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("metrics and health are not served any more", "error", err)
+			s.log.Error("metrics and health checks have stopped", "error", err)
 		}
 	}()
 	return e, nil
@@ -129,7 +129,7 @@ func (s *Service) checkKeyring(ctx context.Context) (string, error) {
 	known, err := s.Store.Object(ctx, metaKind, metaKeyring)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return "this store was not made with this keyring: it has none", err
+		return "the store was made without this keyring: it records none", err
 	case err != nil:
 		return "unknown: the store is out of reach", err
 	}
@@ -145,7 +145,7 @@ func (s *Service) checkWorker(context.Context) (string, error) {
 		return "stopped: Temporal refused it for good; see the log", *err
 	}
 	if !s.polling.Load() {
-		return "not polling", errors.New("the worker is stopping, or was not started yet")
+		return "not polling", errors.New("the worker is stopping, or was not yet started")
 	}
 	return "", nil
 }

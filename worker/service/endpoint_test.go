@@ -110,7 +110,7 @@ func TestProbesTellTheTruth(t *testing.T) {
 	require.Equal(t, "does not open the store: another keyring, or one that lacks the newest key", checks["keyring"])
 	require.NoError(t, p.service.Store.DeleteObject(t.Context(), metaKind, metaKeyring, ""))
 	_, checks = p.ready()
-	require.Contains(t, checks["keyring"], "not made with this keyring")
+	require.Contains(t, checks["keyring"], "made without this keyring")
 
 	// A worker that Temporal refused for good is started again.
 	cause := errors.New("namespace not found")

@@ -34,10 +34,10 @@ func IdentityFlags() []cli.Flag {
 		&cli.StringFlag{Name: "identity", Value: IdentityFile, EnvVars: []string{"SEGMENT_EXPORT_IDENTITY"},
 			Usage: "how people are identified: file (anyone who can read identity.json in the data directory is admin) or oidc (tokens)"},
 		&cli.StringFlag{Name: "oidc-issuer", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ISSUER"}, Usage: "`URL` of the OpenID Connect provider"},
-		&cli.StringFlag{Name: "oidc-audience", EnvVars: []string{"SEGMENT_EXPORT_OIDC_AUDIENCE"}, Usage: "`AUDIENCE` that tokens must be made for"},
-		&cli.StringFlag{Name: "oidc-groups-claim", Value: "groups", EnvVars: []string{"SEGMENT_EXPORT_OIDC_GROUPS_CLAIM"}, Usage: "`CLAIM` that names the groups; dots lead into objects"},
+		&cli.StringFlag{Name: "oidc-audience", EnvVars: []string{"SEGMENT_EXPORT_OIDC_AUDIENCE"}, Usage: "`AUDIENCE` that tokens must have"},
+		&cli.StringFlag{Name: "oidc-groups-claim", Value: "groups", EnvVars: []string{"SEGMENT_EXPORT_OIDC_GROUPS_CLAIM"}, Usage: "`CLAIM` with the groups; use dots for nested objects, such as realm_access.roles"},
 		&cli.StringFlag{Name: "oidc-name-claim", EnvVars: []string{"SEGMENT_EXPORT_OIDC_NAME_CLAIM"}, Usage: "`CLAIM` with the name to show for a person (default: preferred_username, email, sub)"},
-		&cli.StringSliceFlag{Name: "oidc-role", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ROLES"}, Usage: "`ROLE=GROUP` gives a group the role admin, contributor or viewer; may be repeated; in the variable separate them with ;"},
+		&cli.StringSliceFlag{Name: "oidc-role", EnvVars: []string{"SEGMENT_EXPORT_OIDC_ROLES"}, Usage: "`ROLE=GROUP` gives a group the role admin, contributor or viewer; can be repeated; in the variable, separate roles with ;"},
 	}
 }
 

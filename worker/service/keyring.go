@@ -23,17 +23,17 @@ const keyringFile = "keyring.json"
 // data directory.
 func KeyringCommand(program string, flags ...cli.Flag) *cli.Command {
 	flags = append([]cli.Flag{
-		&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "where keyring.json is, and the SQLite store"},
+		&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "`DIR` with keyring.json and the SQLite store"},
 	}, flags...)
 	output := &cli.StringFlag{Name: "output", Value: "text", Usage: "text or json"}
 	example := func(line string) string { return "Example:\n  " + program + " keyring " + line }
-	return &cli.Command{Name: "keyring", Usage: "look at the keys that data is sealed with, change them", HideHelpCommand: true,
+	return &cli.Command{Name: "keyring", Usage: "show and rotate the keys that encrypt the store", HideHelpCommand: true,
 		Subcommands: []*cli.Command{
-			{Name: "show", Usage: "the keyring's id, its number of keys, and the fingerprint to pin", Flags: append([]cli.Flag{output}, flags...),
+			{Name: "show", Usage: "show the keyring's id, its number of keys, and the fingerprint to pin", Flags: append([]cli.Flag{output}, flags...),
 				Description: example("show --data-dir /var/lib/segment-export"), Action: keyringShow},
-			{Name: "rotate", Usage: "add a new key, which seals from now on; the old ones still open what they sealed", Flags: flags,
+			{Name: "rotate", Usage: "add a new key that encrypts from now on; the old keys still decrypt older data", Flags: flags,
 				Description: example("rotate"), Action: keyringRotate},
-			{Name: "reencrypt", Usage: "seal everything in the store again with the newest key; may be interrupted and repeated", Flags: flags,
+			{Name: "reencrypt", Usage: "encrypt everything in the store with the newest key; you can interrupt and repeat it", Flags: flags,
 				Description: example("reencrypt"), Action: keyringReencrypt},
 		}}
 }
@@ -51,7 +51,7 @@ func keyringAt(c *cli.Context) (*seal.Keyring, string, error) {
 	}
 	k, err := seal.LoadKeyring(filepath.Join(dir, keyringFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, "", fmt.Errorf("there is no keyring in %s: name the worker's data directory with --data-dir", dir)
+		return nil, "", fmt.Errorf("there is no keyring in %s: set --data-dir to the worker's data directory", dir)
 	}
 	return k, dir, err
 }
@@ -80,8 +80,8 @@ func keyringRotate(c *cli.Context) error {
 	if err := k.Rotate(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s has %d keys now, the newest seals.\nMake a backup of the file. Workers with a copy of their own need this one: they read it without a restart.\n"+
-		"What was sealed before is read with the old keys; seal it again with: keyring reencrypt\n", filepath.Join(dir, keyringFile), k.Keys())
+	_, err = fmt.Fprintf(c.App.Writer, "%s has %d keys now; the newest one encrypts.\nBack the file up. Workers with their own copy need the new file; they read it without a restart.\n"+
+		"The old keys still decrypt older data. To encrypt it with the newest key: keyring reencrypt\n", filepath.Join(dir, keyringFile), k.Keys())
 	return err
 }
 
@@ -105,21 +105,21 @@ func keyringReencrypt(c *cli.Context) (err error) {
 	done, err := admin.Reseal(c.Context, s, k, func(r admin.Resealed) { tell(c.App.ErrWriter, r) })
 	fmt.Fprintln(c.App.ErrWriter)
 	if err != nil {
-		return fmt.Errorf("%w; what was sealed again stays so, the same command continues", err)
+		return fmt.Errorf("%w; what was encrypted again stays so; repeat the command to continue", err)
 	}
-	if _, err := fmt.Fprintf(c.App.Writer, "%d of %d sealed again\n", done.Anew, done.Seen); err != nil {
+	if _, err := fmt.Fprintf(c.App.Writer, "%d of %d encrypted again\n", done.Anew, done.Seen); err != nil {
 		return err
 	}
 	if done.Moved > 0 {
-		return fmt.Errorf("%d were changed by a worker at the same moment: give the command again", done.Moved)
+		return fmt.Errorf("a worker changed %d at the same moment: repeat the command", done.Moved)
 	}
 	if done.Damaged > 0 {
-		return fmt.Errorf("%d cannot be opened with any key of this keyring, and were left as they are", done.Damaged)
+		return fmt.Errorf("no key of this keyring decrypts %d of them; they were not changed", done.Damaged)
 	}
 	return nil
 }
 
 // tell shows progress in one line.
 func tell(w io.Writer, r admin.Resealed) {
-	fmt.Fprintf(w, "\r%d looked at, %d sealed anew", r.Seen, r.Anew)
+	fmt.Fprintf(w, "\r%d checked, %d encrypted again", r.Seen, r.Anew)
 }

@@ -56,7 +56,7 @@ func TestKeyringCommands(t *testing.T) {
 	require.Contains(t, said, "has 2 keys now")
 	said, err = keyring(t, "reencrypt", "--data-dir", dir)
 	require.NoError(t, err)
-	require.Equal(t, "1 of 1 sealed again\n", said) // by which the store knows its keyring
+	require.Equal(t, "1 of 1 encrypted again\n", said) // by which the store knows its keyring
 	_, err = openKeyring(t.Context(), s, filepath.Join(stale, keyringFile), quiet)
 	require.ErrorIs(t, err, seal.ErrWrongKeyring)
 	require.ErrorContains(t, err, "lacks the key that was added last", "a copy that was not brought up to date")
@@ -74,7 +74,7 @@ func TestKeyringCommands(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	_, err = openKeyring(t.Context(), s, path, quiet)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.ErrorContains(t, err, "is missing, and this store was made with one")
+	require.ErrorContains(t, err, "the keyring of this store is missing")
 	_, err = seal.CreateKeyring(path)
 	require.NoError(t, err)
 	_, err = openKeyring(t.Context(), s, path, quiet)
@@ -97,5 +97,5 @@ func TestAKeyringOlderThanItsStoreIsLogged(t *testing.T) {
 	}
 	_, err := openKeyring(t.Context(), emptyStore(t), path, log)
 	require.NoError(t, err)
-	require.Contains(t, said.String(), "if a store was lost, stop and restore it from a backup")
+	require.Contains(t, said.String(), "If the store was lost, stop and restore it from a backup")
 }

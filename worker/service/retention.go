@@ -33,8 +33,8 @@ func (r *Retention) kept() []setting {
 		{"keep-rejects", &r.Rejects, 30, "rejected rows, samples of plans and differences that verify found"},
 		{"keep-calls", &r.Calls, 30, "the record of the calls of a run that has ended"},
 		{"keep-runs", &r.Runs, 400, "reports of runs; the newest of each export stays"},
-		{"keep-commands", &r.Commands, 30, "which commands were carried out"},
-		{"keep-audit", &r.Audit, 730, "who did what"},
+		{"keep-commands", &r.Commands, 30, "ids of commands that were carried out"},
+		{"keep-audit", &r.Audit, 730, "the audit"},
 	}
 }
 
@@ -70,7 +70,7 @@ func RetentionOf(c *cli.Context) (Retention, error) {
 	for _, s := range r.kept() {
 		n := c.Int(s.name)
 		if n < 1 {
-			return r, fmt.Errorf("--%s %d is not at least a day", s.name, n)
+			return r, fmt.Errorf("--%s %d must be at least 1", s.name, n)
 		}
 		*s.at = time.Duration(n) * day
 	}
@@ -84,7 +84,7 @@ func (s *Service) cleanUp(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if err := s.cleanUpOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "cleaning up failed and is tried again in an hour", "error", err)
+			s.log.WarnContext(ctx, "cleaning up failed; the worker will try again in an hour", "error", err)
 		}
 		select {
 		case <-ctx.Done():

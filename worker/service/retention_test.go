@@ -59,5 +59,5 @@ func TestRetentionOptions(t *testing.T) {
 	}}
 	require.NoError(t, app.Run([]string{"worker", "--keep-rejects", "7"}))
 	require.Equal(t, Retention{Rejects: 7 * day, Calls: 30 * day, Runs: 400 * day, Commands: 30 * day, Audit: 730 * day}, got)
-	require.ErrorContains(t, app.Run([]string{"worker", "--keep-audit", "0"}), "at least a day")
+	require.ErrorContains(t, app.Run([]string{"worker", "--keep-audit", "0"}), "must be at least 1")
 }

@@ -221,8 +221,8 @@ func openKeyring(ctx context.Context, s store.Store, path string, log *slog.Logg
 		return checkedKeyring(path, known.Sealed)
 	}
 	if err == nil && !created {
-		log.WarnContext(ctx, "the store is new, and the keyring was there before it: right for a first start with a keyring of your own; if a store was lost, "+
-			"stop and restore it from a backup; without it there are no exports, no connections and no ledgers, and nothing is sent until they are defined again", "keyring", path)
+		log.WarnContext(ctx, "the store is new, but the keyring is older. This is right for a first start with your own keyring. If the store was lost, "+
+			"stop and restore it from a backup: without it there are no exports, connections and ledgers, and nothing is sent until you define them again", "keyring", path)
 	}
 	return k, err
 }
@@ -230,7 +230,7 @@ func openKeyring(ctx context.Context, s store.Store, path string, log *slog.Logg
 func checkedKeyring(path string, check []byte) (*seal.Keyring, error) {
 	k, err := seal.LoadKeyring(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring is missing, and this store was made with one: put it back from a backup (docs/keyring.md says what is lost without it): %w", err)
+		return nil, fmt.Errorf("the keyring of this store is missing: restore it from a backup (docs/keyring.md says what is lost without it): %w", err)
 	}
 	if err != nil {
 		return nil, err

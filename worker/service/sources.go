@@ -37,7 +37,7 @@ func (s *Service) openSource(src catalogue.Source, credential []byte) (segment.S
 		}
 		return postgres.New(c, credential)
 	}
-	return nil, fmt.Errorf("this worker cannot read sources of the kind %s; is it older than the starter?", src.Type)
+	return nil, fmt.Errorf("this worker cannot read sources of the kind %s: it may be older than the starter", src.Type)
 }
 
 // config turns the catalogue's settings into those of the package that reads

@@ -23,7 +23,7 @@ func (s *Service) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if err := s.guarded(ctx, s.activities.EvaluateAlerts); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "alerts could not be evaluated and are again in a moment", "error", err)
+			s.log.WarnContext(ctx, "alerts could not be evaluated; the worker will try again soon", "error", err)
 		}
 		select {
 		case <-ctx.Done():

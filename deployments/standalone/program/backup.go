@@ -23,14 +23,14 @@ const temporalDir = "temporal"
 // backupCommand copies a data directory in use.
 func backupCommand() *cli.Command {
 	return &cli.Command{Name: "backup", ArgsUsage: "DIR", HideHelpCommand: true,
-		Usage: "copy the data directory to a new one, while standalone runs or not",
+		Usage: "copy the data directory to a new one; standalone can keep running",
 		Description: "The copy is a data directory: start standalone with --data-dir DIR to continue from it. It holds the\n" +
 			"keyring: anyone who has it can read everything in it.\n\n" +
 			"Example:\n  standalone backup --data-dir /var/lib/segment-export /backup/segment-export-monday",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "what is copied (default: the user's data directory)"}},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "data-dir", EnvVars: []string{localfile.Variable}, Usage: "`DIR` to copy (default: the user's data directory)"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return errors.New("backup takes one argument, the new directory, after the options")
+				return errors.New("give one argument, the new directory, after the options")
 			}
 			from, err := dataDirOf(c)
 			if err != nil {
@@ -103,7 +103,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 // mayCopy looks before anything is copied whether the copy could be put there.
 func mayCopy(from, to string) error {
 	if _, err := os.Stat(filepath.Join(from, temporalDir)); err != nil {
-		return fmt.Errorf("%s is no data directory of standalone: %w", from, err)
+		return fmt.Errorf("%s is not a data directory of standalone: %w", from, err)
 	}
 	if err := localfile.CheckWhole(from); err != nil {
 		return err
@@ -117,7 +117,7 @@ func mayCopy(from, to string) error {
 		return err
 	}
 	if below, err := filepath.Rel(real, above); err == nil && filepath.IsLocal(below) {
-		return fmt.Errorf("%s would be inside of %s and be lost with it; name a directory elsewhere", to, from)
+		return fmt.Errorf("%s would be inside %s and be lost with it: name a directory elsewhere", to, from)
 	}
 	entries, err := os.ReadDir(to)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +158,7 @@ func begin(partial string) (finish func() error, err error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s is being made by another backup (%w): wait for it, or name another directory", partial, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("another backup is writing to %s (%w): wait for it, or name another directory", partial, err), f.Close())
 	}
 	if err := errors.Join(empty(partial), sqlitecopy.Sync(partial)); err != nil {
 		return nil, errors.Join(err, f.Close())

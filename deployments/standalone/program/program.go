@@ -61,26 +61,26 @@ func newApp(t activities.Tuning) *cli.App {
 		Name:            "standalone",
 		Usage:           "a Temporal server, its Web UI and a worker in one process",
 		HideHelpCommand: true,
-		Description: "Everything is kept under --data-dir; a killed process continues where it was when it is\n" +
-			"started again with the same directory. It listens on this machine only.\n\n" +
+		Description: "It keeps all data under --data-dir. After a stop or a crash, start it with the same directory: runs\n" +
+			"continue where they stopped. It listens on this machine only.\n\n" +
 			"Examples:\n" +
-			"  standalone --sandbox                               to try it out, without an Omnisend account\n" +
+			"  standalone --sandbox                               try it out without an Omnisend account\n" +
 			"  standalone --data-dir /var/lib/segment-export --files-root /data/segments",
 		SliceFlagSeparator: service.RoleSeparator,
 		Commands:           []*cli.Command{service.KeyringCommand("standalone"), backupCommand()},
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "where everything is kept (default: the user's data directory)"},
-			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "folder that paths of file sources are below"},
-			&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "folder of mounted secrets, which credentials may name as file:NAME"},
-			&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base URL that new connections are bound to"},
-			&cli.BoolFlag{Name: "sandbox", Usage: "serve a stand-in for Omnisend and use it; its contacts are kept in the data directory, its API key is " + sandboxKey},
+			&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SEGMENT_EXPORT_DATA_DIR"}, Usage: "`DIR` for all data (default: the user's data directory)"},
+			&cli.StringFlag{Name: "files-root", Value: ".", Usage: "`DIR` that holds the folders of file sources"},
+			&cli.StringFlag{Name: "secrets-dir", Value: secretref.DefaultDir, Usage: "`DIR` with mounted secrets, which credentials name as file:NAME"},
+			&cli.StringFlag{Name: "omnisend-url", Value: omnisend.DefaultURL, Usage: "base `URL` of Omnisend's API for new connections"},
+			&cli.BoolFlag{Name: "sandbox", Usage: "serve a sandbox and use it in place of Omnisend; it keeps its contacts in the data directory; its API key is " + sandboxKey},
 			&cli.IntFlag{Name: "sandbox-port", Value: 9900, Usage: "port of the sandbox; 0 is any free one"},
 			&cli.IntFlag{Name: "temporal-port", Value: 7233, Usage: "port of the Temporal server; 0 is any free one"},
 			&cli.IntFlag{Name: "ui-port", Value: 8233, Usage: "port of the Web UI; 0 is any free one"},
 			&cli.StringFlag{Name: "metrics-address", Value: "127.0.0.1:9464", EnvVars: []string{"SEGMENT_EXPORT_METRICS_ADDRESS"},
-				Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`; none serves them nowhere; unless it is given, any free port is taken when this one is not free"},
-			&cli.StringFlag{Name: "console-port", Value: defaultConsolePort, Usage: "serve the console at `PORT` of 127.0.0.1; 0 is any free one, as is the default when it is in use; none serves no console"},
-			&cli.StringFlag{Name: "output", Value: "text", Usage: "text or json: how the addresses are printed when everything is ready"},
+				Usage: "serve /metrics, /livez and /readyz at `HOST:PORT`, or none; if the default port is in use, any free one"},
+			&cli.StringFlag{Name: "console-port", Value: defaultConsolePort, Usage: "serve the console at `PORT` of 127.0.0.1, or none; 0 is any free one; if the default port is in use, any free one"},
+			&cli.StringFlag{Name: "output", Value: "text", Usage: "format of the addresses that are printed when everything is ready: text or json"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
 		}, slices.Concat(service.IdentityFlags(), service.RetentionFlags())...),
@@ -200,7 +200,7 @@ func serve(c *cli.Context, logger *slog.Logger, t activities.Tuning) (err error)
 	}
 	stopConsole()
 	s.Drain()
-	fmt.Fprintln(os.Stderr, "stopping: calls in flight end, runs continue at the next start")
+	fmt.Fprintln(os.Stderr, "stopping: calls in flight finish, runs continue at the next start")
 	return err
 }
 

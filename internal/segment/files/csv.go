@@ -217,7 +217,7 @@ func (r *csvRows) unread(err error) (segment.Row, error) {
 
 // endsWithLine says that a row with a quote in an unquoted field certainly ends
 // with its line: the rest of the line was not looked at, and if a quoted field
-// began there it could go on in the next line.
+// began there it could continue in the next line.
 func (r *csvRows) endsWithLine(parse *csv.ParseError) bool {
 	raw, kept := r.src.between(r.at.offset, r.base.offset+r.csv.InputOffset())
 	if !kept || len(raw) > maxRecord {
@@ -228,7 +228,7 @@ func (r *csvRows) endsWithLine(parse *csv.ParseError) bool {
 	return !bytes.Contains(rest, []byte(string(r.header.comma)+`"`))
 }
 
-// passOver makes a row's problem of its first line and goes on behind it, if
+// passOver makes a row's problem of its first line and continues after it, if
 // one of the lines that follow is a row with all its columns. At the end of the
 // file none need follow, unless the line ends within quotes: then the file may
 // have been cut off. It returns errTooLong where that takes more than a row may.
@@ -261,7 +261,7 @@ func (r *csvRows) passOver(err error) (segment.Row, error) {
 	return segment.Row{Number: number, Problem: ProblemQuote}, nil
 }
 
-// passLong makes a row's problem of a row that is too long, and goes on behind
+// passLong makes a row's problem of a row that is too long, and continues after
 // its first line where that alone is, else at the next line that is a row with
 // all its columns. It holds no more than one line of the length of a row.
 func (r *csvRows) passLong() (segment.Row, error) {

@@ -26,8 +26,8 @@
 // no header, commas, CSV's quotes, UTF-8.
 //
 // A segment is read from a set of files that is fixed when the read begins:
-// name, size and ETag (in a folder: time and inode) of each, and how they are
-// to be read. A cursor names that set by its digest, and the place in it: a
+// name, size and ETag (in a folder: time and inode) of each, and how to
+// read them. A cursor names that set by its digest, and the place in it: a
 // file, and the byte of the text where a row begins. Compressed text is read and
 // thrown away up to that place.
 package files

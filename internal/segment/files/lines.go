@@ -19,7 +19,7 @@ import (
 
 // The problems of a row in JSON.
 const (
-	ProblemJSON   segment.Problem = "invalid_json" // a line is no JSON object
+	ProblemJSON   segment.Problem = "invalid_json" // a line is not a JSON object
 	ProblemNested segment.Problem = "nested_value" // what is mapped is a list or an object
 )
 

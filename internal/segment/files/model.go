@@ -75,7 +75,7 @@ func trimBOM(data []byte) []byte {
 	return []byte(strings.TrimPrefix(string(data), string(utf8BOM)))
 }
 
-// dialect returns how the table's files are to be read. What the configuration
+// dialect returns how to read the table's files. What the configuration
 // sets goes before what the model says.
 func (e entity) dialect(c Config, where string) (dialect, error) {
 	var s settings

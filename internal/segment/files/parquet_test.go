@@ -218,7 +218,7 @@ func TestPagesThatUnpackToMore(t *testing.T) {
 	}
 }
 
-// Structures that are not what the standard says are told, not panicked at.
+// Structures that the standard does not allow are errors, and cause no panic.
 func TestParquetWithStrangeColumns(t *testing.T) {
 	f := newFolder(t)
 	f.put(t, "s.parquet", parquetRow(t, map[string]parquet.Node{"id": parquet.String(), "much": parquet.Decimal(2_000_000_000, 2_000_000_000, parquet.ByteArrayType)},

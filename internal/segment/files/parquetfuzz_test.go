@@ -76,7 +76,7 @@ func withoutChecksums(t testing.TB, data []byte) []byte {
 }
 
 // FuzzParquet reads any bytes as a Parquet file: the same rows each time, and
-// the same rest from each place; what cannot be read is told as malformed, and
+// the same rest from each place; what cannot be read is reported as malformed, and
 // takes no more memory than a file may.
 func FuzzParquet(f *testing.F) {
 	fuzzedParquet(f)

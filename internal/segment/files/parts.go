@@ -57,7 +57,7 @@ func partOf(stem string) (name string, number, of int, ok bool) {
 }
 
 // inFiles returns the segments among the files of a folder: of that name, or
-// all. A part's file is also a segment of its own for whoever names it.
+// all. A part's file is also a segment of its own, when it is named.
 func inFiles(files []tree.File, name string) []*candidate {
 	var found []*candidate
 	for _, f := range files {
@@ -167,7 +167,7 @@ func withoutEmpty(files []tree.File) []tree.File {
 }
 
 func isDelta(where string) error {
-	return segment.Malformed("%s is a Delta table (it has %s): its files hold rows that are deleted as well. Write what is to be read as plain Parquet or CSV files, "+
+	return segment.Malformed("%s is a Delta table (it has %s): its files hold rows that are deleted as well. Write the rows as plain Parquet or CSV files, "+
 		"or let Synapse Link write CSV files with their model.json, or read the table through a database", where, deltaLog)
 }
 

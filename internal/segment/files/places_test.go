@@ -155,7 +155,7 @@ func packed(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// orderedGroup has its columns in the order given; by itself a group sorts them.
+// orderedGroup has its columns in the order given; a group would sort them.
 type orderedGroup struct {
 	parquet.Group
 

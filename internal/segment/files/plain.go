@@ -11,8 +11,7 @@ import (
 	"github.com/segment-export/segment-export/internal/segment/files/tree"
 )
 
-// extensions are what files are called that are segments by themselves, in
-// small letters.
+// extensions are those of files that are each a segment, in lower case.
 var extensions = []struct {
 	name string
 	form form

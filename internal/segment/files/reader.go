@@ -103,7 +103,7 @@ func (r *reader) learnColumns(file int) error {
 }
 
 // Next returns the next row, see segment.Reader. What ended the rows ends them
-// for good: behind a fault they could go on in the middle of one.
+// for good: behind a fault they could continue in the middle of one.
 func (r *reader) Next() (segment.Row, error) {
 	if r.ended != nil {
 		return segment.Row{}, r.ended

@@ -19,7 +19,7 @@ import (
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
 )
 
-// road leads to a service, and breaks when it is told to: for what is read of
+// road leads to a service, and breaks on demand: for what is read of
 // objects, not for what is asked about them.
 type road struct {
 	*httptest.Server
@@ -97,7 +97,7 @@ type rangedContent struct {
 func (c rangedContent) Chunk() int { return c.chunk }
 
 // cutOff makes all files in the folder half as long, in place, as when what
-// copies them begins to copy them again; mended, they are what they were.
+// copies them begins to copy them again; restored, they are what they were.
 func (f *folder) cutOff(t *testing.T) (begin, mend func()) {
 	t.Helper()
 	type file struct {

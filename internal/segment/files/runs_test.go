@@ -145,12 +145,12 @@ func TestNoCompleteRun(t *testing.T) {
 
 	i.file(t, run+"Gold_3.csv", "3\n", 60)
 	i.file(t, run+"Gold_1.csv", "1\n", 60)
-	require.ErrorIs(t, open(), segment.ErrMalformed, "it will not mend itself")
+	require.ErrorIs(t, open(), segment.ErrMalformed, "waiting does not help")
 	require.ErrorContains(t, open(), "segments/Gold has no complete run; segments/Gold/2026/11/25/0750: it has a file 3 and no file 2")
 }
 
-// A read stays in the run that it began with, and goes on there when it was
-// broken off, whatever has been exported since.
+// A read stays in the run that it started with, and continues there after an
+// interruption, whatever has been exported since.
 func TestANewerRunDoesNotDisturbAReading(t *testing.T) {
 	const first, second = "Gold/2026/11/25/0615/", "Gold/2026/11/25/0750/"
 	i := newInsights(t, nil)

@@ -48,7 +48,7 @@ func isDateFormat(code string) bool {
 type calendar struct{ from1904 bool }
 
 // date is a number of days as ISO 8601, without a zone, as a workbook has none;
-// what is no date stays as it is.
+// anything else stays as it is.
 func (c calendar) date(text string) string {
 	days, err := strconv.ParseFloat(text, 64)
 	if err != nil || days < 1 || days > 2_958_465.999999 {

@@ -80,7 +80,7 @@ func (t *textReader) line(from int64) ([]byte, error) {
 	}
 }
 
-// passLine reads up to the end of the line that goes on where reading stopped,
+// passLine reads up to the end of the line that reading stopped in,
 // keeps nothing of it, and returns where the next begins. io.EOF says that the
 // text ended before.
 func (t *textReader) passLine() (int64, error) {

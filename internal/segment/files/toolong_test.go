@@ -13,8 +13,8 @@ import (
 	"github.com/segment-export/segment-export/internal/segment/segmenttest"
 )
 
-// A row that is longer than rows may be is one reject, and the reading goes on
-// behind it.
+// A row that is longer than rows may be is one reject, and the read continues
+// after it.
 func TestRowsThatAreTooLong(t *testing.T) {
 	const long = 3 * maxRecord
 	anna, bob := person(2, "1", "anna@example.com", "Oslo"), person(4, "2", "bob@example.com", "Kraków")
