@@ -36,6 +36,9 @@ type AlertEditArgs struct {
 	Version int64 `json:"version"` // of which it was made; 0: whatever it is now
 }
 
+// About names the alert.
+func (a AlertEditArgs) About(string) []Subject { return []Subject{{catalogue.KindAlert, a.Name}} }
+
 // AlertSecret is the sealed part of alert add: one of the two.
 type AlertSecret struct {
 	Mail    *AlertMail    `json:"mail,omitempty"`
