@@ -9,13 +9,13 @@ import (
 	"github.com/segment-export/segment-export/internal/reason"
 )
 
-// ErrBusy says that a segment cannot be read just now and can be by itself
-// later: nobody has to do anything. Errors that wrap it are *BusyError.
+// ErrBusy says that a segment cannot be read just now, and can be later without
+// anyone's help. Errors that wrap it are *BusyError.
 var ErrBusy = errors.New("cannot be read just now")
 
 // BusyError says why a source makes its readers wait and how long. It is a
-// wait, not a failure: what was read so far stands, and the reader's cursor
-// goes on from there.
+// wait, not a failure: what was read so far stands, and a read may
+// continue from the reader's cursor.
 type BusyError struct {
 	Reason     string        // for people, such as "a refresh is running"
 	RetryAfter time.Duration // after which it is worth trying again
@@ -29,8 +29,8 @@ func (e *BusyError) Error() string {
 // Is makes it an ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
-// ErrAccess says that the source refuses us until somebody changes a login or a
-// permission. Errors that wrap it are *AccessError.
+// ErrAccess says that the source refuses access until a person changes a login
+// or a permission. Errors that wrap it are *AccessError.
 var ErrAccess = errors.New("no access")
 
 // AccessError says what a source refuses and what its administrator can do

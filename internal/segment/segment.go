@@ -12,9 +12,9 @@ import (
 )
 
 // Cursor is an opaque position in a segment, short enough to store with every
-// part of a run. It names the view it belongs to, so that a read never goes on
-// in a segment that has changed meanwhile. It may hold the id of a customer:
-// whoever stores it encrypts it.
+// part of a run. It names the view it belongs to, so that a read never continues
+// in a segment that has changed. It may hold the id of a customer, so store it
+// encrypted.
 type Cursor []byte
 
 // Info describes a segment without reading it.
@@ -112,8 +112,8 @@ var ErrEmpty = errors.New("is empty")
 // ErrNotFound says that the source has no such segment.
 var ErrNotFound = errors.New("no such segment")
 
-// ErrMalformed says that a segment cannot be read as what it claims to be, and
-// that trying again will not help: somebody has to mend the data.
+// ErrMalformed says that a segment cannot be read as what it claims to be.
+// Trying again does not help: the data must be corrected.
 var ErrMalformed = errors.New("malformed")
 
 // MissingFieldsError names fields that a mapping wants and a segment lacks.

@@ -207,7 +207,7 @@ func (c *client) refused(r request, answer *http.Response) error {
 	}
 }
 
-// forbidden says what somebody with rights over the environment has to do.
+// forbidden says what an administrator of the environment must do.
 func (c *client) forbidden(r request, code, missing string) error {
 	switch code {
 	case "0x80072560":

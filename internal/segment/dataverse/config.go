@@ -23,12 +23,12 @@ const (
 	// AuthManagedIdentity: the identity of the Azure machine that the worker
 	// runs on; nothing secret is stored.
 	AuthManagedIdentity Auth = "managed-identity"
-	// AuthCLI: whoever is logged in with the Azure CLI on the worker's machine;
-	// for trying out.
+	// AuthCLI: the user who is logged in with the Azure CLI on the worker's
+	// machine; for trying out.
 	AuthCLI Auth = "azure-cli"
 )
 
-// OnChange says what becomes of a read during which the segment was refreshed.
+// OnChange says what to do when a segment is refreshed during a read.
 type OnChange string
 
 // The policies.
@@ -69,7 +69,7 @@ var (
 	guid     = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 )
 
-// Check says what is wrong with a configuration, for whoever typed it in.
+// Check says what is wrong with a configuration, for the person who entered it.
 func (c Config) Check() error {
 	if err := checkURL(c.URL, "the environment's URL", "https://contoso.crm4.dynamics.com"); err != nil {
 		return err

@@ -25,7 +25,7 @@ const (
 	secret = "the-secrets-value"
 )
 
-// clock is a time that moves only when somebody waits or moves it.
+// clock is a time that moves only when a caller waits or moves it.
 type clock struct {
 	mu    sync.Mutex
 	now   time.Time

@@ -18,8 +18,8 @@
 //
 // The order is by customer id because a position in it is a filter, "ge" the
 // last id: that is documented for text, and not for primary keys. So a cursor
-// is the last customer's id with the state of the segment, and whoever has it
-// goes on anywhere. Within one read, pages follow the links that Dataverse
+// is the last customer's id with the state of the segment, and a read
+// can continue from it anywhere. Within one read, pages follow the links that Dataverse
 // gives, and that filter takes over when a link is refused. The other way
 // round, the table of profiles in order with its memberships looked up, would
 // read all customers for the smallest segment.
@@ -30,8 +30,8 @@
 // Whether the segment was refreshed in between shows by its run in the private
 // table mscipriv_segmentmetadata, where that may be read, and by the time of the
 // last change of both tables. Both are looked at before the read and after it,
-// and by each reader that goes on from a cursor; what becomes of a read during
-// which they moved is the policy OnChange. While a segment is refreshed, and for
+// and by each reader that continues from a cursor; OnChange says what to do with a
+// read during which they moved. While a segment is refreshed, and for
 // a while after the last change (profiles are written for some time after the
 // segments are done), Open gives a *segment.BusyError.
 //

@@ -1,7 +1,6 @@
 package dataverse
 
-// Apart makes a source hold its requests back by itself, as one in another
-// process does.
+// Apart gives a source its own limits on requests, as one in another process has.
 func (s *Source) Apart() *Source {
 	s.client.gate = &gate{allowed: mostParallel, freed: make(chan struct{})}
 	return s

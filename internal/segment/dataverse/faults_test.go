@@ -92,8 +92,8 @@ func TestALinkToAnotherHostIsNotFollowed(t *testing.T) {
 	require.ErrorContains(t, err, "at another host")
 }
 
-// Each of the three limits: the login waits as long as it is told, all of it,
-// and does not ask meanwhile.
+// Each of the three limits: the login waits as long as the answer says,
+// and sends nothing meanwhile.
 func TestServiceProtectionIsRespected(t *testing.T) {
 	for name, limits := range map[string]dataversetest.Limits{
 		"requests":    {Requests: 12},
@@ -158,7 +158,7 @@ func TestTheLimitIsTheLoginsNotTheSources(t *testing.T) {
 }
 
 // Two workers read for the same identity and know nothing of each other: both
-// meet its limits, both wait as long as they are told, and both get everything.
+// meet its limits, both wait as long as the answers say, and both get everything.
 func TestTwoWorkersWithOneIdentity(t *testing.T) {
 	w := newWorld(t, dataversetest.Options{PageRows: 300, Limits: dataversetest.Limits{Requests: 12}})
 	in := func(i int) bool { return i%3 < 2 }
@@ -275,7 +275,7 @@ func TestARefreshDuringTheRead(t *testing.T) {
 	}
 }
 
-// Each sign of a refresh is enough by itself.
+// Each sign of a refresh is enough alone.
 func TestEverySignOfARefreshCounts(t *testing.T) {
 	for name, refresh := range map[string]func(*world){
 		"another run": func(w *world) {

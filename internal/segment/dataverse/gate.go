@@ -40,10 +40,10 @@ var (
 	gates   = map[string]*gate{}
 )
 
-// gateOf returns the gate of whoever logs in so.
+// gateOf returns the gate of the identity that logs in with the settings.
 func gateOf(c Config) *gate {
 	key := origin(c.URL) + " " + strings.ToLower(c.ClientID)
-	if c.ClientID == "" { // the machine's own identity, or whoever is logged in
+	if c.ClientID == "" { // the machine's own identity, or the user who is logged in
 		key += string(c.Auth) + " " + c.Tenant
 	}
 	gatesMu.Lock()

@@ -86,8 +86,8 @@ func (l *login) renew(refused string) error {
 	return nil
 }
 
-// token returns a token for the environment: an *AccessError when somebody has
-// to change something, errPassing when it is worth trying again.
+// token returns a token for the environment: an *AccessError when a person must
+// change something, errPassing when a retry may help.
 func (l *login) token(ctx context.Context) (string, error) {
 	l.mu.Lock()
 	cred := l.cred

@@ -31,7 +31,7 @@ var errWide = errors.New("the profiles of a page of members are too large to rea
 // Where most customers are in the segment, a page of members is a stretch of
 // the table of profiles: the rows from the first id to the last come in one or
 // two pages. Where few are, that stretch is long, and asking for ids is cheaper.
-// Which one it is shows by itself.
+// The reader finds out which of the two it is.
 type profiles struct {
 	client *client
 	table  *table

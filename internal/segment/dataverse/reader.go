@@ -29,7 +29,7 @@ type reader struct {
 
 	page  []profileRow
 	at    position // after the last row
-	ended error    // what Next goes on to return
+	ended error    // what Next returns from now on
 	notes []string
 }
 
@@ -132,7 +132,7 @@ func (p *profiles) rows(ctx context.Context, rows []member) ([]profileRow, error
 }
 
 // Next returns the next row, see segment.Reader. A *segment.BusyError is a
-// wait: the cursor goes on from there, in this process or another.
+// wait: a read can continue from the cursor, in this process or another.
 func (r *reader) Next() (segment.Row, error) {
 	if r.ended != nil {
 		return segment.Row{}, r.ended

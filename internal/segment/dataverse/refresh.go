@@ -98,7 +98,7 @@ func unavailable(err error) bool {
 }
 
 // parseMetadata reads a row of the private table. A payload too long for one
-// column goes on in the second.
+// column continues in the second.
 func parseMetadata(name, payload1, payload2 string) metadata {
 	var m metadata
 	if json.Unmarshal([]byte(payload1), &m) != nil {
@@ -174,7 +174,7 @@ func (s *Source) lastWritten(ctx context.Context, t *table) (at string, now time
 
 // busy says how long to wait before the segment can be read: while it is
 // refreshed, and until the tables have been left alone for a while, since
-// profiles go on being written after the segments are done.
+// profiles are still written after the segments are done.
 func (st *state) busy(settle time.Duration) error {
 	if st.running {
 		return &segment.BusyError{Reason: "Customer Insights is refreshing the segment", RetryAfter: time.Minute}

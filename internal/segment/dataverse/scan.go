@@ -14,8 +14,8 @@ import (
 // customer ids, page by page.
 //
 // It follows the link that each page gives, as it is. A link does not live for
-// ever, and nobody says how long: when it is refused, the scan goes on with a
-// query of its own from the last customer id on. For that reason alone the
+// ever, and for how long is not documented: when it is refused, the scan
+// continues with a query of its own from the last customer id. For that reason alone the
 // order is by customer id: it is text, which can be compared in a filter, and
 // primary keys cannot. A page that comes twice, or a row that comes again after
 // such a new query, is the caller's to recognise by its customer id.

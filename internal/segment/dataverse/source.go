@@ -159,7 +159,7 @@ func (s *Source) Describe(ctx context.Context, name string) (segment.Info, error
 }
 
 // hasMembers is for a segment that the private table does not list: it exists
-// if somebody is in it.
+// if it has a member.
 func (s *Source) hasMembers(ctx context.Context, name string, t *tables) error {
 	m := newMembers(s.client, t.members, name, "")
 	page, err := m.next(ctx)

@@ -36,8 +36,8 @@ type PassingError struct{ text string }
 func (e *PassingError) Error() string { return e.text }
 
 // Refused reads the answer with which a token was refused: an
-// *segment.AccessError when somebody has to change something, a *PassingError
-// when it is worth trying again. What the answer says in words is not passed on.
+// *segment.AccessError when a person must change something, a *PassingError
+// when a retry may help. What the answer says in words is not passed on.
 func (l Login) Refused(r *http.Response) error {
 	body, err := runtime.Payload(r)
 	var answer struct {

@@ -94,7 +94,7 @@ func TestAnswersOfTheServices(t *testing.T) {
 		"google, refused":            {"gs://people/x", google, answer{401, "authError", "Google Cloud Storage refuses the login", "valid key of a service account", segment.ErrAccess}},
 		"google, not allowed":        {"gs://people/x", google, answer{403, "forbidden", "may not read here", `Storage Object Viewer on the bucket "people"`, segment.ErrAccess}},
 		"google, no billing":         {"gs://people/x", google, answer{403, "accountDisabled", "the billing of the bucket's project is off", "turn its billing on", segment.ErrAccess}},
-		"google, requester pays":     {"gs://people/x", google, answer{400, "userProjectMissing", "wants whoever reads it to pay", `"Requester pays"`, segment.ErrAccess}},
+		"google, requester pays":     {"gs://people/x", google, answer{400, "userProjectMissing", "makes its readers pay", `"Requester pays"`, segment.ErrAccess}},
 		"google, no bucket":          {"gs://people/x", google, answer{404, "notFound", `there is no bucket "people"`, "", segment.ErrNotFound}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -208,7 +208,7 @@ func TestPlaces(t *testing.T) {
 		_, err := s.Open(t.Context(), name, nil, nil)
 		require.ErrorIs(t, err, test.is, name)
 		require.ErrorContains(t, err, test.text, name)
-		require.NotContains(t, err.Error(), base, "the worker's own paths are nobody's business")
+		require.NotContains(t, err.Error(), base, "the worker's own paths are not shown")
 	}
 }
 

@@ -140,8 +140,8 @@ func TestAPartThatComesLater(t *testing.T) {
 	require.ErrorIs(t, err, segment.ErrChanged)
 }
 
-// A break inside the second of three parts: what was read until then is right,
-// and the reading goes on from there.
+// A break inside the second of three parts: the rows until then are right, and
+// the read continues from there.
 func TestBreaksInsideAPart(t *testing.T) {
 	const people, read = 6_000, 2_100
 	table := segmenttest.Table{Fields: asked}

@@ -87,8 +87,8 @@ func TestSynapseLink(t *testing.T) {
 	require.ErrorContains(t, err, "segments/model.json names segments/people/2026.csv, which is not there")
 }
 
-// Folders with the changes of some minutes are no whole tables: whoever did not
-// change would count as having left.
+// Folders with the changes of some minutes are no whole tables: people without
+// a change would count as having left.
 func TestFoldersWithChangesAreRefused(t *testing.T) {
 	const changes = "2026-11-25T06.15.00Z"
 	columns := []string{linkID, linkModified, "Email", "City", linkDeleted}

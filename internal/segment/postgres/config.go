@@ -4,7 +4,7 @@
 //
 // A segment is read in one go, ordered by its id column, in one read-only
 // transaction that sees the data as it was when the read began. That view ends
-// with the connection: a read that was broken off begins anew.
+// with the connection: an interrupted read starts from the beginning.
 //
 // Values are text as a CSV file would have it: dates and times in ISO 8601 (UTC
 // where a time zone is known), numbers with a point, true and false, lists of
@@ -28,7 +28,7 @@ type TLS string
 const (
 	TLSVerifyFull TLS = "verify-full" // encrypted, to the server of that name
 	TLSVerifyCA   TLS = "verify-ca"   // encrypted, to a server that the authority knows
-	TLSRequire    TLS = "require"     // encrypted, to whoever answers
+	TLSRequire    TLS = "require"     // encrypted, to any server
 	TLSDisable    TLS = "disable"     // only on this machine
 )
 
@@ -62,7 +62,7 @@ type Query struct {
 	ID  string `json:"id,omitempty"` // its id column; empty: Config's
 }
 
-// Check says what is wrong with a configuration, for whoever typed it in.
+// Check says what is wrong with a configuration, for the person who entered it.
 func (c Config) Check() error {
 	switch {
 	case c.Host == "":

@@ -17,8 +17,8 @@ type silenceError struct{ lasted time.Duration }
 
 func (e *silenceError) Error() string { return fmt.Sprintf("nothing came for %s", e.lasted) }
 
-// listening is a connection that is not listened to for ever: each read from
-// it ends after a time, which whoever uses it sets as it goes.
+// listening is a connection with a timeout for each read, which its user may
+// change at any time.
 type listening struct {
 	net.Conn
 

@@ -54,8 +54,8 @@ func (a authority) issue(t *testing.T, until time.Time) (cert, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 }
 
-// A server with TLS is read when it is who the settings say; whoever looks into
-// it learns what does not fit.
+// A server with TLS is read when it is who the settings say; the test of a
+// source says what does not fit.
 func TestTLS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")

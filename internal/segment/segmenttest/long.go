@@ -32,8 +32,8 @@ const (
 )
 
 // broken ends a read in the middle. That is an error that may pass, never an
-// end; what came before it is right, and whoever goes on from there misses
-// nothing.
+// end; the rows before it are right, and a read that continues from
+// there misses nothing.
 func broken(t *testing.T, p Place, o Options) {
 	table := people(long)
 	p.Put(t, "s", table)
@@ -140,8 +140,8 @@ func manyRows(o Options) int {
 	return 10_000
 }
 
-// many reads a segment that nobody should hold. Where it can be gone on with, it
-// is broken off again and again: nothing is lost and nothing comes twice.
+// many reads a segment that is too long to hold. Where reads can be resumed, it
+// is interrupted again and again: no row is lost and none comes twice.
 func many(t *testing.T, p Place, o Options) {
 	rows := manyRows(o)
 	row := customer(rows)

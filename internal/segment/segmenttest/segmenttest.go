@@ -51,8 +51,8 @@ type Filler interface {
 
 // Options say what an implementation does not promise.
 type Options struct {
-	// NoResume: a read that was broken off begins anew; Open with a cursor may
-	// give ErrChanged. Without it, it must go on where it was.
+	// NoResume: an interrupted read starts from the beginning; Open with a cursor
+	// may give ErrChanged. Otherwise it must continue where it was.
 	NoResume bool
 	// NoHeader: only rows tell the fields, so a segment without rows is empty.
 	NoHeader bool
@@ -271,7 +271,7 @@ func wide(t *testing.T, p Place, _ Options) {
 	require.Len(t, few, rows)
 }
 
-// Pages that end between any two rows are gone on after, too.
+// A read also resumes after pages that end between any two rows.
 func resumePages(t *testing.T, p Place, o Options) {
 	p.Pages(6)
 	resume(t, p, o)

@@ -125,7 +125,7 @@ func messy(p person, r *rand.Rand, oneIn int) string {
 	return address + "\u200b" // from a copied table
 }
 
-// person is what a row says of somebody.
+// person is the data of one row.
 type person struct {
 	first, last, street, country, state, city, postal string
 	local                                             string // of the address, in lower case; no two people have the same

@@ -76,7 +76,7 @@ type kind uint8
 
 const (
 	first   kind = iota // a person's first row
-	again               // another row of somebody who came before
+	again               // another row of a person who came before
 	broken              // a row with an address that cannot be
 	nowhere             // a row without an address
 )

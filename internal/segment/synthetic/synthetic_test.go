@@ -22,7 +22,7 @@ var mapping = contact.Mapping{
 	contact.ConsentFlag: "EmailConsent", contact.ConsentDate: "ConsentDate",
 }
 
-// sent is what becomes of one address.
+// sent is what is sent of one address.
 type sent struct {
 	fields  string
 	consent contact.Said

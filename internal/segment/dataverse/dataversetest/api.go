@@ -227,7 +227,7 @@ func write(out *strings.Builder, field string, value any) {
 	out.Write(data)
 }
 
-// giveLink makes a link that means nothing to whoever follows it.
+// giveLink makes a link that means nothing to the client that follows it.
 func (s *Server) giveLink(r *http.Request, q query, asked int, after row) string {
 	s.serial++
 	cookie := fmt.Sprintf("<cookie pagenumber=%q pagingcookie=%q istracking=\"False\" />", fmt.Sprint(s.serial), "%253ccookie%2520page%253d%2522"+guid(fmt.Sprint(s.serial)))

@@ -143,7 +143,7 @@ func start(options ...string) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("starting Azurite for tests: %w", err), os.RemoveAll(dir))
 	}
 	if len(options) > 0 {
-		return s, nil // whoever trusts its certificate logs in
+		return s, nil // clients that trust its certificate log in
 	}
 	return s, s.login()
 }

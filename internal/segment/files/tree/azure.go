@@ -88,7 +88,7 @@ type azureAccount struct {
 // client logs in with what the secret turns out to be.
 func (a *azureAccount) client(where string, way azcore.ClientOptions) (*container.Client, error) {
 	options := &container.ClientOptions{ClientOptions: way}
-	// Short: whoever reads goes on later from where it was.
+	// Short: the reader retries later, from where it was.
 	options.Retry = policy.RetryOptions{MaxRetries: 2, RetryDelay: 500 * time.Millisecond}
 	unlisted := way.Cloud.ActiveDirectoryAuthorityHost != "" // in the directory of authorities
 	_, signed := signature(a.secret)

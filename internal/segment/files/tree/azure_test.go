@@ -13,8 +13,8 @@ import (
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
-// A login that Entra refuses is somebody's to mend; one that does not get as far
-// as Entra may be there again in a minute.
+// A login that Entra refuses must be corrected; one that does not reach Entra may
+// work in a minute.
 func TestALoginThatEntraDoesNotAnswer(t *testing.T) {
 	a := &azureAccount{Address: Address{Scheme: SchemeAzure, Bucket: "people", Account: "shop"}}
 	a.byEntra("contoso", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "the source's credential")

@@ -142,7 +142,7 @@ func (b *bucket) List(ctx context.Context, folder string) (Listing, error) {
 	return all, nil
 }
 
-// next goes on in a list; now and then that takes a request.
+// next returns the next object of a list; now and then that takes a request.
 func (b *bucket) next(ctx context.Context, list *blob.ListIterator) (*blob.ListObject, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()

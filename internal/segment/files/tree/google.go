@@ -85,7 +85,7 @@ func google(a Address, secret []byte) (provider, error) {
 			return nil, err
 		}
 		var service *storage.Client
-		if bucket.As(&service) { // by itself it tries again for as long as it is let
+		if bucket.As(&service) { // without it, the client retries without end
 			service.SetRetry(storage.WithMaxAttempts(attempts))
 		}
 		return bucket, nil
@@ -146,7 +146,7 @@ func (a Address) explainGoogle(err error) error {
 	case reason == "accountDisabled", reason == "userProjectAccountProblem":
 		return refused("turn its billing on in the Google Cloud console", "the billing of the bucket's project is off")
 	case reason == "userProjectMissing":
-		return refused("turn \"Requester pays\" of the bucket off", "the bucket wants whoever reads it to pay")
+		return refused("turn \"Requester pays\" of the bucket off", "the bucket makes its readers pay")
 	case e.Code == http.StatusUnauthorized:
 		return refused("give the source a valid key of a service account; it may have been deleted or disabled", "Google Cloud Storage refuses the login")
 	case e.Code == http.StatusForbidden:

@@ -96,7 +96,7 @@ func fileOf(name string, info fs.FileInfo) File {
 }
 
 func (l *local) Open(ctx context.Context, f File) (Content, error) {
-	// Looked at first: to open a pipe would wait for somebody to write to it.
+	// Checked first: opening a pipe would wait for a writer.
 	if err := Unchanged(ctx, l, f); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (c localContent) ReadAt(p []byte, off int64) (int, error) {
 
 func (localContent) Chunk() int { return 128 << 10 }
 
-// explain says what an error of the file system means for whoever set the path.
+// explain says what an error of the file system means for the path that was set.
 func (l *local) explain(where string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

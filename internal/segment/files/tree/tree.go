@@ -25,9 +25,9 @@ import (
 // Tree is a place with files. Names are paths below it, with slashes; the tree
 // itself is "". Its methods may be called from several goroutines at once.
 //
-// Errors wrap segment.ErrNotFound, segment.ErrMalformed (somebody has to put the
-// place right) or segment.ErrChanged, or are a *segment.AccessError; any other
-// may go away by itself. None holds a secret, or a path of this machine.
+// Errors wrap segment.ErrNotFound, segment.ErrMalformed (the place must be
+// corrected) or segment.ErrChanged, or are a *segment.AccessError; any other
+// may be temporary. None holds a secret, or a path of this machine.
 type Tree interface {
 	// Place is a name as people know it.
 	Place(name string) string
@@ -58,7 +58,7 @@ type Listing struct {
 
 // Content reads one state of a file. In a bucket, an error of ReadAt wraps
 // segment.ErrChanged when that state is gone. In a folder what is written in
-// place is read too: whoever has read to the end asks Unchanged.
+// place is read too: a reader calls Unchanged at the end.
 type Content interface {
 	io.ReaderAt
 	io.Closer
