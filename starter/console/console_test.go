@@ -490,7 +490,11 @@ func TestHowASegmentIsRead(t *testing.T) {
 	w.answers[protocol.SourceShow] = protocol.SourceAnswer{Source: catalogue.Source{Meta: catalogue.Meta{Name: "crm"}, Type: catalogue.TypeFiles},
 		Fields: []string{"Email", "City"}, SegmentList: []protocol.SegmentAnswer{{Name: "people", How: []string{"CSV", "semicolon between columns"}, Looked: 7,
 			Problems: map[segment.Problem]int{"misplaced_quote": 2}, Rows: [][]string{{"a@example.com", "<b>Oslo"}}}}}
-	page := open(t, w).get("/sources/crm").Body.String()
+	b := open(t, w)
+	require.Contains(t, b.get("/sources/crm").Body.String(), `<a href="?rows">`)
+	page := b.get("/sources/crm?rows").Body.String()
+	require.NotContains(t, page, `<a href="?rows">`)
+	require.Equal(t, protocol.SourceShowArgs{Name: "crm", Rows: true}, w.orders[len(w.orders)-1].Args)
 	for _, text := range []string{"Read as: CSV, semicolon between columns. Rows looked at: 7.", "A quote is not doubled or not closed: 2", "set --quote-escape backslash", `<th scope="col">City</th>`, "<td>a@example.com</td><td>&lt;b&gt;Oslo</td>"} {
 		assert.Contains(t, page, text)
 	}

@@ -20,6 +20,7 @@ type sourceView struct {
 
 	Error  string // why the source does not show what it has
 	Tested *protocol.SourceTested
+	Rows   bool // first rows were asked for, which the audit records
 }
 
 // source shows one source with what is in it.
@@ -27,8 +28,8 @@ func (q *request) source() error { return q.sourcePage(nil) }
 
 func (q *request) sourcePage(tested *protocol.SourceTested) error {
 	name := q.r.PathValue("name")
-	v := sourceView{Tested: tested}
-	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name}, Object: name, Personal: true}, &v.SourceAnswer)
+	v := sourceView{Tested: tested, Rows: q.r.URL.Query().Has("rows")}
+	err := ask(q, Order{Name: protocol.SourceShow, Args: protocol.SourceShowArgs{Name: name, Rows: v.Rows}, Object: name, Personal: true}, &v.SourceAnswer)
 	if err != nil {
 		if status, _ := statusOf(err); status != 422 {
 			return err
