@@ -134,15 +134,15 @@ func (t *taker) compare(ctx context.Context, api omnisend.API) (*run.Halt, error
 
 // item returns one of the contacts by its place.
 func (t *taker) item(ctx context.Context, place int) (spool.BatchItem, error) {
-	n := place / t.Tuning.BatchSize
-	items, err := t.Batch(ctx, t.job.RunID, job.FirstBatch(job.PhaseUploads, 0)+min(n, t.batches-1))
+	n := min(place*t.batches/max(t.contacts, 1), t.batches-1)
+	items, err := t.Batch(ctx, t.job.RunID, job.FirstBatch(job.PhaseUploads, 0)+n)
 	if err != nil {
 		return spool.BatchItem{}, err
 	}
 	if len(items) == 0 {
 		return spool.BatchItem{}, fmt.Errorf("run %s: batch %d of the audience is missing", t.job.RunID, n)
 	}
-	return items[place%t.Tuning.BatchSize%len(items)], nil
+	return items[place%len(items)], nil
 }
 
 // book writes all contacts into the ledger.

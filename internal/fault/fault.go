@@ -22,7 +22,10 @@ func (e *Error) Error() string { return "a fault of this program (" + e.What + "
 // another goroutine.
 func Guard(do func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if e, ok := p.(*Error); ok { // of another goroutine, passed on
+			err = e
+		} else if p != nil {
 			err = &Error{What: what(p), Stack: string(debug.Stack())}
 		}
 	}()

@@ -14,7 +14,6 @@ import (
 	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/lease"
 	"github.com/segment-export/segment-export/internal/ledger"
-	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/segment"
@@ -36,8 +35,6 @@ const (
 	// maxRereads is how often a segment that changes under the reader is read
 	// again before the run gives up.
 	maxRereads = 5
-	// checkRows is after how many rows the time is looked at.
-	checkRows = 256
 	// MaxRejectValue is how many bytes of a value a reject keeps.
 	MaxRejectValue = 320
 	// maxSegmentBytes bounds the contacts of a segment: a shard of them is decided
@@ -120,14 +117,13 @@ type collector struct {
 	state  job.CollectState
 	seen   contact.Seen // as state.Seen has it
 
-	shards  [contact.Shards][]byte
-	rejects []protocol.Reject
-	rows    int // in the part
-	bytes   int // of the contacts in the part
+	part   *part // that is being filled
+	spare  *part // that is stored, or was
+	stores behind
 }
 
 func (a *Steps) collector(ctx context.Context, in CollectInput, h lease.Hold) (*collector, error) {
-	c := &collector{Steps: a, in: in, hold: h}
+	c := &collector{Steps: a, in: in, hold: h, part: &part{}, spare: &part{}}
 	var err error
 	if c.job, err = a.Job(ctx, in.RunID); err != nil {
 		return nil, err
@@ -170,7 +166,7 @@ func (c *collector) load(ctx context.Context) (err error) {
 
 // read goes on from the stored position until the slice of time is used up,
 // the work should stop, or the segment is read.
-func (c *collector) read(ctx context.Context) error {
+func (c *collector) read(ctx context.Context) (err error) {
 	if c.state.Done {
 		return nil
 	}
@@ -191,47 +187,53 @@ func (c *collector) read(ctx context.Context) error {
 	}
 	// To break off a read changes nothing, and a source may not answer: unlike
 	// what is stored, it is not carried to its end when the work should stop.
-	reading := c.hold.Soft
+	reading, stop := context.WithCancel(c.hold.Soft)
+	defer stop()
 	r, err := src.Open(reading, name, job.FieldsOf(c.job.Export, c.mapper), after)
 	switch {
 	case errors.Is(err, segment.ErrEmpty):
-		return c.commit(ctx, nil, true)
+		return c.commitLast(ctx, nil, true)
 	case err != nil && c.hold.Stopping():
 		return nil
 	case err != nil:
 		return connect.SourceFault(err)
 	}
 	defer r.Close()
+	defer func() { err = errors.Join(err, c.stores.wait()) }()
+	ahead := segment.ReadAhead(r, c.Tuning.PartRows, c.Tuning.PartBytes, stop)
+	defer ahead.Close()
 	_, whole := src.(segment.Whole)
 	until := time.Now().Add(c.Tuning.Slice)
 	for {
-		row, err := r.Next()
-		if errors.Is(err, io.EOF) {
+		chunk := ahead.Next()
+		for _, row := range chunk.Rows {
+			c.add(row)
+		}
+		if errors.Is(chunk.Err, io.EOF) {
 			if n, ok := r.(segment.Noter); ok {
 				for _, note := range n.Notes() {
 					c.state.Notes = append(c.state.Notes, string(reason.Clean(note)))
 				}
 			}
-			return c.commit(ctx, r.Cursor(), true)
+			return c.commitLast(ctx, chunk.Cursor, true)
 		}
-		if err != nil && c.hold.Stopping() {
-			return errors.Join(c.keep(ctx, r, err, whole), c.load(ctx))
+		if chunk.Err != nil && c.hold.Stopping() {
+			return errors.Join(c.keep(ctx, chunk, whole), c.load(ctx))
 		}
-		if err != nil {
-			return errors.Join(c.keep(ctx, r, err, whole), connect.SourceFault(err))
+		if chunk.Err != nil {
+			return errors.Join(c.keep(ctx, chunk, whole), connect.SourceFault(chunk.Err))
 		}
-		c.add(row)
-		due := !whole && c.rows%checkRows == 0 && time.Now().After(until) // rows may be long
-		if c.rows < c.Tuning.PartRows && c.bytes < c.Tuning.PartBytes && !due {
+		due := !whole && time.Now().After(until)
+		if c.part.rows < c.Tuning.PartRows && c.part.bytes < c.Tuning.PartBytes && !due {
 			continue
 		}
-		if c.state.Bytes+int64(c.bytes) > maxSegmentBytes {
+		if c.state.Bytes+int64(c.part.bytes) > maxSegmentBytes {
 			return segment.Malformed("segment %s has more than %d GiB of mapped values; map fewer fields, or split it", reason.Names(name), maxSegmentBytes>>30)
 		}
-		if err := c.commit(ctx, r.Cursor(), false); err != nil {
+		if err := c.commit(ctx, chunk.Cursor, false); err != nil {
 			return err
 		}
-		if c.hold.Stopping() || !whole && time.Now().After(until) {
+		if c.hold.Stopping() || due || !whole && time.Now().After(until) {
 			return nil
 		}
 	}
@@ -239,11 +241,11 @@ func (c *collector) read(ctx context.Context) error {
 
 // keep stores what was read before an error broke the read off, so that a
 // source that makes its readers wait again and again is read in the end.
-func (c *collector) keep(ctx context.Context, r segment.Reader, fault error, whole bool) error {
-	if c.rows == 0 || whole || errors.Is(fault, segment.ErrChanged) || ctx.Err() != nil {
-		return nil
+func (c *collector) keep(ctx context.Context, last *segment.Chunk, whole bool) error {
+	if c.part.rows == 0 || whole || errors.Is(last.Err, segment.ErrChanged) || ctx.Err() != nil {
+		return c.stores.wait()
 	}
-	return c.commit(ctx, r.Cursor(), false)
+	return c.commitLast(ctx, last.Cursor, false)
 }
 
 // cursorContext is the context that the cursors of a run's reads are sealed with.

@@ -19,7 +19,7 @@ import (
 
 // add takes one row into the part.
 func (c *collector) add(row segment.Row) {
-	c.rows++
+	c.part.rows++
 	c.state.Read++
 	problem := row.Problem
 	if problem == "" {
@@ -46,11 +46,11 @@ func (c *collector) add(row segment.Row) {
 	}
 	address := c.digest.Address(p.Email)
 	shard := contact.Shard(address)
-	before := len(c.shards[shard])
-	c.shards[shard] = spool.AppendRecord(c.shards[shard], spool.Record{
+	before := len(c.part.shards[shard])
+	c.part.shards[shard] = spool.AppendRecord(c.part.shards[shard], spool.Record{
 		Address: address, Segment: uint8(c.in.Segment), Row: row.Number, Profile: p,
 	})
-	c.bytes += len(c.shards[shard]) - before
+	c.part.bytes += len(c.part.shards[shard]) - before
 }
 
 // count adds one for each code.
@@ -79,7 +79,7 @@ func (c *collector) reject(row segment.Row, why string) {
 			reject.ID = startOf(row.Values[n-1])
 		}
 	}
-	c.rejects = append(c.rejects, reject)
+	c.part.rejects = append(c.part.rejects, reject)
 }
 
 // startOf copies as much of a value as a reject keeps.
@@ -90,7 +90,16 @@ func startOf(value string) string {
 	return strings.ToValidUTF8(value[:MaxRejectValue], "") + "…"
 }
 
-// commit stores the part with the position after it.
+// part is the rows of a segment that are stored together.
+type part struct {
+	shards  [contact.Shards][]byte
+	rejects []protocol.Reject
+	rows    int
+	bytes   int // of the contacts
+}
+
+// commit stores the part with the position after it, while the next one is
+// filled. What fails is known at the next commit, or when it is waited for.
 func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool) error {
 	c.state.Cursor, c.state.Done, c.state.Trouble = nil, done, connect.Trouble{}
 	if cursor != nil {
@@ -102,10 +111,27 @@ func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool
 	if err := c.sealSeen(); err != nil {
 		return err
 	}
-	part := c.in.Segment*job.PartsPerSegment + c.state.Parts
+	full, seq := c.part, c.in.Segment*job.PartsPerSegment+c.state.Parts
 	c.state.Parts++
+	c.state.Bytes += int64(full.bytes)
+	state := record.Encode(c.state)
+	err := c.stores.do(func() error { return c.store(ctx, full, seq, state) })
+	c.part, c.spare = c.spare, full // the spare one is stored by now
+	return err
+}
+
+// commitLast stores the last part of this attempt and waits for it.
+func (c *collector) commitLast(ctx context.Context, cursor segment.Cursor, done bool) error {
+	if err := c.commit(ctx, cursor, done); err != nil {
+		return err
+	}
+	return c.stores.wait()
+}
+
+// store seals and stores a part with the state after it, and empties it.
+func (c *collector) store(ctx context.Context, p *part, seq int, state []byte) error {
 	var blobs []store.Blob
-	for shard, data := range c.shards {
+	for shard, data := range p.shards {
 		if len(data) == 0 {
 			continue
 		}
@@ -113,30 +139,31 @@ func (c *collector) commit(ctx context.Context, cursor segment.Cursor, done bool
 		if err != nil {
 			return err
 		}
-		blobs = append(blobs, store.Blob{Kind: store.BlobPart, Group: shard, Seq: part, Data: sealed})
-		c.shards[shard] = data[:0]
+		blobs = append(blobs, store.Blob{Kind: store.BlobPart, Group: shard, Seq: seq, Data: sealed})
+		p.shards[shard] = data[:0]
 	}
-	if len(c.rejects) > 0 {
-		sealed, err := c.Keyring.SealBlob(record.Encode(c.rejects), job.BlobContext(c.in.RunID, store.BlobReject))
+	if len(p.rejects) > 0 {
+		sealed, err := c.Keyring.SealBlob(record.Encode(p.rejects), job.BlobContext(c.in.RunID, store.BlobReject))
 		if err != nil {
 			return err
 		}
-		blobs = append(blobs, store.Blob{Kind: store.BlobReject, Group: job.RejectsRead, Seq: part, Data: sealed})
-		c.rejects = nil
+		blobs = append(blobs, store.Blob{Kind: store.BlobReject, Group: job.RejectsRead, Seq: seq, Data: sealed})
 	}
-	c.state.Bytes += int64(c.bytes)
-	rows := c.rows
-	c.rows, c.bytes = 0, 0
-	if err := c.save(ctx, blobs); err != nil {
+	if err := c.saveState(ctx, state, blobs); err != nil {
 		return err
 	}
-	c.Work.Rows(c.job.Export.Name, rows)
+	c.Work.Rows(c.job.Export.Name, p.rows)
+	p.rejects, p.rows, p.bytes = nil, 0, 0
 	return nil
 }
 
 func (c *collector) save(ctx context.Context, blobs []store.Blob) error {
+	return c.saveState(ctx, record.Encode(c.state), blobs)
+}
+
+func (c *collector) saveState(ctx context.Context, state []byte, blobs []store.Blob) error {
 	return c.Store.CommitStep(ctx, store.Step{Run: c.in.RunID, Name: job.CollectStep(c.in.Segment),
-		Lease: c.hold.Lease, State: record.Encode(c.state), Blobs: blobs})
+		Lease: c.hold.Lease, State: state, Blobs: blobs})
 }
 
 // begin starts the segment over after it changed under the reader: a mixture

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -38,14 +39,8 @@ func (a *Steps) Decide(ctx context.Context, in job.RunInput) (*DecideResult, err
 		if err != nil {
 			return err
 		}
-		until := time.Now().Add(a.Tuning.Slice)
-		for !d.state.Done && !h.Stopping() {
-			if err := d.shard(ctx); err != nil {
-				return err
-			}
-			if time.Now().After(until) {
-				break
-			}
+		if err := d.decide(ctx); err != nil {
+			return err
 		}
 		result = &DecideResult{Done: d.state.Done, Shards: d.state.NextShard, Report: d.state.Report,
 			Uploads: d.state.Uploads, Leavers: d.state.Leavers}
@@ -60,6 +55,57 @@ func (a *Steps) Decide(ctx context.Context, in job.RunInput) (*DecideResult, err
 	})
 	return result, err
 }
+
+// decide decides shards until the slice of time is used up, the work should stop,
+// or all are done. While one is decided, the next is loaded and the one before
+// is stored.
+func (d *decider) decide(ctx context.Context) (err error) {
+	until := time.Now().Add(d.Tuning.Slice)
+	defer func() { err = errors.Join(err, d.stores.wait()) }()
+	var next shard
+	var loads behind
+	defer func() { err = errors.Join(err, loads.wait()) }()
+	load := func(n int) error {
+		return loads.do(func() (err error) {
+			next, err = d.load(ctx, n)
+			return err
+		})
+	}
+	if d.state.Done || d.hold.Stopping() {
+		return nil
+	}
+	if err := load(d.state.NextShard); err != nil {
+		return err
+	}
+	for {
+		if err := loads.wait(); err != nil {
+			return err
+		}
+		s := next
+		// Two large shards at a time would need more memory than time is worth.
+		early := s.bytes <= maxLoadedAhead && d.state.NextShard+1 < contact.Shards
+		if early {
+			if err := load(d.state.NextShard + 1); err != nil {
+				return err
+			}
+		}
+		if err := d.shard(ctx, s); err != nil {
+			return err
+		}
+		if d.state.Done || d.hold.Stopping() || time.Now().After(until) {
+			return nil
+		}
+		if !early {
+			if err := load(d.state.NextShard); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// maxLoadedAhead is up to how many bytes of a shard the next one is loaded beside
+// it.
+const maxLoadedAhead = 16 << 20
 
 // decider decides the shards of one run.
 type decider struct {
@@ -79,6 +125,7 @@ type decider struct {
 	leavers packer
 	samples Samples
 	seen    contact.Seen
+	stores  behind
 }
 
 func (a *Steps) decider(ctx context.Context, runID string, h lease.Hold) (*decider, error) {
@@ -175,34 +222,42 @@ func (d *decider) setRules(ctx context.Context, key []byte) error {
 	return nil
 }
 
-// shard decides the next shard and stores it with the progress after it.
-func (d *decider) shard(ctx context.Context) error {
-	parts, err := d.Store.Blobs(ctx, d.job.RunID, store.BlobPart, d.state.NextShard)
+// shard is what one shard is decided from.
+type shard struct {
+	records []spool.Record
+	entries []spool.Entry
+	bytes   int // of the records as they are written
+}
+
+// load reads what was read of a shard, and what the ledger has of it.
+func (d *decider) load(ctx context.Context, n int) (shard, error) {
+	var s shard
+	parts, err := d.Store.Blobs(ctx, d.job.RunID, store.BlobPart, n)
 	if err != nil {
-		return err
+		return s, err
 	}
-	var records []spool.Record
 	for i, part := range parts {
 		data, err := d.OpenBlob(d.job.RunID, part)
 		if err != nil {
-			return err
+			return s, err
 		}
 		parts[i].Data = nil // what is decrypted is enough
-		for rec, err := range spool.Records(data) {
-			if err != nil {
-				return job.Unreadable(d.job.RunID, store.BlobPart, err)
-			}
-			records = append(records, rec)
+		s.bytes += len(data)
+		if s.records, err = spool.AppendRecords(s.records, data); err != nil {
+			return s, job.Unreadable(d.job.RunID, store.BlobPart, err)
 		}
 	}
-	entries, err := d.Ledgers().Shard(ctx, d.job.Export.Name, d.state.NextShard)
-	if err != nil {
-		return err
-	}
+	s.entries, err = d.Ledgers().Shard(ctx, d.job.Export.Name, n)
+	return s, err
+}
+
+// shard decides the next shard. It is stored with the progress after it while the
+// one after it is decided; what fails is known then.
+func (d *decider) shard(ctx context.Context, s shard) error {
 	var blobs []store.Blob
 	var stale []byte
 	var memos []decide.Memo
-	err = d.rules.Shard(records, entries, d.digest, &d.state.Counts, decide.Sink{
+	err := d.rules.Shard(s.records, s.entries, d.digest, &d.state.Counts, decide.Sink{
 		Send: func(item decide.Decision) error {
 			d.samples.add(item)
 			if d.read.Plan || !d.chosen(item) {
@@ -213,7 +268,7 @@ func (d *decider) shard(ctx context.Context) error {
 				p = &d.leavers
 			}
 			p.add(item.BatchItem)
-			if p.count < d.Tuning.BatchSize && len(p.data) < d.Tuning.PartBytes {
+			if p.count < d.batchSize() && len(p.data) < d.Tuning.PartBytes {
 				return nil
 			}
 			blob, err := d.pack(p)
@@ -226,10 +281,8 @@ func (d *decider) shard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(memos) > 0 && !d.read.Plan {
-		if err := d.remember(ctx, d.state.NextShard, memos); err != nil {
-			return err
-		}
+	if d.read.Plan {
+		memos = nil
 	}
 	if len(stale) > 0 && !d.read.Plan && !d.job.Request.IsCanary() {
 		sealed, err := d.Keyring.SealBlob(stale, job.BlobContext(d.job.RunID, store.BlobStale))
@@ -238,7 +291,21 @@ func (d *decider) shard(ctx context.Context) error {
 		}
 		blobs = append(blobs, store.Blob{Kind: store.BlobStale, Group: d.state.NextShard, Data: sealed})
 	}
-	return d.commit(ctx, blobs)
+	return d.commit(ctx, blobs, memos)
+}
+
+const (
+	// largeRun is how many batches a large run is made of: they grow with it, as
+	// each costs an activity, whose work and history are those of some calls.
+	largeRun = 200
+	// maxBatch is how many contacts a batch has at most: their calls are made one
+	// after the other.
+	maxBatch = 4000
+)
+
+// batchSize is how many contacts a batch of this run has.
+func (d *decider) batchSize() int {
+	return max(d.Tuning.BatchSize, min(d.read.Read/largeRun, maxBatch))
 }
 
 // chosen says whether a contact that is due is sent: by a canary only a few are.
@@ -259,7 +326,8 @@ func (d *decider) chosen(item decide.Decision) bool {
 
 // commit stores a decided shard. After the last one the batches that are not
 // full are closed; before, they wait for the next shard as tails.
-func (d *decider) commit(ctx context.Context, blobs []store.Blob) error {
+func (d *decider) commit(ctx context.Context, blobs []store.Blob, memos []decide.Memo) error {
+	decided := d.state.NextShard
 	d.state.NextShard++
 	d.state.Done = d.state.NextShard == contact.Shards
 	drop := []store.BlobKind{store.BlobTail}
@@ -291,6 +359,13 @@ func (d *decider) commit(ctx context.Context, blobs []store.Blob) error {
 		return err
 	}
 	blobs = append(blobs, store.Blob{Kind: store.BlobSamples, Data: sealed})
-	return d.Store.CommitStep(ctx, store.Step{Run: d.job.RunID, Name: job.DecideStep, Lease: d.hold.Lease,
-		State: record.Encode(d.state), Blobs: blobs, Drop: drop})
+	step := store.Step{Run: d.job.RunID, Name: job.DecideStep, Lease: d.hold.Lease, State: record.Encode(d.state), Blobs: blobs, Drop: drop}
+	return d.stores.do(func() error {
+		if len(memos) > 0 {
+			if err := d.remember(ctx, decided, memos); err != nil {
+				return err
+			}
+		}
+		return d.Store.CommitStep(ctx, step)
+	})
 }

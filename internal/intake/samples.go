@@ -26,14 +26,13 @@ type Samples struct {
 const MaxSamples = 3
 
 func (s *Samples) add(d decide.Decision) {
-	item := json.RawMessage(bytes.Clone(d.Item))
 	switch {
 	case d.Kind == spool.Changed && len(s.Changed) < MaxSamples:
-		s.Changed = append(s.Changed, protocol.ChangedSample{Differs: d.Differs.Names(), Contact: item})
+		s.Changed = append(s.Changed, protocol.ChangedSample{Differs: d.Differs.Names(), Contact: bytes.Clone(d.Item)})
 	case d.Kind == spool.Leaver && len(s.Leavers) < MaxSamples:
-		s.Leavers = append(s.Leavers, item)
+		s.Leavers = append(s.Leavers, bytes.Clone(d.Item))
 	case d.Kind == spool.New && len(s.New) < MaxSamples:
-		s.New = append(s.New, item)
+		s.New = append(s.New, bytes.Clone(d.Item))
 	}
 }
 

@@ -23,12 +23,9 @@ func (a *Runs) Batch(ctx context.Context, runID string, n int) ([]spool.BatchIte
 	if err != nil {
 		return nil, err
 	}
-	var items []spool.BatchItem
-	for item, err := range spool.BatchItems(data) {
-		if err != nil {
-			return nil, Unreadable(runID, store.BlobBatch, err)
-		}
-		items = append(items, item)
+	items, err := spool.AllBatchItems(data)
+	if err != nil {
+		return nil, Unreadable(runID, store.BlobBatch, err)
 	}
 	return items, nil
 }

@@ -22,7 +22,7 @@ import (
 
 // Tuning is what tests make small. The zero value of a field is its default.
 type Tuning struct {
-	BatchSize int           // contacts of one upload activity; 1,000
+	BatchSize int           // contacts of one upload activity; 1,000, more in a large run
 	PartRows  int           // rows of one part of the spool; 50,000
 	PartBytes int           // of the contacts of one part, and of one batch; 8 MiB
 	Slice     time.Duration // how long reading and deciding go on before they report; 5 s

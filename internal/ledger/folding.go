@@ -3,8 +3,12 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/segment-export/segment-export/internal/contact"
+	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/spool"
 	"github.com/segment-export/segment-export/internal/store"
 )
@@ -24,6 +28,7 @@ type Folding struct {
 	Note    string // kept with each confirmed entry as its reason; mostly empty
 	Without Forgotten
 	updates [contact.Shards][]update
+	free    [][]update // emptied, for other shards
 	Count   int
 	Origins []string
 }
@@ -74,6 +79,9 @@ func (f *Folding) Add(c store.Call, items []spool.BatchItem) {
 			}
 		}
 		shard := contact.Shard(item.Address)
+		if n := len(f.free); f.updates[shard] == nil && n > 0 {
+			f.updates[shard], f.free = f.free[n-1], f.free[:n-1]
+		}
 		f.updates[shard] = append(f.updates[shard], u)
 		f.Count++
 	}
@@ -82,14 +90,22 @@ func (f *Folding) Add(c store.Call, items []spool.BatchItem) {
 // Flush writes the gathered verdicts into the ledger and marks their calls as
 // booked. It may be repeated.
 func (f *Folding) Flush(ctx context.Context, runID string) error {
+	// Shards have nothing in common: as many are merged at a time as there are CPUs.
+	group, merging := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for shard, updates := range f.updates {
-		if len(updates) == 0 {
-			continue
+		if len(updates) > 0 {
+			group.Go(func() error { return fault.Guard(func() error { return f.merge(merging, shard, updates) }) })
 		}
-		if err := f.merge(ctx, shard, updates); err != nil {
-			return err
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for shard, updates := range f.updates {
+		if updates != nil {
+			f.free = append(f.free, updates[:0])
 		}
-		f.updates[shard] = nil // not kept for reuse: in the end that would be all contacts
+		f.updates[shard] = nil
 	}
 	if len(f.Origins) > 0 {
 		if err := f.Store.MarkFolded(ctx, runID, f.Origins); err != nil {
@@ -107,7 +123,7 @@ func (f *Folding) merge(ctx context.Context, shard int, updates []update) error 
 		return err
 	}
 	undelivered := map[contact.Digest][]*update{}
-	var entries []spool.Entry
+	entries := make([]spool.Entry, 0, len(updates))
 	var removals []contact.Digest
 	for i := range updates {
 		switch u := &updates[i]; {
@@ -140,8 +156,8 @@ func (f *Folding) merge(ctx context.Context, shard int, updates []update) error 
 			}
 		}
 	}
-	for _, u := range updates {
-		if !u.gone {
+	for i := range updates {
+		if u := &updates[i]; !u.gone {
 			entries = append(entries, u.Entry)
 		}
 	}

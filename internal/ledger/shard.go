@@ -16,14 +16,7 @@ func (a *Ledgers) Shard(ctx context.Context, export string, shard int) ([]spool.
 	if err != nil {
 		return nil, err
 	}
-	var entries []spool.Entry
-	for e, err := range spool.Entries(data) {
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, nil
+	return spool.AllEntries(data)
 }
 
 // ShardContext is the context that a ledger's shards are sealed with.

@@ -1,6 +1,11 @@
 package segment
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"github.com/segment-export/segment-export/internal/fault"
+)
 
 // Chunk is rows that follow each other in a segment.
 type Chunk struct {
@@ -30,10 +35,11 @@ type Ahead struct {
 	held       *Chunk // what Next returned last
 }
 
-// ReadAhead starts to read. A chunk ends at every multiple of part rows, so that
-// parts of that many rows can be stored with the position after them. Closing
-// calls stop, which must end the context that the reader was opened with.
-func ReadAhead(r Reader, part int, stop context.CancelFunc) *Ahead {
+// ReadAhead starts to read. A chunk ends at every multiple of that many rows, and
+// where its values have that many bytes, so that parts of such a size can be stored
+// with the position after them. Closing calls stop, which must end the context that
+// the reader was opened with.
+func ReadAhead(r Reader, rows, bytes int, stop context.CancelFunc) *Ahead {
 	a := &Ahead{full: make(chan *Chunk), free: make(chan *Chunk, chunksAhead), stop: stop}
 	for range chunksAhead {
 		a.free <- &Chunk{}
@@ -42,7 +48,7 @@ func ReadAhead(r Reader, part int, stop context.CancelFunc) *Ahead {
 		defer close(a.full)
 		read := 0
 		for c := range a.free {
-			c.fill(r, part-read%part)
+			c.fill(r, min(chunkRows, rows-read%rows), min(chunkBytes, bytes))
 			read += len(c.Rows)
 			a.full <- c
 			if c.Err != nil {
@@ -53,21 +59,27 @@ func ReadAhead(r Reader, part int, stop context.CancelFunc) *Ahead {
 	return a
 }
 
-// fill reads at most so many rows.
-func (c *Chunk) fill(r Reader, most int) {
-	c.Rows, c.values, c.Err = c.Rows[:0], c.values[:0], nil
-	for bytes := 0; len(c.Rows) < min(most, chunkRows) && bytes < chunkBytes; {
+// fill reads until there are so many rows, or so many bytes of values.
+func (c *Chunk) fill(r Reader, rows, bytes int) {
+	c.Rows, c.values = c.Rows[:0], c.values[:0]
+	// A panic on this goroutine would end the process; Next passes it on.
+	c.Err = fault.Guard(func() error { return c.read(r, rows, bytes) })
+}
+
+func (c *Chunk) read(r Reader, rows, bytes int) error {
+	for len(c.Rows) < rows && bytes > 0 {
 		row, err := r.Next()
 		if err != nil {
-			c.Err = err
-			break
+			c.Cursor = r.Cursor()
+			return err
 		}
 		c.Rows = append(c.Rows, c.keep(row))
 		for _, v := range row.Values {
-			bytes += len(v)
+			bytes -= len(v)
 		}
 	}
 	c.Cursor = r.Cursor()
+	return nil
 }
 
 // keep copies a row's values, which are the reader's until its next row.
@@ -89,6 +101,9 @@ func (a *Ahead) Next() *Chunk {
 		a.free <- a.held
 	}
 	a.held = <-a.full
+	if e, ok := errors.AsType[*fault.Error](a.held.Err); ok {
+		panic(e) // as if the caller had read itself
+	}
 	return a.held
 }
 

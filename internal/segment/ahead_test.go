@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/segment-export/segment-export/internal/fault"
 )
 
 // numbers reads rows that hold their own number, in one and the same slice as
@@ -58,7 +60,7 @@ func TestReadAheadGivesEveryRowInOrder(t *testing.T) {
 		"a fault":            {1_000, 300, 0, fault, chunkRows},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := ReadAhead(&numbers{rows: c.rows, size: c.size, end: c.end}, c.part, func() {})
+			a := ReadAhead(&numbers{rows: c.rows, size: c.size, end: c.end}, c.part, chunkBytes, func() {})
 			defer a.Close()
 			read := 0
 			for {
@@ -87,11 +89,34 @@ func TestReadAheadGivesEveryRowInOrder(t *testing.T) {
 	}
 }
 
+// broken panics in the middle of its rows.
+type broken struct{ numbers }
+
+func (b *broken) Next() (Row, error) {
+	if b.last == 5 {
+		panic("a fault of this program")
+	}
+	return b.numbers.Next()
+}
+
+func TestAPanicOfTheReaderIsTheCallers(t *testing.T) {
+	err := fault.Guard(func() error {
+		a := ReadAhead(&broken{numbers{rows: 10, end: io.EOF}}, 100, chunkBytes, func() {})
+		defer a.Close()
+		a.Next()
+		return nil
+	})
+	e, ok := errors.AsType[*fault.Error](err)
+	require.True(t, ok, "%v", err)
+	require.Equal(t, "a panic with a string", e.What)
+	require.Contains(t, e.Stack, "broken")
+}
+
 // A source that does not answer must not keep its reader from being closed.
 func TestReadAheadEndsWhileTheSourceWaits(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	r := &numbers{ctx: ctx, rows: 300}
-	a := ReadAhead(r, 1000, stop)
+	a := ReadAhead(r, 1000, chunkBytes, stop)
 	require.Len(t, a.Next().Rows, chunkRows)
 	a.Close()
 	require.Error(t, ctx.Err())
