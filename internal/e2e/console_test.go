@@ -108,7 +108,10 @@ func TestConsoleFromNothingToAFinishedRun(t *testing.T) {
 	b.Click(`main form.panel button`)
 	b.See("Segments to export", "suggested")
 	accessible(b, axe, "export-new")
-	b.Click(`input[name="segment"]`)
+	b.See("Values found in EmailConsent", "not declared: no consent")
+	b.Click(`button[value="preview"]`) // the only segment is chosen already
+	b.See("What all 400 rows become", "Nothing is saved or sent.")
+	accessible(b, axe, "export-preview")
 	b.Click(`button[value="plan"]`)
 	b.See("completed", "Calls needed", "Show samples")
 	accessible(b, axe, "plan")

@@ -17,6 +17,9 @@ func readSpec(form url.Values, s *catalogue.ExportSpec) error {
 	for _, e := range s.Segments {
 		before[e.Segment] = e.Marker
 	}
+	if len(form["segment"]) == 0 {
+		return &invalid{"Choose at least one segment."}
+	}
 	s.Segments = nil
 	for _, name := range form["segment"] {
 		marker := before[name]
