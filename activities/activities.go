@@ -1,7 +1,7 @@
 // Package activities registers the activities with Temporal. Each is a method
 // that hands over to the package that does the work; admission, heartbeats and
-// what an error means to Temporal stand here, and nothing else. Whatever an
-// operator or a clock can mend comes back as a Halt; an error is retried.
+// what an error means to Temporal stand here, and nothing else. What an
+// operator can fix, or time, comes back as a Halt; an error is retried.
 package activities
 
 import (
@@ -24,8 +24,8 @@ import (
 	"github.com/segment-export/segment-export/internal/scheduling"
 )
 
-// HeartbeatTimeout is after how long without a heartbeat an activity goes on
-// elsewhere. Together with the wait for its lease this bounds how long the
+// HeartbeatTimeout is the time without a heartbeat after which an activity is
+// retried elsewhere. Together with the wait for its lease this bounds how long the
 // work of a killed worker stands still.
 const HeartbeatTimeout = 10 * time.Second
 
@@ -161,7 +161,7 @@ func (a *Activities) RepairSchedules(ctx context.Context) error {
 	return a.scheduler.RepairSchedules(ctx)
 }
 
-// EvaluateAlerts finds out what is to be told, and starts its delivery.
+// EvaluateAlerts finds out what to report, and starts its delivery.
 func (a *Activities) EvaluateAlerts(ctx context.Context) error {
 	return a.alerts.EvaluateAlerts(ctx)
 }

@@ -19,7 +19,7 @@ import (
 // Anybody who may use the namespace can start any workflow and any activity
 // that this worker knows, with any input. So no input is believed:
 //
-//   - the activities in ungated find out by themselves whether they may;
+//   - the activities in ungated check on their own whether they may;
 //   - every other activity works on a run, and is carried out only for the
 //     workflow execution that took that run up, which needs a worker's ticket.
 
@@ -29,7 +29,7 @@ var ungated = map[string]string{
 	"Command":   "who gives the command",
 	"Preflight": "the run's ticket",
 	"Verify":    "the comparison's ticket",
-	// It tells what the store says is to be told, once.
+	// It reports what the store says is pending, once.
 	"DeliverAlert": "that the notice is pending",
 	"Tick":         "what is due by the schedule in the store",
 }

@@ -14,14 +14,14 @@ import (
 )
 
 // Every activity that takes an input works on a run, which its input names, or
-// is in the list of those that find out by themselves whether they may.
+// is in the list of those that check on their own whether they may.
 func TestEveryActivityIsAdmittedByItsRun(t *testing.T) {
 	all := reflect.TypeFor[*Activities]()
 	ctx, of := reflect.TypeFor[context.Context](), reflect.TypeFor[ofRun]()
 	found := map[string]bool{}
 	for m := range all.Methods() {
 		if m.Type.NumIn() < 2 || m.Type.In(1) != ctx {
-			continue // Temporal does not take it for an activity
+			continue // Temporal does not treat it as an activity
 		}
 		found[m.Name] = true
 		if _, ok := ungated[m.Name]; ok || m.Type.NumIn() == 2 {

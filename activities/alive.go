@@ -13,8 +13,8 @@ import (
 var brief = map[string]bool{"Preflight": true, "Control": true, "Record": true, "TakeTurn": true, "YieldTurn": true}
 
 // Alive returns the interceptor that heartbeats for the brief activities, so
-// that what a killed worker had in hand goes on elsewhere within
-// HeartbeatTimeout and not only when the activity's whole time is over. Every
+// that the work of a killed worker continues elsewhere within HeartbeatTimeout
+// and not only when the activity's whole time is over. Every
 // worker has it.
 func Alive() interceptor.WorkerInterceptor {
 	return &alive{ticks: func(every time.Duration) (<-chan time.Time, func()) {

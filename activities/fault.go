@@ -18,7 +18,7 @@ import (
 	"github.com/segment-export/segment-export/internal/reason"
 )
 
-// ErrorFail is the type of application errors that no retry can mend.
+// ErrorFail is the type of application errors that no retry can fix.
 const ErrorFail = "Fail"
 
 // ErrorFault is the type of application errors of an activity that met a fault
@@ -27,14 +27,14 @@ const ErrorFault = "Fault"
 
 // faultAttempts are how often an activity is attempted that meets a fault of
 // this program: another worker may be of another build, and some faults happen
-// once. After that its workflow is told. What is not named here is tried for
+// once. After that its workflow gets the error. What is not named here is tried for
 // ever, since its workflow could do nothing about it: without Control and Record
 // a run could not even be seen to be parked, and a tick that gave up would be a
 // run that never begins.
 var faultAttempts = map[string]int32{
 	"Preflight": 4, "Reconcile": 4, "Collect": 4, "Decide": 4, "Adopt": 4, "TakeTurn": 4, "UploadBatch": 4, "Sweep": 4, "Finish": 4,
 	"Verify": 4,
-	// Somebody waits for the answer.
+	// A person waits for the answer.
 	"Command": 2,
 }
 

@@ -58,7 +58,7 @@ func (a *Commands) accessList(ctx context.Context, _ command.Caller) (any, error
 	return people, nil
 }
 
-// person shows somebody, with the role that their groups give now.
+// person shows a person, with the role that their groups give now.
 func (a *Commands) person(p store.Principal, exports []catalogue.Export) protocol.PersonAnswer {
 	role, known := a.Identity.RoleOf(p.Groups)
 	if !known {
@@ -76,8 +76,8 @@ func (a *Commands) person(p store.Principal, exports []catalogue.Export) protoco
 	return answer
 }
 
-// accessRevoke shuts somebody out: their commands are refused, runs that act as
-// them are skipped.
+// accessRevoke revokes a person's access: their commands are refused, runs that
+// act as them are skipped.
 func (a *Commands) accessRevoke(ctx context.Context, c command.Caller) (any, error) {
 	return a.revoke(ctx, c, true)
 }

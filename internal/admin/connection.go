@@ -36,7 +36,7 @@ const (
 
 func (a *Commands) connectionAdd(ctx context.Context, c command.Caller, args protocol.ConnectionAddArgs) (any, error) {
 	if !args.Agree {
-		return nil, protocol.Refuse(protocol.ErrUsage, "a connection needs somebody's agreement to the transfer of personal data: --agree")
+		return nil, protocol.Refuse(protocol.ErrUsage, "a connection needs an agreement to the transfer of personal data: --agree")
 	}
 	m, err := command.Meta(catalogue.KindConnection, args.Name, c)
 	if err != nil {
@@ -195,7 +195,7 @@ func (a *Commands) connectionEdit(ctx context.Context, c command.Caller, args pr
 }
 
 // ofVersion refuses a change that was made from another version than the one
-// that is there: somebody else has changed it meanwhile.
+// that is there: another user has changed it meanwhile.
 func ofVersion(made int64, m catalogue.Meta, kind catalogue.Kind) error {
 	if made == 0 || made == m.Version {
 		return nil

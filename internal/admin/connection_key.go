@@ -32,8 +32,8 @@ func (a *Commands) connectionRotate(ctx context.Context, c command.Caller, args 
 // command; and whose it is said to be where the connection does not know yet.
 type newKey struct{ ref, stated string }
 
-// newKey checks a key that a connection is to have, with Omnisend, and returns
-// what is to be stored of it: nothing, sealed, when the worker looks it up.
+// newKey checks a key for a connection with Omnisend, and returns what to store
+// of it: nothing, sealed, when the worker looks it up.
 func (a *Commands) newKey(ctx context.Context, c command.Caller, conn *catalogue.Connection, k newKey) ([]byte, error) {
 	var key string
 	var err error

@@ -16,9 +16,8 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// withdraw takes back the agreement to the transfer of personal data. Nothing
-// begins any more; what is going on is canceled or may finish, which has to be
-// said.
+// withdraw withdraws the agreement to the transfer of personal data. No run
+// starts any more; the caller says whether open runs are canceled or may finish.
 func (a *Commands) withdraw(ctx context.Context, c command.Caller, conn catalogue.Connection, o store.Object, running string) (any, error) {
 	users, err := a.usersOf(ctx, conn.Name)
 	if err != nil {
@@ -36,13 +35,13 @@ func (a *Commands) withdraw(ctx context.Context, c command.Caller, conn catalogu
 	case protocol.RunningCancel, protocol.RunningFinish:
 	case "":
 		if len(open) > 0 {
-			return nil, protocol.Refuse(protocol.ErrConflict, "%d runs are going on over the connection %q (%s); say what to do with them: --running %s or --running %s",
+			return nil, protocol.Refuse(protocol.ErrConflict, "%d runs are open over the connection %q (%s); say what to do with them: --running %s or --running %s",
 				len(open), conn.Name, strings.Join(ids, ", "), protocol.RunningCancel, protocol.RunningFinish)
 		}
 	default:
 		return nil, protocol.Refuse(protocol.ErrUsage, "--running %q is neither %s nor %s", running, protocol.RunningCancel, protocol.RunningFinish)
 	}
-	if conn.Consent != nil { // else an earlier attempt, or somebody, took it back already
+	if conn.Consent != nil { // else an earlier attempt, or another user, withdrew it already
 		var finish []string
 		if running == protocol.RunningFinish {
 			finish = ids
@@ -58,8 +57,8 @@ func (a *Commands) withdraw(ctx context.Context, c command.Caller, conn catalogu
 	return a.endRuns(ctx, conn, open)
 }
 
-// connectionStop bars a connection and cancels what is going on over it;
-// everything else stays as it is.
+// connectionStop bars a connection and cancels its open runs; everything else
+// stays as it is.
 func (a *Commands) connectionStop(ctx context.Context, c command.Caller, args protocol.Named) (any, error) {
 	conn, o, err := record.Find[catalogue.Connection](ctx, a.Store, catalogue.KindConnection, args.Name)
 	if err != nil {
@@ -112,7 +111,7 @@ func (a *Commands) connectionResume(ctx context.Context, _ command.Caller, args 
 	return answer, err
 }
 
-// endRuns cancels the runs that are going on over a connection that was barred:
+// endRuns cancels the open runs over a connection that was barred:
 // each ends after the calls in flight and collects their verdicts.
 func (a *Commands) endRuns(ctx context.Context, conn catalogue.Connection, open []store.Run) (any, error) {
 	reason, _ := conn.Barred("")
@@ -136,7 +135,7 @@ func (a *Commands) endRuns(ctx context.Context, conn catalogue.Connection, open 
 }
 
 // renameConnection gives a connection another name; the exports that use it
-// follow. A run that is going on knows it by the old one, so there must be none.
+// follow. An open run has the old name, so there must be none.
 func (a *Commands) renameConnection(ctx context.Context, c command.Caller, conn catalogue.Connection, o store.Object, name string) (any, error) {
 	if err := catalogue.CheckName(catalogue.KindConnection, name); err != nil {
 		return nil, err
@@ -148,7 +147,7 @@ func (a *Commands) renameConnection(ctx context.Context, c command.Caller, conn 
 	if open, err := a.openRunsOf(ctx, users); err != nil {
 		return nil, err
 	} else if len(open) > 0 {
-		return nil, protocol.Refuse(protocol.ErrConflict, "the connection %q cannot be renamed while run %s is going on over it: wait for its end, or cancel it", conn.Name, open[0].ID)
+		return nil, protocol.Refuse(protocol.ErrConflict, "the connection %q cannot be renamed while run %s is open over it: wait for its end, or cancel it", conn.Name, open[0].ID)
 	}
 	key, err := a.Keyring.Open(o.Sealed, connect.KeyContext(conn))
 	if err != nil {
@@ -180,7 +179,7 @@ func (a *Commands) renameConnection(ctx context.Context, c command.Caller, conn 
 	case errors.Is(err, store.ErrExists):
 		return nil, protocol.Refuse(protocol.ErrExists, "there is a connection %q already", name)
 	case errors.Is(err, store.ErrConflict):
-		return nil, protocol.Refuse(protocol.ErrConflict, "the connection %q or an export on it was changed by somebody else meanwhile; look at it and try again", from)
+		return nil, protocol.Refuse(protocol.ErrConflict, "the connection %q or an export on it was changed by another user meanwhile; look at it and try again", from)
 	case err != nil:
 		return nil, err
 	}
@@ -211,14 +210,14 @@ func (a *Commands) connectionRemove(ctx context.Context, c command.Caller, args 
 	if open, err := a.openRunsOf(ctx, users); err != nil {
 		return nil, err
 	} else if len(open) > 0 {
-		// Without the key nobody would learn what became of their calls.
-		return nil, protocol.Refuse(protocol.ErrConflict, "%d runs are going on over the connection %q; stop it first (starter connection stop %q), and remove it when they have ended", len(open), conn.Name, conn.Name)
+		// Without the key the verdicts of their calls would be lost.
+		return nil, protocol.Refuse(protocol.ErrConflict, "%d runs are open over the connection %q; stop it first (starter connection stop %q), and remove it when they have ended", len(open), conn.Name, conn.Name)
 	}
 	for _, user := range users {
 		e, o, err := record.Object[catalogue.Export](ctx, a.Store, catalogue.KindExport, user)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			continue // somebody was quicker
+			continue // another user was quicker
 		case err != nil:
 			return nil, err
 		case args.Exports == protocol.ExportsRemove:

@@ -71,7 +71,7 @@ func (a *Commands) addExport(ctx context.Context, c command.Caller, e catalogue.
 	if answer.Starts, err = a.Starts(ctx, e.Name); err != nil {
 		return nil, err
 	}
-	answer.Notes = append(answer.Notes, "by itself it runs: "+answer.Starts)
+	answer.Notes = append(answer.Notes, "it runs automatically: "+answer.Starts)
 	return answer, nil
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// exportEdit makes an export what the arguments say. A run that is going on
-// goes on as it began.
+// exportEdit changes an export to what the arguments say. An open run continues
+// with the settings it started with.
 func (a *Commands) exportEdit(ctx context.Context, c command.Caller, args protocol.ExportEditArgs) (any, error) {
 	e, o, err := record.Find[catalogue.Export](ctx, a.Store, catalogue.KindExport, args.Name)
 	if err != nil {

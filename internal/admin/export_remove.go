@@ -24,7 +24,7 @@ func (a *Commands) idle(ctx context.Context, export string) error {
 			return err
 		}
 		if open != nil {
-			return protocol.Refuse(protocol.ErrConflict, "the export %q has a run going on; cancel it first: starter runs cancel %s", export, open.ID)
+			return protocol.Refuse(protocol.ErrConflict, "the export %q has an open run; cancel it first: starter runs cancel %s", export, open.ID)
 		}
 	}
 	return nil

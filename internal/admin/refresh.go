@@ -128,9 +128,9 @@ func (a *Commands) refreshShow(ctx context.Context, _ command.Caller) (any, erro
 }
 
 const (
-	// sourceLimit is how long refresh now waits for sources unless it is told.
+	// sourceLimit is how long refresh now waits for sources without a limit.
 	sourceLimit = 2 * time.Hour
-	// longestLimit is the longest that it can be told.
+	// longestLimit is the longest limit.
 	longestLimit = 24 * time.Hour
 )
 
@@ -168,7 +168,7 @@ func (a *Commands) refreshNow(ctx context.Context, c command.Caller, args protoc
 			answer.Until = p.AfterSource
 		}
 		if t.Pending != nil && t.Pending.ID != p.ID && now.Before(t.Pending.Until) {
-			return protocol.Refuse(protocol.ErrConflict, "a refresh that was asked for at %s has not begun all its runs yet; see: starter runs list", t.Pending.At.UTC().Format(time.RFC3339))
+			return protocol.Refuse(protocol.ErrConflict, "a refresh that was requested at %s has not started all its runs yet; see: starter runs list", t.Pending.At.UTC().Format(time.RFC3339))
 		}
 		t.Pending = &p
 		return a.SaveTick(ctx, t)

@@ -15,11 +15,11 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// Resealed is how far sealing anew is.
+// Resealed is the progress of a reseal.
 type Resealed struct {
 	Seen    int // of all that is sealed
-	Anew    int // sealed anew
-	Moved   int // changed by somebody else at the same moment: look again
+	Anew    int // sealed again
+	Moved   int // changed by another process at the same moment: look again
 	Damaged int // cannot be opened with any key of the keyring
 }
 
@@ -27,8 +27,8 @@ type Resealed struct {
 const resealPage = 50
 
 // Reseal seals all that the store keeps sealed with the keyring's newest key,
-// while workers go on. What is sealed with it already is left alone, so that a
-// second attempt goes on where the first one was cut off. progress is told now
+// while workers run. What is sealed with it already is left alone, so that a
+// second attempt continues where the first one was cut off. progress is called now
 // and then.
 func Reseal(ctx context.Context, st store.Store, k *seal.Keyring, progress func(Resealed)) (Resealed, error) {
 	var done Resealed
@@ -64,7 +64,7 @@ func reseal(ctx context.Context, st store.Store, k *seal.Keyring, place store.Pl
 		done.Damaged++
 		return nil
 	case err != nil:
-		return fmt.Errorf("sealing anew (%s %s %s): %w", place, s.Name, s.Part, err)
+		return fmt.Errorf("sealing again (%s %s %s): %w", place, s.Name, s.Part, err)
 	case anew == nil:
 		return nil
 	}

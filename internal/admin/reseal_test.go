@@ -39,8 +39,8 @@ func (s *steps) stale() int {
 	return n
 }
 
-// A keyring is rotated in mid-run, everything is sealed anew, and the run goes
-// on: what was read before is uploaded after, and the next run finds nothing
+// A keyring is rotated in mid-run, everything is sealed again, and the run
+// continues: what was read before is uploaded after, and the next run finds nothing
 // changed.
 func TestEverythingIsSealedAnewWhileARunGoesOn(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})

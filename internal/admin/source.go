@@ -103,7 +103,7 @@ func settleSource(s *catalogue.Source, said protocol.SourceSettings) error {
 	}
 	if said.Owner != nil {
 		if strings.TrimSpace(*said.Owner) == "" {
-			return protocol.Refuse(protocol.ErrUsage, "the source %q needs an owner: somebody who answers for it", s.Name)
+			return protocol.Refuse(protocol.ErrUsage, "the source %q needs an owner: the person who answers for it", s.Name)
 		}
 		s.Owner = *said.Owner
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
-// A credential is sealed for the place that it is for; whoever makes the source
-// lead elsewhere gives it again. Of two edits the second is told.
+// A credential is sealed for one destination; a source that points elsewhere needs
+// it again. Of two edits the second is refused.
 func TestSourcesAreChanged(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	s.Write("ann@example.com,Ann")

@@ -8,7 +8,7 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// Alerts finds out what is to be told of each export, and tells it.
+// Alerts finds out what to report of each export, and reports it.
 type Alerts struct {
 	Store   store.Store
 	Keyring *seal.Keyring

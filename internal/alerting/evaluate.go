@@ -20,15 +20,15 @@ import (
 const Kept = 3 * 24 * time.Hour
 
 const (
-	// KindAlertState is the kind of the objects that hold what people were told.
+	// KindAlertState is the kind of the objects that hold what was reported.
 	KindAlertState = "alert-state"
 	alertsLease    = "alerts"
 	alertsLeaseTTL = time.Minute
 )
 
-// EvaluateAlerts finds out what has changed since people were told, and begins
-// the delivery of what is to be told. One worker at a time does it; where
-// another one is at it nothing is left to do.
+// EvaluateAlerts finds out what has changed since the last report, and starts the
+// delivery of what is new. One worker at a time does it; while another one does
+// there is nothing to do.
 func (a *Alerts) EvaluateAlerts(ctx context.Context) error {
 	alerts, err := record.List[catalogue.Alert](ctx, a.Store, catalogue.KindAlert)
 	if err != nil {
@@ -68,7 +68,7 @@ func (a *Alerts) evaluate(ctx context.Context, alerts []catalogue.Alert) error {
 			}
 		}
 	}
-	// What was told of exports and by alerts that are gone.
+	// What was reported of exports and by alerts that are gone.
 	states, err := a.Store.Objects(ctx, KindAlertState)
 	if err != nil {
 		return err
@@ -81,8 +81,8 @@ func (a *Alerts) evaluate(ctx context.Context, alerts []catalogue.Alert) error {
 	return errors.Join(errs...)
 }
 
-// stateName names what an alert has told of an export. Both were made at some
-// time: another of the same name, made later, begins anew.
+// stateName names what an alert has reported of an export. Both were made at some
+// time: another of the same name, made later, starts again.
 func stateName(v *catalogue.Alert, e catalogue.Export) string {
 	return fmt.Sprintf("%s/%s/%x-%x", v.Name, e.Name, v.CreatedAt.UnixMilli(), e.CreatedAt.UnixMilli())
 }
@@ -94,7 +94,7 @@ type Told struct {
 	Pending []Notice `json:"pending,omitempty"`
 }
 
-// stepAlert notes what is to be told before its delivery begins. Should it be
+// stepAlert notes what to report before its delivery starts. Should it be
 // cut off in between, the next evaluation begins what is pending; Temporal
 // refuses to begin the same delivery twice.
 func (a *Alerts) stepAlert(ctx context.Context, v *catalogue.Alert, e catalogue.Export, f Facts) error {
@@ -163,7 +163,7 @@ func (a *Alerts) alertFacts(ctx context.Context, e catalogue.Export) (Facts, err
 		case r.EndedAt.IsZero():
 			f.Open = &answer.Report
 		case f.Last == nil && answer.Status != run.Canceled:
-			f.Last = &answer.Report // somebody who cancels knows
+			f.Last = &answer.Report // the person who canceled knows
 		}
 		if f.LastSuccess.IsZero() && answer.Status.Complete() {
 			f.LastSuccess = r.EndedAt
@@ -172,8 +172,8 @@ func (a *Alerts) alertFacts(ctx context.Context, e catalogue.Export) (Facts, err
 	return f, nil
 }
 
-// DeliverAlert delivers a notice that is pending, and no other: what is told
-// comes from the store, whoever began the workflow. What fails is tried again
+// DeliverAlert delivers a notice that is pending, and no other: its content comes
+// from the store, whatever started the workflow. What fails is tried again
 // by Temporal.
 func (a *Alerts) DeliverAlert(ctx context.Context, in AlertInput) error {
 	o, err := a.Store.Object(ctx, KindAlertState, in.State)

@@ -156,8 +156,8 @@ func (a *Desk) MayHave(ctx context.Context, c Caller, v catalogue.Object) error 
 	return nil
 }
 
-// own makes an export run as whoever changes it, unless an administrator says
-// otherwise: nobody has another's rights by editing what runs with them.
+// own makes an export run as the person who changes it, unless an administrator
+// says otherwise: an edit never gives a person another's rights.
 func own(c Caller, v catalogue.Object) {
 	if e, ok := v.(*catalogue.Export); ok && c.Role < access.Admin && e.RunAs != c.Name {
 		e.RunAs = ""
@@ -209,7 +209,7 @@ func (a *Desk) Replace(ctx context.Context, c Caller, o store.Object, v catalogu
 	o.Body, o.Sealed, o.Command = record.Encode(v), sealed, c.Request.ID
 	err = a.Store.UpdateObject(ctx, o)
 	if errors.Is(err, store.ErrConflict) {
-		return protocol.Refuse(protocol.ErrConflict, "the %s %q was changed by somebody else meanwhile; look at it and try again", v.Kind(), head.Name)
+		return protocol.Refuse(protocol.ErrConflict, "the %s %q was changed by another user meanwhile; look at it and try again", v.Kind(), head.Name)
 	}
 	return err
 }

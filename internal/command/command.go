@@ -108,7 +108,7 @@ const (
 	lookAttempts = 5
 )
 
-// reachStore sees to it that the store answers before a command is begun: else
+// reachStore checks that the store answers before a command starts: else
 // it would fail halfway, and its error be about whatever came first.
 func (a *Desk) reachStore(ctx context.Context, spec access.Command, name string, at Attempt) error {
 	ask, cancel := context.WithTimeout(ctx, storePatience)
@@ -202,7 +202,7 @@ func (a *Desk) enter(ctx context.Context, c Caller, outcome error) error {
 	return a.Store.AddAudit(ctx, entry)
 }
 
-// cut shortens what somebody unknown wrote.
+// cut shortens what an unknown person wrote.
 func cut(text string) string {
 	const most = 100
 	return strings.ToValidUTF8(text[:min(most, len(text))], "")

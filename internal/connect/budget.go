@@ -45,8 +45,8 @@ type gate struct {
 	log      *slog.Logger
 }
 
-// Take waits for a slot, but never so long that waiting would fill the
-// worker's activity slots: then the workflow waits instead.
+// Take waits for a slot, but never so long that waits would fill the worker's
+// activity slots: then the workflow waits instead.
 func (g *gate) Take(ctx context.Context) (func(), error) {
 	var waited time.Duration
 	for {
@@ -73,11 +73,10 @@ func (g *gate) Take(ctx context.Context) (func(), error) {
 	}
 }
 
-// free notes the answer. Should the store be out of reach the slot frees by
-// itself, later.
+// free notes the answer. When the store is out of reach the slot expires later.
 func (g *gate) free(ctx context.Context, slot int64) {
 	if err := g.budget.FreeSlot(context.WithoutCancel(ctx), g.brand, slot); err != nil {
-		g.log.WarnContext(ctx, "a budget slot could not be freed and frees by itself", "error", err)
+		g.log.WarnContext(ctx, "a budget slot could not be freed; it expires later", "error", err)
 	}
 }
 

@@ -39,9 +39,9 @@ func KeyContext(c catalogue.Connection) string {
 	return "connection/" + c.Name + "/" + c.Endpoint + "/key"
 }
 
-// Target opens a connection for a run that is to send over it. It is asked
-// anew for each batch, so that a stopped connection, or an agreement withdrawn,
-// ends a run that is going on; verdicts go on being collected (see open).
+// Target opens a connection for a run to send over. It is called for each batch,
+// so that a stopped connection, or a withdrawn agreement, ends an open run;
+// verdicts are still collected (see open).
 func (a *Opener) Target(ctx context.Context, name, runID string) (omnisend.API, catalogue.Connection, *run.Halt, error) {
 	api, c, halt, err := a.Connection(ctx, name)
 	if halt == nil && err == nil {
@@ -78,7 +78,7 @@ func (a *Opener) Connection(ctx context.Context, name string) (omnisend.API, cat
 // again: an operator may have ended the pause.
 const mostWait = 30 * time.Second
 
-// HaltOf turns an API error that time or an operator mends into a Halt; other
+// HaltOf turns an API error that time or an operator fixes into a Halt; other
 // errors come back as they are, to be retried.
 func HaltOf(err error, connection string) (*run.Halt, error) {
 	e, ok := errors.AsType[*omnisend.Error](err)
@@ -107,7 +107,7 @@ func HaltOf(err error, connection string) (*run.Halt, error) {
 		}
 		return h, nil
 	case omnisend.Fail:
-		return &run.Halt{Kind: run.HaltFail, Reason: "Omnisend refused a request that cannot be mended: " + e.Error()}, nil
+		return &run.Halt{Kind: run.HaltFail, Reason: "Omnisend refused a request that cannot be corrected: " + e.Error()}, nil
 	}
 	return nil, err
 }

@@ -99,7 +99,7 @@ type Trouble struct {
 }
 
 // SourceHalt says what must happen before it is worth trying a source again.
-// What only somebody with access to the data can mend fails the run: nothing was
+// What only a person with access to the data can fix fails the run: nothing was
 // sent yet, so nothing is half done. An error that may pass is waited for, where
 // the run shows it, until it has lasted too long to be one.
 func (a *Opener) SourceHalt(ctx context.Context, name string, t *Trouble, err error) (*run.Halt, error) {

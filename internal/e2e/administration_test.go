@@ -201,7 +201,7 @@ func TestConnectionsAndExports(t *testing.T) {
 	code, _, _ := s.starter("run", "spring")
 	require.Equal(t, 4, code)
 	require.Contains(t, s.show().Reason, "belongs to brand 22bb now")
-	s.refused("runs are going on", "connection", "remove", "Shop", "--detach", "--yes")
+	s.refused("runs are open", "connection", "remove", "Shop", "--detach", "--yes")
 	require.NoError(t, s.sandbox.SetKey(sandbox.Key{Key: omnisendtest.Key, Brand: omnisendtest.Brand}))
 	s.must("runs", "resume", "spring")
 	s.eventually("it goes on", func() bool { return s.show().Status.Complete() })

@@ -99,7 +99,7 @@ func TestTicksNeverOverlapAndAreAllOnRecord(t *testing.T) {
 		require.Equal(t, "schedule", r.Actor)
 		if r.Status == run.Skipped {
 			skipped++
-			require.Contains(t, r.Reason, "was still going on")
+			require.Contains(t, r.Reason, "was still open")
 			continue
 		}
 		ran++

@@ -1,6 +1,6 @@
 package fault
 
-// BlockedError is an error that no repetition mends, and an operator can: the
+// BlockedError is an error that no retry fixes, and an operator can: the
 // run parks. Another worker may do better, for instance one with a newer keyring,
 // so it is attempted as often as a fault of this program.
 type BlockedError struct {

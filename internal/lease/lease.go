@@ -11,8 +11,8 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// ErrStopping is the cause of a context that ends because this worker stops in
-// order: what was begun is finished, the rest is handed over.
+// ErrStopping is the cause of a context that ends because this worker shuts down:
+// what was started is finished, the rest is handed over.
 var ErrStopping = errors.New("this worker is stopping")
 
 // Hold is what work under a lease is given beside its context.
@@ -21,7 +21,7 @@ type Hold struct {
 	// Soft ends when the work should stop after the unit in hand: the activity
 	// was canceled, the worker stops, or the lease is gone. Waiting uses it.
 	Soft context.Context
-	// workerStops is closed when this worker is told to stop. The soft context
+	// workerStops is closed when this worker must stop. The soft context
 	// ends then too, but a moment later.
 	workerStops <-chan struct{}
 }
@@ -36,7 +36,7 @@ func (h Hold) Stopping() bool {
 	}
 }
 
-// Stopped is why no further unit is begun; nil while the work goes on. A step
+// Stopped is why no further unit is started; nil while the work continues. A step
 // that is complete only when all of its units are done returns it: it is then
 // attempted again, by another worker if this one stops.
 func (h Hold) Stopped() error {
@@ -68,7 +68,7 @@ type Keeper struct {
 // Hold runs work while this attempt holds the named lease, with heartbeats. An earlier attempt that was cut off keeps its
 // lease until it runs out; only then does this one begin, so that the two are
 // never at work at once. The context given to work ends only when the lease is
-// lost, so that a request in flight is not broken off by a cancel.
+// lost, so that a request in flight is not interrupted by a cancel.
 func (k *Keeper) Hold(ctx context.Context, name string, work func(ctx context.Context, h Hold) error) error {
 	soft, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -98,7 +98,7 @@ func (k *Keeper) Hold(ctx context.Context, name string, work func(ctx context.Co
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.TTL)
 		defer cancel()
 		if err := k.Store.ReleaseLease(release, lease); err != nil {
-			k.Log.WarnContext(ctx, "a lease could not be released and runs out by itself", "lease", name, "error", err)
+			k.Log.WarnContext(ctx, "a lease could not be released; it expires later", "lease", name, "error", err)
 		}
 	}()
 

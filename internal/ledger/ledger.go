@@ -44,8 +44,8 @@ type Note struct {
 }
 
 // rules are digests of what decides how a profile becomes a contact. They only
-// serve to say beforehand why many contacts differ: whether one does is told by
-// its own digest.
+// explain beforehand why many contacts differ: whether one does is decided by its
+// own digest.
 type rules struct {
 	Mapping string `json:"mapping"`
 	Consent string `json:"consent"`
@@ -171,7 +171,7 @@ func (a *Ledgers) Foreign(ctx context.Context, n *Note, export string) (uint64, 
 	return bits, nil
 }
 
-// LeaseName is held by whoever changes an export's ledger or its note.
+// LeaseName is the lease for changes of an export's ledger or its note.
 func LeaseName(export string) string { return "ledger/" + export }
 
 // KeyContext is the context that a ledger's digest key is wrapped with.

@@ -93,8 +93,7 @@ func (a *Ledgers) Entry(ctx context.Context, export string, address contact.Dige
 	return nil, nil
 }
 
-// SaveShard writes one shard of a ledger; whoever calls it holds the ledger's
-// lease.
+// SaveShard writes one shard of a ledger; the caller holds the ledger's lease.
 func (a *Ledgers) SaveShard(ctx context.Context, export string, shard int, data []byte) error {
 	sealed, err := a.Keyring.SealBlob(data, ShardContext(export))
 	if err != nil {
@@ -104,8 +103,8 @@ func (a *Ledgers) SaveShard(ctx context.Context, export string, shard int, data 
 }
 
 // ChangeEntries replaces the entries of a shard that change returns another one
-// for, and removes those that it returns nil for. Whoever calls it holds the
-// ledger's lease.
+// for, and removes those that it returns nil for. The caller holds the ledger's
+// lease.
 func (a *Ledgers) ChangeEntries(ctx context.Context, export string, shard int, change func(spool.Entry) *spool.Entry) error {
 	old, err := a.Data(ctx, export, shard)
 	if err != nil {

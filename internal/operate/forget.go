@@ -24,8 +24,8 @@ type eraser struct {
 }
 
 // erase takes the address out of ledgers, rejects, samples, and batches that
-// wait for a verdict. What a run that goes on holds is left to it: its batches
-// are counted on by their places, and end with it. It may be repeated.
+// wait for a verdict. What an open run holds is left to it: its batches are
+// identified by their places, and end with it. It may be repeated.
 func (e *eraser) erase(ctx context.Context) error {
 	if err := e.ledgers(ctx); err != nil {
 		return err

@@ -175,7 +175,7 @@ func next(e catalogue.Export, x *protocol.ExplainedExport) string {
 		}
 		return "it is sent again when its data, its consent or its segments change" + full
 	case len(x.Rejects) > 0:
-		return "each run looks at its row anew: put it right at the source"
+		return "each run checks its row again: correct it at the source"
 	case x.LastRun == "":
 		return "the export has not completed a run yet: one that finds the address in a segment sends it"
 	}

@@ -120,7 +120,7 @@ func TestRunAllLeavesOutWhatIsNotShared(t *testing.T) {
 // user whom it acts as may use.
 func TestARunUsesWhatItsUserMayUse(t *testing.T) {
 	s := newPermissionBench(t)
-	s.Identity = somebody{access.Contributor}
+	s.Identity = user{access.Contributor}
 	_, err := s.Store.SeePrincipal(t.Context(), store.Principal{Subject: "idp#carl", Name: "carl", Role: access.Contributor.String()})
 	require.NoError(t, err)
 	s.Export.RunAs = "carl"

@@ -121,14 +121,14 @@ var permissions = map[string]struct {
 // aboutNothing are the commands of contributors that name no object.
 var aboutNothing = map[string]bool{"source list": true, "connection list": true, "explain": true, "run all": true}
 
-// somebody has a role.
-type somebody struct{ role access.Role }
+// user has a role.
+type user struct{ role access.Role }
 
-func (s somebody) Identify(context.Context, access.Evidence, time.Time) (access.Person, error) {
+func (s user) Identify(context.Context, access.Evidence, time.Time) (access.Person, error) {
 	return access.Person{Subject: "idp#" + s.role.String(), Name: "some " + s.role.String(), Role: s.role}, nil
 }
 
-func (s somebody) RoleOf([]string) (access.Role, bool) { return s.role, true }
+func (s user) RoleOf([]string) (access.Role, bool) { return s.role, true }
 
 // as gives a command with a role, and says whether it was refused.
 func (s *steps) as(role access.Role, name, args string) (refused bool, err error) {
@@ -139,7 +139,7 @@ func (s *steps) as(role access.Role, name, args string) (refused bool, err error
 // give gives a command of an id.
 func (s *steps) give(id string, role access.Role, name, args string) (refused bool, err error) {
 	s.T.Helper()
-	s.Identity = somebody{role}
+	s.Identity = user{role}
 	_, err = s.Command(s.T.Context(), protocol.Request{ID: id, Name: name, Args: json.RawMessage(args), IssuedAt: time.Now()},
 		command.Attempt{Number: 1, Execution: "the workflow's second run"})
 	refusal, _ := errors.AsType[*protocol.RefusalError](err)
@@ -242,8 +242,8 @@ func TestACommandThatIsRepeatedNamesNobody(t *testing.T) {
 	}
 }
 
-// What a contributor edits runs as that contributor, not as whoever an
-// administrator named before.
+// What a contributor edits runs as that contributor, not as the user
+// that an administrator named before.
 func TestWhatAContributorEditsRunsAsThem(t *testing.T) {
 	s := newPermissionBench(t)
 	s.share()
@@ -264,7 +264,7 @@ func TestWhatAContributorEditsRunsAsThem(t *testing.T) {
 	require.Equal(t, "anna", new(change(access.Admin, "anna", "")).Owner())
 }
 
-// Of two who edit one object at once the second is told, and nothing is
+// Of two who edit one object at once the second is refused, and nothing is
 // overwritten.
 func TestTwoEditsOfOneObject(t *testing.T) {
 	s := newPermissionBench(t)
@@ -281,7 +281,7 @@ func TestTwoEditsOfOneObject(t *testing.T) {
 	var refused *protocol.RefusalError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, protocol.ErrConflict, refused.Class)
-	require.ErrorContains(t, err, "was changed by somebody else meanwhile")
+	require.ErrorContains(t, err, "was changed by another user meanwhile")
 	now, _, err := record.Object[catalogue.Export](t.Context(), s.Store, catalogue.KindExport, "spring")
 	require.NoError(t, err)
 	require.Equal(t, "First", now.ID)

@@ -14,7 +14,7 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-// runAll begins a run of every export that also runs by itself.
+// runAll starts a run of every export that also runs automatically.
 func (a *Commands) runAll(ctx context.Context, c command.Caller, args protocol.RunAllArgs) (any, error) {
 	exports, err := a.ScheduledExports(ctx)
 	if err != nil {

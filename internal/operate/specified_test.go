@@ -44,7 +44,7 @@ func TestPersonalAnswersAreSealed(t *testing.T) {
 		}
 		t.Run(spec.Name, func(t *testing.T) {
 			s := newPermissionBench(t)
-			s.Identity = somebody{access.Admin}
+			s.Identity = user{access.Admin}
 			response, err := s.Command(t.Context(), protocol.Request{ID: uuid.NewString(), Name: spec.Name,
 				Args: json.RawMessage(permissions[spec.Name].args), IssuedAt: time.Now()}, command.Attempt{Number: 1, Execution: "it"})
 			require.Error(t, err)

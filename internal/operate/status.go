@@ -201,13 +201,13 @@ func (a *Commands) tellStuck(ctx context.Context, s *protocol.StatusAnswer, r st
 	}
 }
 
-// attend says what waits for somebody, and what that one can do.
+// attend says what needs a person's attention, and what to do.
 func attend(r *protocol.RunAnswer) protocol.AttendStatus {
 	w := protocol.AttendStatus{Export: r.Export, RunID: r.RunID, Status: r.Status, Reason: r.Reason, Action: r.Action}
 	if w.Action == "" {
 		w.Action = "see: starter runs show " + r.RunID
 		if r.Status == run.Paused {
-			w.Reason, w.Action = "an operator paused it", "go on with: starter runs resume "+r.RunID
+			w.Reason, w.Action = "an operator paused it", "continue with: starter runs resume "+r.RunID
 		}
 	}
 	return w

@@ -13,14 +13,14 @@ type HaltKind string
 // The kinds of halts.
 const (
 	HaltWait HaltKind = "wait" // time must pass: the budget is used up, or a 429
-	HaltPark HaltKind = "park" // an operator must mend something
-	HaltSkip HaltKind = "skip" // this run is not to be
-	HaltFail HaltKind = "fail" // nobody can mend it for this run
-	HaltStop HaltKind = "stop" // somebody wants nothing sent any more
+	HaltPark HaltKind = "park" // an operator must fix something
+	HaltSkip HaltKind = "skip" // this run must not happen
+	HaltFail HaltKind = "fail" // it cannot be fixed for this run
+	HaltStop HaltKind = "stop" // a user wants nothing sent any more
 )
 
-// Halt is why an activity stopped short of its end. It is no error: nothing
-// went wrong that a retry would mend.
+// Halt is why an activity stopped short of its end. It is not an error: nothing
+// went wrong that a retry would fix.
 type Halt struct {
 	Kind   HaltKind      `json:"kind"`
 	Reason string        `json:"reason,omitempty"` // a sentence, nothing personal

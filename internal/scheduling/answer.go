@@ -48,7 +48,7 @@ func (a *Scheduler) StoredSchedule(ctx context.Context, export string) (*protoco
 	return answer, nil
 }
 
-// Starts says when an export runs by itself, for people.
+// Starts says when an export runs automatically, for people.
 func (a *Scheduler) Starts(ctx context.Context, export string) (string, error) {
 	s, _, err := a.ExportSchedule(ctx, export)
 	if err != nil {

@@ -25,7 +25,7 @@ var (
 	StatusAttribute     = temporal.NewSearchAttributeKeyKeyword(protocol.StatusAttribute)
 )
 
-// exportInput is how a run's workflow is begun: workflows.ExportInput has more
+// exportInput starts a run's workflow: workflows.ExportInput has more
 // fields, which the workflow itself fills in.
 type exportInput struct {
 	RunID     string `json:"run_id"`
@@ -33,7 +33,7 @@ type exportInput struct {
 	MaxEvents int    `json:"max_events,omitempty"`
 }
 
-// BeginRun is what a run needs that begins at somebody's command or by itself.
+// BeginRun starts a run at a user's command, or automatically.
 // Done twice with one id it is done once.
 func (a *Scheduler) BeginRun(ctx context.Context, id, export string, request run.Request, plan bool) (any, error) {
 	e, _, err := record.Find[catalogue.Export](ctx, a.Store, catalogue.KindExport, export)
@@ -110,8 +110,8 @@ func (a *Scheduler) startWorkflow(ctx context.Context, e catalogue.Export, id st
 			return nil, err
 		}
 		if !r.Started {
-			// Another run was begun at the same moment, or by hand in Temporal.
-			report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Plan: plan, Status: run.Skipped, Phase: run.PhaseEnded, Reason: "another run was begun at the same moment"}
+			// Another run was started at the same moment, or by hand in Temporal.
+			report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Plan: plan, Status: run.Skipped, Phase: run.PhaseEnded, Reason: "another run was started at the same moment"}
 			if err := a.Store.SaveRun(ctx, id, string(run.Skipped), record.Encode(report), true); err != nil {
 				return nil, err
 			}

@@ -20,7 +20,7 @@ import (
 // unless it was reset after that.
 const closingTime = 20 * time.Second
 
-// alreadyStarted says that a workflow has not begun since one of its id is
+// alreadyStarted says that a workflow was not started since one of its id is
 // running.
 func alreadyStarted(err error) bool {
 	_, running := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err)

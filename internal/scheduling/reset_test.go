@@ -41,7 +41,7 @@ func TestAResetWorkflowMakesRoom(t *testing.T) {
 	start := func() error {
 		return s.startExport(t.Context(), client.StartWorkflowOptions{ID: "export/spring"}, exportInput{RunID: "next"})
 	}
-	require.ErrorContains(t, start(), "is closing", "it may end by itself in a moment")
+	require.ErrorContains(t, start(), "is closing", "it may end in a moment")
 	s.StoreNow.Advance(closingTime)
 	require.NoError(t, start())
 	temporal.AssertNumberOfCalls(t, "TerminateWorkflow", 1)

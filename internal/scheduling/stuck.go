@@ -34,7 +34,7 @@ func (a *Scheduler) Stuck(ctx context.Context, r store.Run, now time.Time, seen 
 			return w, nil // it is about to begin
 		}
 		w.Reason = "Temporal does not run it any more: it was terminated there, or Temporal was lost"
-		w.Action = "nothing: it ends as failed within the hour; the next run goes on from what Omnisend has confirmed"
+		w.Action = "nothing: it ends as failed within the hour; the next run continues from what Omnisend has confirmed"
 		return w, nil
 	}
 	if w.Reason, w.Action = whyStuck(d); w.Reason == "" {

@@ -28,8 +28,8 @@ const (
 	catchUp = 32 * 24 * time.Hour
 )
 
-// wantedSchedule is how a schedule of Temporal is to be. The truth is in the
-// store; Temporal's are made from it.
+// wantedSchedule is what a schedule of Temporal should be. The store has the
+// truth; Temporal's schedules are made from it.
 type wantedSchedule struct {
 	id     string
 	spec   client.ScheduleSpec

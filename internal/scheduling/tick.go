@@ -52,7 +52,7 @@ const (
 	askSource = 15 * time.Second
 )
 
-// scheduleActor is in the record of runs that begin by themselves.
+// scheduleActor is in the record of runs that start automatically.
 const scheduleActor = "schedule"
 
 // Tick begins the runs that are due by a schedule, or puts on record why one
@@ -241,8 +241,8 @@ func (s *starting) request() run.Request {
 	return run.Request{Actor: s.pending.Actor, Trigger: s.pending.Trigger, Note: s.pending.Note}
 }
 
-// overlap is for an export that has a run going on. If that one began by itself
-// and waits for an answer, it ends, and this start reads afresh; else this
+// overlap is for an export that has an open run. If that one started automatically
+// and waits for an answer, it ends, and this start reads everything again; else this
 // start is skipped.
 func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, open store.Run, now time.Time) (again time.Duration, err error) {
 	request, err := record.Decode[run.Request](open.Request)
@@ -259,7 +259,7 @@ func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, o
 	}
 	ends := control.Superseded || trigger.Automatic() && run.Status(open.Status) == run.Parked
 	if !ends || now.After(s.pending.Until) {
-		return 0, s.skip(ctx, id, e, fmt.Sprintf("run %s (%s) was still going on: %s", open.ID, trigger, open.Status))
+		return 0, s.skip(ctx, id, e, fmt.Sprintf("run %s (%s) was still open: %s", open.ID, trigger, open.Status))
 	}
 	err = s.ControlRun(ctx, open.ID, func(c *run.Control) error { c.Superseded = true; return nil })
 	if err == nil {
@@ -267,7 +267,7 @@ func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, o
 	}
 	if err != nil {
 		// Its workflow may have ended at this moment.
-		s.Log.WarnContext(ctx, "a parked run could not be told that the next start has come", "run", open.ID, "error", err)
+		s.Log.WarnContext(ctx, "a parked run could not be notified that the next start has come", "run", open.ID, "error", err)
 	}
 	return askAgain, nil
 }

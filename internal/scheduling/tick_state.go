@@ -97,7 +97,7 @@ func (a *Scheduler) ExportSchedule(ctx context.Context, export string) (*catalog
 	return &s, o, err
 }
 
-// scheduled are the exports that can run, by how they begin by themselves.
+// scheduled are the exports that can run, by how they start automatically.
 type scheduled struct {
 	Refreshed []string // with the system refresh
 	Own       []string // with a schedule of their own that is on

@@ -63,7 +63,7 @@ func TestKeyringCommands(t *testing.T) {
 	_, err = openKeyring(t.Context(), s, path, quiet)
 	require.NoError(t, err, "a worker starts with the rotated keyring")
 
-	// A worker that has run all the while takes the new key up by itself.
+	// A worker that has run all the while reads the new key without a restart.
 	known, err := s.Object(t.Context(), metaKind, metaKeyring)
 	require.NoError(t, err)
 	require.NoError(t, k.OpenCheck(known.Sealed))

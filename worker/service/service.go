@@ -256,7 +256,7 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 // Drain keeps work in progress from starting another call, read or write. It returns
-// at once, may be called before Stop so that this can be told of first, and may
+// at once, may be called before Stop so that this can be announced first, and may
 // be called again.
 func (s *Service) Drain() { s.drained.Do(func() { close(s.stopping) }) }
 

@@ -120,7 +120,7 @@ func BenchmarkUnsettled(b *testing.B) {
 }
 
 // BenchmarkUnfoldedRuns looks for runs that ended, as each batch does, beside the
-// calls of a million contacts of one that goes on.
+// calls of a million contacts of an open one.
 func BenchmarkUnfoldedRuns(b *testing.B) {
 	onBoth(b, func(b *testing.B, s store.Store) {
 		intendAll(b, s, 10_000)
