@@ -40,7 +40,7 @@ func TestBriefActivitiesAreHeardOf(t *testing.T) {
 	}}
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{a}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{a}, DeadlockDetectionTimeout: time.Minute})
 	env.RegisterActivity(s)
 	var once sync.Once
 	env.SetOnActivityHeartbeatListener(func(info *activity.Info, _ converter.EncodedValues) {

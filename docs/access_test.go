@@ -23,7 +23,7 @@ func commandTable() string {
 			if c.Role != role {
 				continue
 			}
-			name := "`" + c.Name + "`"
+			name := c.Name
 			if c.Audited() {
 				name += "\u00a0*"
 			}

@@ -55,7 +55,7 @@ func TestAnAudienceIsTakenOver(t *testing.T) {
 	require.Equal(t, 30, s.Run().Unchanged)
 }
 
-// It may be repeated, and goes on where it was cut off.
+// An attempt that is cut off is continued by the next one.
 func TestTakingOverGoesOnWhereItWasCutOff(t *testing.T) {
 	s := carried(t, 30)
 	r := s.Begin(run.Request{Adopt: true})

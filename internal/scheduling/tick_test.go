@@ -165,12 +165,12 @@ func TestATickSkipsAnExportThatIsRunning(t *testing.T) {
 	s.StoreNow.Advance(24 * time.Hour)
 	begun2, skipped := s.tick(daily)
 	require.Empty(t, begun2)
-	require.Contains(t, skipped["spring"], "run "+begun["spring"]+" (schedule) was still going on: running")
+	require.Contains(t, skipped["spring"], "run "+begun["spring"]+" (schedule) was still open: running")
 	require.Equal(t, string(run.Skipped), s.runs()[0].Status)
 }
 
-// A parked run that began by itself makes room for the next start: it is told
-// so, and the start begins when it has ended.
+// A parked run of a schedule makes room for the next start: it ends, and then the
+// start begins.
 func TestATickSupersedesAParkedRun(t *testing.T) {
 	s, fake := scheduledSteps(t)
 	s.StoreNow.Advance(18 * time.Hour)
@@ -207,7 +207,7 @@ func TestATickGivesUpOnAParkedRunThatDoesNotEnd(t *testing.T) {
 	require.False(t, result.Done)
 	s.StoreNow.Advance(EndingTime + time.Second)
 	_, skipped := s.tick(daily)
-	require.Contains(t, skipped["spring"], "was still going on: parked")
+	require.Contains(t, skipped["spring"], "was still open: parked")
 }
 
 // The system refresh that follows a source begins when the source was refreshed,
