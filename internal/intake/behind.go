@@ -8,7 +8,7 @@ import "github.com/segment-export/segment-export/internal/fault"
 type behind struct{ done chan error }
 
 // do waits for what is being done, and then begins the next. What failed before
-// is returned, and the next is not begun: each step builds on the one before.
+// is returned, and the next is not started: each step builds on the one before.
 func (b *behind) do(next func() error) error {
 	if err := b.wait(); err != nil {
 		return err

@@ -84,7 +84,7 @@ func (c *collector) recordRead(ctx context.Context) error {
 	})
 }
 
-// halt says what becomes of a read that an error has broken off, and remembers
+// halt says what to do after an error has ended a read, and remembers
 // how long there have been errors. What was not stored is forgotten.
 func (c *collector) halt(ctx context.Context, fault error) error {
 	if err := c.load(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 
 func TestWhatIsDoneBehindIsDoneInOrder(t *testing.T) {
 	var b behind
-	require.NoError(t, b.wait(), "nothing was begun")
+	require.NoError(t, b.wait(), "nothing was started")
 	var done []int
 	for i := range 100 {
 		require.NoError(t, b.do(func() error { done = append(done, i); return nil }))
@@ -29,7 +29,7 @@ func TestNothingIsBegunBehindWhatFailed(t *testing.T) {
 	require.NoError(t, b.do(func() error { return full }))
 	began := false
 	require.ErrorIs(t, b.do(func() error { began = true; return nil }), full)
-	require.NoError(t, b.wait(), "it is told once")
+	require.NoError(t, b.wait(), "the error is returned once")
 	require.False(t, began)
 
 	require.NoError(t, b.do(func() error { panic("a fault") }))
