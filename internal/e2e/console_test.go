@@ -110,7 +110,7 @@ func TestConsoleFromNothingToAFinishedRun(t *testing.T) {
 	accessible(b, axe, "export-new")
 	b.See("Values found in EmailConsent", "not declared: no consent")
 	b.Click(`button[value="preview"]`) // the only segment is chosen already
-	b.See("What all 400 rows become", "Nothing is saved or sent.")
+	b.See("all 400 rows become", "Nothing is saved or sent.")
 	accessible(b, axe, "export-preview")
 	b.Click(`button[value="plan"]`)
 	b.See("completed", "Calls needed", "Show samples")

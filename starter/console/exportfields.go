@@ -61,6 +61,10 @@ func (q *request) fillChoices(f *exportForm) {
 				}
 				values.Values = append(values.Values, consentValue{v.Value, means, v.Count})
 			}
+			// Those that nobody has declared are first: they need a decision.
+			slices.SortStableFunc(values.Values, func(a, b consentValue) int {
+				return cmp.Compare(rank(a), rank(b))
+			})
 			f.Consents = append(f.Consents, values)
 		}
 	}
@@ -72,6 +76,14 @@ func (q *request) fillChoices(f *exportForm) {
 		f.Guards = append(f.Guards, row)
 	}
 	f.MayRunAs = q.administers()
+}
+
+// rank is the place of a value in the list: undeclared ones first.
+func rank(v consentValue) int {
+	if v.Means == contact.MeansUnknown {
+		return 0
+	}
+	return 1
 }
 
 // lookInto has the worker read the first rows. A form works without them.
