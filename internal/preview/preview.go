@@ -247,6 +247,7 @@ func (v *viewer) finish() *protocol.PreviewAnswer {
 			continue
 		case contact.Unsubscribed:
 			result.Unsubscribed++
+			continue
 		case contact.NonSubscribed:
 			result.NonSubscribed++
 		}

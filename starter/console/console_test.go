@@ -468,6 +468,17 @@ func TestEveryTextIsThere(t *testing.T) {
 	}
 }
 
+// A plan sends nothing, so that its contacts are in the bar once.
+func TestThePlotOfAPlanCountsEachContactOnce(t *testing.T) {
+	w := full("contributor")
+	answer := w.answers[protocol.RunsShow].(protocol.RunAnswer)
+	answer.Plan, answer.Status, answer.Guards, answer.Contacts, answer.New, answer.Unsent, answer.Unchanged = true, run.Completed, nil, 10, 8, 8, 2
+	w.answers[protocol.RunsShow] = answer
+	body := open(t, w).get("/runs/r-1").Body.String()
+	assert.Contains(t, body, "New at Omnisend</th>")
+	assert.NotContains(t, body, "Not sent yet")
+}
+
 func TestAWatchedRunThatAsksIsLoadedAgain(t *testing.T) {
 	w := full("contributor")
 	answer := w.answers[protocol.RunsShow].(protocol.RunAnswer)

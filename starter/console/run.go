@@ -89,6 +89,9 @@ func (q *request) runView(a *protocol.RunAnswer, progress *protocol.Progress) ru
 		{"busy", q.texts.say("bucket.pending"), a.Pending},
 		{"wait", q.texts.say("bucket.unsent"), a.Unsent},
 	}
+	if a.Plan { // nothing is sent: the same contacts stand in new and changed
+		v.Buckets = v.Buckets[:4]
+	}
 	v.Bar = stack(v.Buckets)
 	consent := a.Consent
 	v.Consent = []piece{
