@@ -56,9 +56,9 @@ func TestAConnectionThatEndsInMidRead(t *testing.T) {
 	}
 }
 
-// A source that does not answer any more holds nothing: a read ends when it is
-// not wanted, be it by a cancel, the end of the step's time or of the worker, and
-// gives its lease up; the first look at the source ends by itself and says why.
+// A source that stops answering blocks nothing: a read ends and gives up its
+// lease on a cancel, at the end of the step's time, and when the worker stops. The
+// first look at the source has a time limit and says why it ended.
 func TestASourceThatFallsSilent(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	relay, _ := s.Relayed()
@@ -82,9 +82,9 @@ func TestASourceThatFallsSilent(t *testing.T) {
 		result, err := s.Intake.Collect(ctx, intake.CollectInput{RunID: id})
 		cancel()
 		require.NoError(t, err)
-		require.Nil(t, result.Halt, "it ended because it was not wanted, and not by itself")
+		require.Nil(t, result.Halt, "the cancel ended it, not a fault")
 		require.False(t, result.Done)
-		require.Zero(t, result.Read%1_000, "only what is stored is told")
+		require.Zero(t, result.Read%1_000, "only stored rows are reported")
 	}
 	relay.Through(-1, nil)
 	for done := false; !done; {

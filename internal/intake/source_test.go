@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
-// broken is a source that gives an error at a row, as long as it is told to.
+// broken is a source that returns an error at a row, on demand.
 type broken struct {
 	segment.Source
 
@@ -154,8 +154,8 @@ func TestCredentialsAreTakenAnew(t *testing.T) {
 	require.ErrorContains(t, try(), "starter source edit")
 }
 
-// A read of PostgreSQL that is broken off begins anew and says so: nothing is
-// lost and nothing is there twice.
+// An interrupted read of PostgreSQL starts again and says so: nothing is lost
+// and nothing is there twice.
 func TestABrokenReadOfPostgreSQLBeginsAnew(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	s.Tuning.PartRows, s.Tuning.Slice = 100, time.Nanosecond
