@@ -34,7 +34,7 @@ func TestErrorsOfActivitiesAreBounded(t *testing.T) {
 			}
 		})
 	}
-	require.LessOrEqual(t, len(record.Encode(&run.Halt{Reason: strings.Repeat("x", 1<<20), Action: fmt.Sprint(strings.Repeat("y", 1<<20))})), 2*reason.MaxBytes+200)
+	require.LessOrEqual(t, len(record.Encode(&run.Halt{Reason: reason.Text(strings.Repeat("x", 1<<20)), Action: reason.Text(fmt.Sprint(strings.Repeat("y", 1<<20)))})), 2*reason.MaxBytes+200)
 }
 
 type failing struct {

@@ -111,7 +111,7 @@ func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool
 		}
 		for e.control.Resumes <= e.state.Resumes {
 			if e.control.Superseded {
-				return unansweredInTime(h.Reason), false
+				return unansweredInTime(string(h.Reason)), false
 			}
 			if err := e.nextDecision(work); err != nil {
 				return e.ended(err), false
@@ -125,7 +125,7 @@ func (e *exporter) wait(work workflow.Context, h *activities.Halt) (ending, bool
 // unansweredInTime ends a run that waits for an answer: the next automatic start
 // has come, and that one reads everything again.
 func unansweredInTime(question string) ending {
-	return halted(&activities.Halt{Kind: activities.HaltSkip, Reason: "unanswered question: " + question,
+	return halted(&activities.Halt{Kind: activities.HaltSkip, Reason: reason.Text("unanswered question: " + question),
 		Action: "the next run asks again if it has to; answer with: starter runs approve, or starter runs resume"})
 }
 
@@ -156,7 +156,7 @@ func (e *exporter) guards(_, work workflow.Context) (ending, bool) {
 		}
 		action += "; cancel to send nothing: starter runs cancel " + r.RunID
 		asks = string(reason.Clean(asks[:len(asks)-1]))
-		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: asks, Action: action}); err != nil {
+		if err := e.setStatus(work, run.Parked, &activities.Halt{Reason: reason.Text(asks), Action: reason.Text(action)}); err != nil {
 			return e.ended(err), false
 		}
 		if e.control.Superseded {
@@ -187,7 +187,7 @@ func wouldDo(r *run.Report) string {
 
 func overLimit(r *run.Report) *activities.Halt {
 	return &activities.Halt{Kind: activities.HaltSkip,
-		Reason: "the export has " + count(r.Contacts) + " contacts, its connection allows " + count(r.OverLimit),
+		Reason: reason.Text("the export has " + count(r.Contacts) + " contacts, its connection allows " + count(r.OverLimit)),
 		Action: "make the segment smaller, or raise the connection's --max-contacts if the contract with Omnisend allows it"}
 }
 

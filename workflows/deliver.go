@@ -76,7 +76,7 @@ func (l *delivering) turn(work workflow.Context) (ending, bool, error) {
 		l.state.Resumes = l.control.Resumes
 	}
 	if l.parked != nil && l.control.Superseded && l.failed == nil {
-		end := unansweredInTime(l.parked.Reason)
+		end := unansweredInTime(string(l.parked.Reason))
 		l.failed = &end
 	}
 	held := l.control.Paused || l.parked != nil
@@ -302,8 +302,8 @@ func (l *delivering) sayMissing(r activities.SweepResult) {
 	}
 	l.state.Report.Reason = ""
 	if r.Missing > 0 {
-		l.state.Report.Reason = "Omnisend does not find the batches of " + count(r.Missing) + " calls that it took; they are asked for until " +
-			r.MissingUntil.UTC().Format("15:04:05 MST") + ", then their contacts are sent again"
+		l.state.Report.Reason = reason.Text("Omnisend does not find the batches of " + count(r.Missing) + " calls that it took; they are asked for until " +
+			r.MissingUntil.UTC().Format("15:04:05 MST") + ", then their contacts are sent again")
 	}
 }
 
@@ -329,9 +329,9 @@ func (e *exporter) collectVerdicts(ctx workflow.Context) {
 	}
 	for try := 0; d.mayBeOpen() && workflow.Now(ctx).Before(until); try++ {
 		d.Unsure = false
-		r.Reason = "waiting for verdicts of calls that were sent already, until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
+		r.Reason = reason.Text("waiting for verdicts of calls that were sent already, until " + until.UTC().Format("15:04:05 UTC") + " at the latest")
 		if d.Open > 0 {
-			r.Reason = reason.Count(d.Open, "call", "calls") + " without a verdict; waiting for them until " + until.UTC().Format("15:04:05 UTC") + " at the latest"
+			r.Reason = reason.Text(reason.Count(d.Open, "call", "calls") + " without a verdict; waiting for them until " + until.UTC().Format("15:04:05 UTC") + " at the latest")
 		}
 		e.show(ctx)
 		var result activities.SweepResult

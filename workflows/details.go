@@ -108,10 +108,10 @@ func Details(r *run.Report, d *Delivery, now time.Time) string {
 	}
 	b.WriteString("\n\n")
 	if r.Reason != "" {
-		write(&b, "%s\n\n", prose(r.Reason))
+		write(&b, "%s\n\n", prose(string(r.Reason)))
 	}
 	if r.Action != "" {
-		write(&b, "**To do:** %s\n\n", prose(r.Action))
+		write(&b, "**To do:** %s\n\n", prose(string(r.Action)))
 	}
 	if r.Phase == run.PhaseDeliver {
 		write(&b, "%s of %s contacts sent%s\n\n", count(d.Sent), count(r.ToSend), pace(r, d, now))

@@ -63,10 +63,10 @@ func TestVerdictsThatMayNeverCome(t *testing.T) {
 	l := &delivering{exporter: &exporter{state: &State{Report: &run.Report{Status: run.Running}}}}
 	until := time.Date(2026, 11, 1, 12, 10, 0, 0, time.UTC)
 	l.sayMissing(activities.SweepResult{Missing: 3, MissingUntil: until})
-	require.Equal(t, "Omnisend does not find the batches of 3 calls that it took; they are asked for until 12:10:00 UTC, then their contacts are sent again", l.state.Report.Reason)
+	require.EqualValues(t, "Omnisend does not find the batches of 3 calls that it took; they are asked for until 12:10:00 UTC, then their contacts are sent again", l.state.Report.Reason)
 	l.sayMissing(activities.SweepResult{})
 	require.Empty(t, l.state.Report.Reason)
 	l.state.Report.Status, l.state.Report.Reason = run.Parked, "the key"
 	l.sayMissing(activities.SweepResult{Missing: 3, MissingUntil: until})
-	require.Equal(t, "the key", l.state.Report.Reason)
+	require.EqualValues(t, "the key", l.state.Report.Reason)
 }

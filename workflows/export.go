@@ -134,11 +134,11 @@ func (e *exporter) ended(err error) ending {
 	case temporal.IsCanceledError(err) || e.canceled:
 		return ending{status: run.Canceled}
 	}
-	reason := "an internal error; the worker's log says more"
+	why := "an internal error; the worker's log says more"
 	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		reason = app.Message()
+		why = app.Message()
 	}
-	return ending{status: run.Failed, halt: &activities.Halt{Kind: activities.HaltFail, Reason: reason}, err: err}
+	return ending{status: run.Failed, halt: &activities.Halt{Kind: activities.HaltFail, Reason: reason.Text(why)}, err: err}
 }
 
 func (e *exporter) preflight(_, work workflow.Context) (ending, bool) {
@@ -205,7 +205,7 @@ func (e *exporter) reconcile(work workflow.Context) (ending, bool) {
 		}
 		if halt == nil {
 			halt = &activities.Halt{Kind: activities.HaltWait, Wait: backoff(try),
-				Reason: "verdicts of earlier runs on the same brand are still to come: " + reason.Count(result.Totals.Unsettled, "call", "calls")}
+				Reason: reason.Text("verdicts of earlier runs on the same brand are still to come: " + reason.Count(result.Totals.Unsettled, "call", "calls"))}
 		}
 		if end, ok := e.wait(work, halt); !ok {
 			return end, false
@@ -330,7 +330,7 @@ func (e *exporter) finish(ctx workflow.Context, end ending) (*run.Report, error)
 	}
 	switch final.Status {
 	case run.Failed, run.Expired:
-		return nil, temporal.NewNonRetryableApplicationError(string(final.Status)+": "+final.Reason, "RunFailed", nil, *final)
+		return nil, temporal.NewNonRetryableApplicationError(string(final.Status)+": "+string(final.Reason), "RunFailed", nil, *final)
 	case run.Canceled:
 		return nil, temporal.NewCanceledError(*final)
 	}

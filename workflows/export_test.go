@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/worker"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
@@ -23,6 +25,10 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
 )
+
+// patient gives a workflow's code more than the second after which the SDK takes
+// it to be deadlocked: a busy machine takes longer.
+var patient = worker.Options{DeadlockDetectionTimeout: time.Minute}
 
 // world is what the activities of a run find, without any I/O.
 type world struct {
@@ -53,6 +59,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	var suite testsuite.WorkflowTestSuite
 	w := &world{env: suite.NewTestWorkflowEnvironment(), uploads: 3, contacts: 10}
+	w.env.SetWorkerOptions(patient)
 	env := w.env
 	env.SetTestTimeout(time.Minute)
 	env.RegisterActivity(&activities.Activities{})
@@ -247,7 +254,7 @@ func TestRevokedKeyParksAndResumeGoesOn(t *testing.T) {
 		var progress protocol.Progress
 		require.NoError(t, p.Get(&progress))
 		require.Equal(t, run.Parked, progress.Status)
-		require.Equal(t, "the key is refused", progress.Reason)
+		require.EqualValues(t, "the key is refused", progress.Reason)
 		require.Contains(t, w.order, "sweep", "verdicts are collected while the run is parked")
 		w.decide(func(c *run.Control) { c.Resumes++ })
 	})
@@ -376,7 +383,7 @@ func TestReconcilingRunSaysWhatItWaitsFor(t *testing.T) {
 	w := newWorld(t)
 	w.earlier = 2
 	w.later(10*time.Minute, func() {
-		require.Equal(t, "verdicts of earlier runs on the same brand are still to come: 2 calls", w.asked(t).Reason)
+		require.EqualValues(t, "verdicts of earlier runs on the same brand are still to come: 2 calls", w.asked(t).Reason)
 		w.earlier = 0
 	})
 	require.NoError(t, w.run(t, ExportInput{}))
@@ -391,8 +398,8 @@ func TestGuardsSayWhatAnApprovalDoes(t *testing.T) {
 	w.guards = []run.GuardResult{{Guard: catalogue.GuardShrunk, Message: "far fewer"}, {Guard: catalogue.GuardFirstRun, Message: "first"}}
 	w.later(time.Hour, func() {
 		p := w.asked(t)
-		require.Equal(t, "guard shrunk: far fewer. guard first-run: first.", p.Reason)
-		require.Equal(t, "approve to send 30 contacts and clear the markers of 10 contacts (0 calls): starter runs approve "+p.RunID+
+		require.EqualValues(t, "guard shrunk: far fewer. guard first-run: first.", p.Reason)
+		require.EqualValues(t, "approve to send 30 contacts and clear the markers of 10 contacts (0 calls): starter runs approve "+p.RunID+
 			" --guard shrunk; and: starter runs approve "+p.RunID+" --guard first-run; cancel to send nothing: starter runs cancel "+p.RunID, p.Action)
 		w.env.CancelWorkflow()
 	})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -26,7 +28,7 @@ func fault(err error) (*activities.Halt, error) {
 			return nil, err
 		}
 	}
-	return &activities.Halt{Kind: activities.HaltPark, Reason: app.Message(), Action: action}, nil
+	return &activities.Halt{Kind: activities.HaltPark, Reason: reason.Text(app.Message()), Action: reason.Text(action)}, nil
 }
 
 // finishAgain is the time after which finishing is retried when it met a fault of
@@ -77,7 +79,7 @@ func (e *exporter) finalReport(ctx workflow.Context) (*run.Report, error) {
 func (e *exporter) endUnbooked(ctx workflow.Context, halt *activities.Halt) (*run.Report, error) {
 	r, now := e.state.Report, workflow.Now(ctx)
 	r.Phase, r.EndedAt = run.PhaseEnded, &now
-	r.Notes = append(r.Notes, delivery.Unbooked(halt.Reason))
+	r.Notes = append(r.Notes, delivery.Unbooked(string(halt.Reason)))
 	if r.Reason == "" {
 		r.Reason, r.Action = halt.Reason, halt.Action
 	}

@@ -20,6 +20,7 @@ import (
 func TestTickAsksUntilNothingIsDue(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(patient)
 	env.RegisterActivity(&activities.Activities{})
 	began := env.Now()
 	var asked []time.Duration
@@ -49,6 +50,7 @@ func TestTickKeepsWhatCameOfItWhenItContinuesAsNew(t *testing.T) {
 	tick := func(in TickInput, answer activities.TickResult) *testsuite.TestWorkflowEnvironment {
 		var suite testsuite.WorkflowTestSuite
 		env := suite.NewTestWorkflowEnvironment()
+		env.SetWorkerOptions(patient)
 		env.RegisterActivity(&activities.Activities{})
 		env.SetContinueAsNewSuggested(true)
 		env.OnActivity(acts.Tick, mock.Anything, activities.TickInput{Schedule: "refresh"}).Return(&answer, nil)
@@ -81,7 +83,7 @@ func TestNextStartEndsARunThatWaits(t *testing.T) {
 		next(w)
 		require.NoError(t, w.run(t, ExportInput{}))
 		require.Equal(t, run.Skipped, w.finished.Status)
-		require.Equal(t, "unanswered question: guard shrunk: far fewer.", w.finished.Reason)
+		require.EqualValues(t, "unanswered question: guard shrunk: far fewer.", w.finished.Reason)
 		require.NotContains(t, w.order, "upload")
 	})
 	t.Run("for a key, before it has read", func(t *testing.T) {
@@ -92,7 +94,7 @@ func TestNextStartEndsARunThatWaits(t *testing.T) {
 		next(w)
 		require.NoError(t, w.run(t, ExportInput{}))
 		require.Equal(t, run.Skipped, w.finished.Status)
-		require.Equal(t, "unanswered question: the key is refused", w.finished.Reason)
+		require.EqualValues(t, "unanswered question: the key is refused", w.finished.Reason)
 	})
 	t.Run("for a key, in the middle", func(t *testing.T) {
 		w := newWorld(t)
@@ -105,7 +107,7 @@ func TestNextStartEndsARunThatWaits(t *testing.T) {
 		next(w)
 		require.NoError(t, w.run(t, ExportInput{Window: 1}))
 		require.Equal(t, run.Skipped, w.finished.Status)
-		require.Equal(t, "unanswered question: the key is refused", w.finished.Reason)
+		require.EqualValues(t, "unanswered question: the key is refused", w.finished.Reason)
 		require.Contains(t, w.order, "sweep", "its verdicts are collected")
 	})
 	t.Run("but not one that is paused", func(t *testing.T) {

@@ -27,7 +27,7 @@ func VerifyExport(ctx workflow.Context, in activities.VerifyInput) (*activities.
 				return nil, err
 			}
 		default:
-			return nil, temporal.NewNonRetryableApplicationError(result.Halt.Reason, activities.ErrorFail, nil)
+			return nil, temporal.NewNonRetryableApplicationError(string(result.Halt.Reason), activities.ErrorFail, nil)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func (a *Commands) createSegments(ctx context.Context, e catalogue.Export, wante
 		return nil, nil, err
 	}
 	if halt != nil {
-		return []string{"no segment was made at Omnisend: " + halt.Reason}, nil, nil
+		return []string{string("no segment was made at Omnisend: " + halt.Reason)}, nil, nil
 	}
 	for _, s := range e.Segments {
 		name := []rune(s.Segment)

@@ -82,9 +82,9 @@ func find(a *catalogue.Alert, f Facts, c catalogue.Condition) (Finding, bool) {
 // of is a finding about a run, with the run's own reason unless there is
 // another.
 func of(r *run.Report, reason string) Finding {
-	x := Finding{RunID: r.RunID, Reason: reason, Action: r.Action}
+	x := Finding{RunID: r.RunID, Reason: reason, Action: string(r.Action)}
 	if reason == "" {
-		x.Reason = r.Reason
+		x.Reason = string(r.Reason)
 	}
 	if x.Action == "" {
 		x.Action = "see: starter runs show " + r.RunID

@@ -3,9 +3,10 @@ package connect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/reason"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/omnisend"
@@ -20,15 +21,15 @@ func (a *Opener) keyOf(c catalogue.Connection, sealed []byte) (string, *run.Halt
 	if c.APIKey != "" && c.APIKey != catalogue.CredentialStored {
 		secret, err := a.Secrets.Resolve(c.APIKey)
 		if e, ok := errors.AsType[*secretref.Error](err); ok {
-			return "", &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("the API key of the connection %q cannot be found: %s", c.Name, e.Message),
-				Action: e.Action + "; then resume"}, nil
+			return "", &run.Halt{Kind: run.HaltPark, Reason: reason.Format("the API key of the connection %q cannot be found: %s", c.Name, e.Message),
+				Action: reason.Text(e.Action + "; then resume")}, nil
 		}
 		return strings.TrimSpace(string(secret)), nil, err
 	}
 	key, err := a.Keyring.Open(sealed, KeyContext(c))
 	if err != nil {
-		return "", &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("the API key of the connection %q cannot be decrypted with this keyring", c.Name),
-			Action: fmt.Sprintf("store the key again: starter connection rotate-key %q", c.Name)}, nil
+		return "", &run.Halt{Kind: run.HaltPark, Reason: reason.Format("the API key of the connection %q cannot be decrypted with this keyring", c.Name),
+			Action: reason.Format("store the key again: starter connection rotate-key %q", c.Name)}, nil
 	}
 	return string(key), nil, nil
 }
@@ -45,8 +46,8 @@ func KeyContext(c catalogue.Connection) string {
 func (a *Opener) Target(ctx context.Context, name, runID string) (omnisend.API, catalogue.Connection, *run.Halt, error) {
 	api, c, halt, err := a.Connection(ctx, name)
 	if halt == nil && err == nil {
-		if reason, action := c.Barred(runID); reason != "" {
-			halt = &run.Halt{Kind: run.HaltStop, Reason: reason, Action: action}
+		if why, action := c.Barred(runID); why != "" {
+			halt = &run.Halt{Kind: run.HaltStop, Reason: reason.Text(why), Action: reason.Text(action)}
 		}
 	}
 	return api, c, halt, err
@@ -57,7 +58,7 @@ func (a *Opener) Target(ctx context.Context, name, runID string) (omnisend.API, 
 func (a *Opener) Connection(ctx context.Context, name string) (omnisend.API, catalogue.Connection, *run.Halt, error) {
 	c, o, err := record.Object[catalogue.Connection](ctx, a.Store, catalogue.KindConnection, name)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, c, &run.Halt{Kind: run.HaltFail, Reason: fmt.Sprintf("the connection %q does not exist any more", name),
+		return nil, c, &run.Halt{Kind: run.HaltFail, Reason: reason.Format("the connection %q does not exist any more", name),
 			Action: "set another connection for the export"}, nil
 	}
 	if err != nil {
@@ -69,7 +70,7 @@ func (a *Opener) Connection(ctx context.Context, name string) (omnisend.API, cat
 	}
 	api, err := a.OpenAPI(c.Endpoint, key)
 	if err != nil {
-		return nil, c, &run.Halt{Kind: run.HaltFail, Reason: err.Error()}, nil
+		return nil, c, &run.Halt{Kind: run.HaltFail, Reason: reason.Text(err.Error())}, nil
 	}
 	return omnisend.RetryReads(a.WithinBudget(api, c)), c, nil, nil
 }
@@ -89,25 +90,25 @@ func HaltOf(err error, connection string) (*run.Halt, error) {
 	case omnisend.Wait:
 		return &run.Halt{Kind: run.HaltWait, Reason: "Omnisend's limit is used up", Wait: min(e.RetryAfter, mostWait)}, nil
 	case omnisend.Park:
-		h := &run.Halt{Kind: run.HaltPark, Reason: "Omnisend refuses the calls of this export as a whole, whatever contacts are in them: " + e.Error(),
+		h := &run.Halt{Kind: run.HaltPark, Reason: reason.Text("Omnisend refuses the calls of this export as a whole, whatever contacts are in them: " + e.Error()),
 			Action: "upgrade this program, or report it with this message; then resume"}
 		switch e.Status {
 		case 401:
-			h.Reason = "Omnisend refused the API key: " + e.Error()
-			h.Action = fmt.Sprintf("put the key right (starter connection rotate-key %q), then resume", connection)
+			h.Reason = reason.Text("Omnisend refused the API key: " + e.Error())
+			h.Action = reason.Format("put the key right (starter connection rotate-key %q), then resume", connection)
 		case 402:
-			h.Reason = "Omnisend asks for a payment: " + e.Error()
+			h.Reason = reason.Text("Omnisend asks for a payment: " + e.Error())
 			h.Action = "look at the plan and the bills of the account in Omnisend, then resume"
 		case 403:
-			h.Reason = "the API key lacks a permission, or Omnisend has blocked it for a while after many errors: " + e.Error()
+			h.Reason = reason.Text("the API key lacks a permission, or Omnisend has blocked it for a while after many errors: " + e.Error())
 			h.Action = "give the key the Contacts permission in Omnisend (Store settings > API keys), or wait an hour; then resume"
 		case 410:
-			h.Reason = "Omnisend has retired the API version " + omnisend.Version + ": " + e.Error()
+			h.Reason = reason.Text("Omnisend has retired the API version " + omnisend.Version + ": " + e.Error())
 			h.Action = "upgrade this program, then resume"
 		}
 		return h, nil
 	case omnisend.Fail:
-		return &run.Halt{Kind: run.HaltFail, Reason: "Omnisend refused a request that cannot be corrected: " + e.Error()}, nil
+		return &run.Halt{Kind: run.HaltFail, Reason: reason.Text("Omnisend refused a request that cannot be corrected: " + e.Error())}, nil
 	}
 	return nil, err
 }
@@ -126,8 +127,8 @@ func (a *Opener) CheckBrand(ctx context.Context, api omnisend.API, c catalogue.C
 		return nil, err
 	}
 	if brand.ID != c.BrandID {
-		return &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("the API key of the connection %q belongs to brand %s now, the connection is bound to brand %s", c.Name, brand.ID, c.BrandID),
-			Action: fmt.Sprintf("put a key of brand %s back (starter connection rotate-key %q), then resume; for another brand make a connection of its own", c.BrandID, c.Name)}, nil
+		return &run.Halt{Kind: run.HaltPark, Reason: reason.Format("the API key of the connection %q belongs to brand %s now, the connection is bound to brand %s", c.Name, brand.ID, c.BrandID),
+			Action: reason.Format("put a key of brand %s back (starter connection rotate-key %q), then resume; for another brand make a connection of its own", c.BrandID, c.Name)}, nil
 	}
 	return nil, nil
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/record"
 	"github.com/segment-export/segment-export/internal/run"
@@ -109,11 +111,11 @@ func (a *Opener) SourceHalt(ctx context.Context, name string, t *Trouble, err er
 	_, isFault := errors.AsType[*sourceFaultError](err)
 	switch {
 	case missing || errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrMalformed):
-		return &run.Halt{Kind: run.HaltFail, Reason: fmt.Sprintf("source %q: %v", name, err),
+		return &run.Halt{Kind: run.HaltFail, Reason: reason.Format("source %q: %v", name, err),
 			Action: "put the data or the export's mapping right and run again; nothing was sent"}, nil
 	case refused:
 		*t = Trouble{}
-		return &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("source %q: %s", name, access.Message), Action: access.Action + "; then resume"}, nil
+		return &run.Halt{Kind: run.HaltPark, Reason: reason.Format("source %q: %s", name, access.Message), Action: reason.Text(access.Action + "; then resume")}, nil
 	case isBusy:
 		return a.busyHalt(ctx, name, t, busy)
 	case !isFault || errors.Is(err, context.Canceled):
@@ -129,10 +131,10 @@ func (a *Opener) SourceHalt(ctx context.Context, name string, t *Trouble, err er
 	t.Tries++
 	lasted := now.Sub(t.Since)
 	if lasted < a.SourcePatience {
-		return &run.Halt{Kind: run.HaltWait, Reason: fmt.Sprintf("source %q: %v; it is tried again", name, err), Wait: min(time.Minute, time.Second<<min(t.Tries, 6))}, nil
+		return &run.Halt{Kind: run.HaltWait, Reason: reason.Format("source %q: %v; it is tried again", name, err), Wait: min(time.Minute, time.Second<<min(t.Tries, 6))}, nil
 	}
-	h := &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("source %q could not be read for %s, in %d tries: %v", name, lasted.Round(time.Second), t.Tries, err),
-		Action: fmt.Sprintf("see what is wrong (starter source test %q), then resume", name)}
+	h := &run.Halt{Kind: run.HaltPark, Reason: reason.Format("source %q could not be read for %s, in %d tries: %v", name, lasted.Round(time.Second), t.Tries, err),
+		Action: reason.Format("see what is wrong (starter source test %q), then resume", name)}
 	*t = Trouble{}
 	return h, nil
 }
@@ -150,8 +152,8 @@ func (a *Opener) busyHalt(ctx context.Context, name string, t *Trouble, busy *se
 	}
 	if lasted := now.Sub(t.Busy); lasted >= a.SourceReady {
 		*t = Trouble{}
-		return &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("source %q could not be read for %s: %s", name, lasted.Round(time.Second), busy.Reason),
-			Action: fmt.Sprintf("see what keeps it (starter source test %q; in Customer Insights, Settings > System > Status), then resume", name)}, nil
+		return &run.Halt{Kind: run.HaltPark, Reason: reason.Format("source %q could not be read for %s: %s", name, lasted.Round(time.Second), busy.Reason),
+			Action: reason.Format("see what keeps it (starter source test %q; in Customer Insights, Settings > System > Status), then resume", name)}, nil
 	}
-	return &run.Halt{Kind: run.HaltWait, Reason: fmt.Sprintf("source %q: %s", name, busy.Reason), Wait: busy.RetryAfter}, nil
+	return &run.Halt{Kind: run.HaltWait, Reason: reason.Format("source %q: %s", name, busy.Reason), Wait: busy.RetryAfter}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/lease"
 	"github.com/segment-export/segment-export/internal/ledger"
@@ -97,7 +99,7 @@ func (t *taker) take(ctx context.Context) (*run.Halt, error) {
 		}
 	}
 	if 100*t.state.Carry < adoptPercent*t.sample() {
-		return &run.Halt{Kind: run.HaltFail, Reason: fmt.Sprintf("only %d of %d sampled contacts carry the markers at Omnisend; an audience is taken over from %d %% on, and nothing was booked",
+		return &run.Halt{Kind: run.HaltFail, Reason: reason.Format("only %d of %d sampled contacts carry the markers at Omnisend; an audience is taken over from %d %% on, and nothing was booked",
 			t.state.Carry, t.sample(), adoptPercent), Action: "run without --adopt: that sends all contacts"}, nil
 	}
 	return nil, t.book(ctx)

@@ -2,9 +2,10 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/reason"
 
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/job"
@@ -332,7 +333,7 @@ func notUnderstood(c store.Call, batch string, v omnisend.Verdicts, items []spoo
 		return nil
 	}
 	return &run.Halt{Kind: run.HaltPark,
-		Reason: fmt.Sprintf("Omnisend's answer about batch %s cannot be read: none of its %d outcomes names a contact of the call", batch, outcomes),
+		Reason: reason.Format("Omnisend's answer about batch %s cannot be read: none of its %d outcomes names a contact of the call", batch, outcomes),
 		Action: "upgrade this program, or report it with this message; then resume. Omnisend keeps results for 7 days; contacts whose results are gone are sent again"}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/contact"
 	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/lease"
@@ -143,7 +145,7 @@ func (a *Steps) sayWhyStopped(ctx context.Context, runID string, r *run.Report) 
 		return nil
 	}
 	control, err := a.Control(ctx, job.RunInput{RunID: runID})
-	r.Reason = control.Stopped
+	r.Reason = reason.Text(control.Stopped)
 	return err
 }
 

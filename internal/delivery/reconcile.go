@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/lease"
@@ -212,7 +214,7 @@ func (s *sweeper) giveUpUnanswered(ctx context.Context, calls []store.Call) (*ru
 			return s.RunHalt(ctx, s.job.RunID, err, s.job.Export.Connection)
 		}
 		if working {
-			return &run.Halt{Kind: run.HaltWait, Wait: askProcessed, Reason: fmt.Sprintf(
+			return &run.Halt{Kind: run.HaltWait, Wait: askProcessed, Reason: reason.Format(
 				"%d calls of run %s got no answer and Omnisend may still be processing them: nothing is sent beside them, until %s at the latest",
 				len(calls), s.job.RunID, until.UTC().Format(time.DateTime+" MST"))}, nil
 		}

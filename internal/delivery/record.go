@@ -34,7 +34,7 @@ func (a *Steps) Record(ctx context.Context, in RecordInput) error {
 		return err
 	}
 	if r.Status.Ended() {
-		return a.endUnbooked(ctx, in.RunID, r, errors.New(r.Reason))
+		return a.endUnbooked(ctx, in.RunID, r, errors.New(string(r.Reason)))
 	}
 	return a.SaveReport(ctx, in.RunID, r)
 }

@@ -78,7 +78,7 @@ func TestACallThatEveryContactBreaks(t *testing.T) {
 	sent := s.uploadFirst(r)
 	require.NotNil(t, sent.Halt)
 	require.Equal(t, run.HaltPark, sent.Halt.Kind)
-	require.Equal(t, "Omnisend refuses every call for the same reason: 400 items invalid; the last 10 contacts were sent alone, and each was refused for it", sent.Halt.Reason)
+	require.EqualValues(t, "Omnisend refuses every call for the same reason: 400 items invalid; the last 10 contacts were sent alone, and each was refused for it", sent.Halt.Reason)
 	require.Contains(t, sent.Halt.Action, "starter runs rejects "+r.RunID)
 	calls := s.Target.Sandbox.Stats(omnisendtest.Brand).Calls["POST /batches"][400]
 	require.LessOrEqual(t, calls, 30)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/lease"
@@ -80,14 +82,14 @@ func (a *Steps) endTerminated(ctx context.Context, r store.Run) error {
 }
 
 // EndWithout ends a run as failed, without its workflow.
-func (a *Steps) EndWithout(ctx context.Context, r store.Run, reason string) error {
+func (a *Steps) EndWithout(ctx context.Context, r store.Run, why reason.Text) error {
 	report, err := record.Decode[run.Report](r.Report)
 	if err != nil {
 		return err
 	}
 	report.Export, report.RunID, report.Plan = r.Export, r.ID, r.Plan
 	report.Status, report.StartedAt = run.Failed, r.StartedAt
-	report.Reason = reason
+	report.Reason = why
 	report.Action = "run the export again: it goes on from what Omnisend has confirmed"
 	_, err = a.Finish(ctx, FinishInput{RunID: r.ID, Report: &report})
 	if err == nil || ctx.Err() != nil || errors.Is(err, lease.ErrStopping) {

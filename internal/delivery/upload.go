@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/job"
 	"github.com/segment-export/segment-export/internal/lease"
 	"github.com/segment-export/segment-export/internal/omnisend"
@@ -108,7 +110,7 @@ func (a *Steps) uploader(ctx context.Context, in UploadInput, h lease.Hold) (*up
 		return nil, nil, err
 	}
 	if u.items == nil && len(stored) > 0 {
-		return nil, &run.Halt{Kind: run.HaltFail, Reason: fmt.Sprintf("the contacts of batch %d have expired", in.Batch),
+		return nil, &run.Halt{Kind: run.HaltFail, Reason: reason.Format("the contacts of batch %d have expired", in.Batch),
 			Action: "run the export again: it sends what Omnisend has not confirmed"}, nil
 	}
 	u.stored = len(stored)
@@ -346,17 +348,17 @@ func (u *uploader) failed(ctx context.Context, c *store.Call, cause error) (*run
 
 // refusedAlone counts a contact for which a call was refused, and parks the run
 // when each one is refused for the same reason.
-func (u *uploader) refusedAlone(reason string) *run.Halt {
-	if u.refused.reason != reason {
-		u.refused = sameRefusal{reason: reason}
+func (u *uploader) refusedAlone(why string) *run.Halt {
+	if u.refused.reason != why {
+		u.refused = sameRefusal{reason: why}
 	}
 	if u.refused.times++; u.refused.times < sameRefusals {
 		return nil
 	}
 	u.refused = sameRefusal{}
 	return &run.Halt{Kind: run.HaltPark,
-		Reason: fmt.Sprintf("Omnisend refuses every call for the same reason: %s; the last %d contacts were sent alone, and each was refused for it", reason, sameRefusals),
-		Action: fmt.Sprintf("read Omnisend's words (starter runs rejects %s); correct the source or the export's mapping, cancel this run and run the export again; or resume to send the others", u.in.RunID)}
+		Reason: reason.Format("Omnisend refuses every call for the same reason: %s; the last %d contacts were sent alone, and each was refused for it", why, sameRefusals),
+		Action: reason.Format("read Omnisend's words (starter runs rejects %s); correct the source or the export's mapping, cancel this run and run the export again; or resume to send the others", u.in.RunID)}
 }
 
 // refusedCall is the reason of a contact for which a whole call was refused.

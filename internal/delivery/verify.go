@@ -2,10 +2,11 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"hash/fnv"
 	"strconv"
 	"time"
+
+	"github.com/segment-export/segment-export/internal/reason"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/connect"
@@ -103,7 +104,7 @@ func (v *verifier) verify(ctx context.Context) (*run.Halt, error) {
 	if err != nil || v.note == nil {
 		halt, err := job.Gone(err)
 		if halt == nil && err == nil {
-			halt = &run.Halt{Kind: run.HaltFail, Reason: fmt.Sprintf("the ledger of %q is gone", v.in.Export)}
+			halt = &run.Halt{Kind: run.HaltFail, Reason: reason.Format("the ledger of %q is gone", v.in.Export)}
 		}
 		return halt, err
 	}
@@ -115,7 +116,7 @@ func (v *verifier) verify(ctx context.Context) (*run.Halt, error) {
 		halt, err = v.compare(ctx, api, e)
 	}
 	if halt != nil && halt.Kind != run.HaltWait {
-		v.found.Problem = halt.Reason
+		v.found.Problem = string(halt.Reason)
 	}
 	if err == nil {
 		err = v.save(ctx)

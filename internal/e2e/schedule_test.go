@@ -145,7 +145,7 @@ func TestNextTickEndsAParkedRun(t *testing.T) {
 	defer func() { s.stopWorker(w) }()
 	s.eventually("a start has ended a parked run", func() bool {
 		for _, r := range s.runs() {
-			if r.Status == run.Skipped && strings.HasPrefix(r.Reason, "unanswered question: guard shrunk") {
+			if r.Status == run.Skipped && strings.HasPrefix(string(r.Reason), "unanswered question: guard shrunk") {
 				return true
 			}
 		}

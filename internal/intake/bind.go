@@ -3,8 +3,9 @@ package intake
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
+
+	"github.com/segment-export/segment-export/internal/reason"
 
 	"github.com/google/uuid"
 
@@ -42,7 +43,7 @@ func (a *Steps) bind(ctx context.Context, j *job.Job, c catalogue.Connection) (*
 		n = &ledger.Note{ID: uuid.NewString(), Endpoint: c.Endpoint, Brand: c.BrandID, Key: wrapped}
 	}
 	if n.Endpoint != c.Endpoint || n.Brand != c.BrandID {
-		return &run.Halt{Kind: run.HaltPark, Reason: fmt.Sprintf("the ledger of %q is about brand %s at %s, its connection is brand %s at %s",
+		return &run.Halt{Kind: run.HaltPark, Reason: reason.Format("the ledger of %q is about brand %s at %s, its connection is brand %s at %s",
 			j.Export.Name, n.Brand, n.Endpoint, c.BrandID, c.Endpoint),
 			Action: "set the former connection again, or make a new export for this account"}, nil
 	}
@@ -50,17 +51,17 @@ func (a *Steps) bind(ctx context.Context, j *job.Job, c catalogue.Connection) (*
 	before := record.Encode(n)
 	for _, s := range j.Export.Segments {
 		if _, err := n.Bit(s); err != nil {
-			return &run.Halt{Kind: run.HaltFail, Reason: err.Error()}, nil
+			return &run.Halt{Kind: run.HaltFail, Reason: reason.Text(err.Error())}, nil
 		}
 	}
 	mapper, err := j.Mapper()
 	if err != nil {
-		return &run.Halt{Kind: run.HaltFail, Reason: "the mapping cannot work: " + err.Error()}, nil
+		return &run.Halt{Kind: run.HaltFail, Reason: reason.Text("the mapping cannot work: " + err.Error())}, nil
 	}
 	n.FieldBits(mapper.FieldNames())
 	for _, name := range j.Export.Mapping.Properties() {
 		if slices.Contains(n.Markers, name) {
-			return &run.Halt{Kind: run.HaltFail, Reason: fmt.Sprintf("the custom property %s is mapped, and was a marker of this export: contacts may still carry it as such", name),
+			return &run.Halt{Kind: run.HaltFail, Reason: reason.Format("the custom property %s is mapped, and was a marker of this export: contacts may still carry it as such", name),
 				Action: "map the field to a custom property of another name; nothing was sent"}, nil
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/connect"
@@ -113,8 +115,8 @@ func (a *Steps) check(ctx context.Context, j *job.Job, r store.Run) (*run.Halt, 
 		}
 	}
 	if j.Export.Connection == "" {
-		return &run.Halt{Kind: run.HaltSkip, Reason: fmt.Sprintf("the export %q has no connection and is inactive", r.Export),
-			Action: fmt.Sprintf("give it one: starter export attach %q --connection NAME", r.Export)}, nil
+		return &run.Halt{Kind: run.HaltSkip, Reason: reason.Format("the export %q has no connection and is inactive", r.Export),
+			Action: reason.Format("give it one: starter export attach %q --connection NAME", r.Export)}, nil
 	}
 	api, c, halt, err := a.Connect().Target(ctx, j.Export.Connection, r.ID)
 	if halt != nil && halt.Kind == run.HaltStop {
@@ -151,7 +153,7 @@ func (a *Steps) check(ctx context.Context, j *job.Job, r store.Run) (*run.Halt, 
 func (a *Steps) checkFields(ctx context.Context, j *job.Job) (*run.Halt, error) {
 	mapper, err := j.Mapper()
 	if err != nil {
-		return &run.Halt{Kind: run.HaltFail, Reason: "the mapping cannot work: " + err.Error()}, nil
+		return &run.Halt{Kind: run.HaltFail, Reason: reason.Text("the mapping cannot work: " + err.Error())}, nil
 	}
 	err = a.tryFields(ctx, j, job.FieldsOf(j.Export, mapper))
 	if err == nil {

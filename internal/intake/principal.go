@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
@@ -20,7 +22,7 @@ func (a *Steps) mayActAs(ctx context.Context, name string, uses ...access.Object
 	}
 	// Whoever they are is not named: the reason passes through Temporal.
 	no := func(why string) *run.Halt {
-		return &run.Halt{Kind: run.HaltSkip, Reason: fmt.Sprintf("the user whom the export runs as %s", why),
+		return &run.Halt{Kind: run.HaltSkip, Reason: reason.Format("the user whom the export runs as %s", why),
 			Action: "see who that is with: starter export show; an administrator, or a contributor who may use its connection and its source, takes it over by editing it"}
 	}
 	seen, err := a.Store.Principal(ctx, name)

@@ -68,7 +68,7 @@ func TestASourceThatFallsSilent(t *testing.T) {
 		relay.Through(bytes, postgrestest.Silent)
 		h := s.Preflight(id).Halt
 		require.Equal(t, run.HaltWait, h.Kind)
-		require.Equal(t, `source "crm": it did not answer within 200ms; it is tried again`, h.Reason)
+		require.EqualValues(t, `source "crm": it did not answer within 200ms; it is tried again`, h.Reason)
 	}
 	s.StoreNow.Advance(11 * time.Minute)
 	require.Equal(t, run.HaltPark, s.Preflight(id).Halt.Kind)

@@ -94,13 +94,13 @@ func TestWhatASourceSaysDecides(t *testing.T) {
 		for try := range 3 {
 			h := steps[step]()
 			require.Equal(t, run.HaltWait, h.Kind, step)
-			require.Equal(t, `source "crm": no route to host; it is tried again`, h.Reason)
+			require.EqualValues(t, `source "crm": no route to host; it is tried again`, h.Reason)
 			require.Equal(t, time.Second<<(try+1), h.Wait)
 		}
 		s.StoreNow.Advance(11 * time.Minute)
 		h := steps[step]()
 		require.Equal(t, run.HaltPark, h.Kind, step)
-		require.Equal(t, `source "crm" could not be read for 11m0s, in 4 tries: no route to host`, h.Reason)
+		require.EqualValues(t, `source "crm" could not be read for 11m0s, in 4 tries: no route to host`, h.Reason)
 		require.Contains(t, h.Action, `starter source test "crm"`)
 		require.Equal(t, run.HaltWait, steps[step]().Kind, "resumed, it has as long again")
 		fault = fmt.Errorf("buyers: %w", segment.ErrMalformed)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/fault"
 	"github.com/segment-export/segment-export/internal/run"
 	"github.com/segment-export/segment-export/internal/store"
@@ -47,7 +49,7 @@ func ErrNotPermitted(why string) error {
 // Gone fails a run whose export or source is not there any more.
 func Gone(err error) (*run.Halt, error) {
 	if errors.Is(err, store.ErrNotFound) {
-		return &run.Halt{Kind: run.HaltFail, Reason: err.Error()}, nil
+		return &run.Halt{Kind: run.HaltFail, Reason: reason.Text(err.Error())}, nil
 	}
 	return nil, err
 }

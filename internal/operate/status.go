@@ -203,7 +203,7 @@ func (a *Commands) tellStuck(ctx context.Context, s *protocol.StatusAnswer, r st
 
 // attend says what needs a person's attention, and what to do.
 func attend(r *protocol.RunAnswer) protocol.AttendStatus {
-	w := protocol.AttendStatus{Export: r.Export, RunID: r.RunID, Status: r.Status, Reason: r.Reason, Action: r.Action}
+	w := protocol.AttendStatus{Export: r.Export, RunID: r.RunID, Status: r.Status, Reason: string(r.Reason), Action: string(r.Action)}
 	if w.Action == "" {
 		w.Action = "see: starter runs show " + r.RunID
 		if r.Status == run.Paused {

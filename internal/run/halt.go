@@ -1,7 +1,6 @@
 package run
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/segment-export/segment-export/internal/reason"
@@ -23,15 +22,7 @@ const (
 // went wrong that a retry would fix.
 type Halt struct {
 	Kind   HaltKind      `json:"kind"`
-	Reason string        `json:"reason,omitempty"` // a sentence, nothing personal
-	Action string        `json:"action,omitempty"` // what to do about it
+	Reason reason.Text   `json:"reason,omitempty"` // a sentence, nothing personal
+	Action reason.Text   `json:"action,omitempty"` // what to do about it
 	Wait   time.Duration `json:"wait,omitempty"`   // of HaltWait
-}
-
-// MarshalJSON bounds and cleans what a halt says: it goes into Temporal and from
-// there into reports, logs and mails.
-func (h Halt) MarshalJSON() ([]byte, error) {
-	type plain Halt
-	h.Reason, h.Action = string(reason.Clean(h.Reason)), string(reason.Clean(h.Action))
-	return json.Marshal(plain(h))
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/spelling"
 )
@@ -126,8 +128,8 @@ type Report struct {
 	AnsweredYes bool           `json:"answered_yes,omitempty"` // to the guard first-run, when the run was started
 	Status      Status         `json:"status"`
 	Phase       Phase          `json:"phase"`
-	Reason      string         `json:"reason,omitempty"` // why it is parked, skipped, failed
-	Action      string         `json:"action,omitempty"` // what to do about it
+	Reason      reason.Text    `json:"reason,omitempty"` // why it is parked, skipped, failed
+	Action      reason.Text    `json:"action,omitempty"` // what to do about it
 	Segments    []SegmentCount `json:"segments"`
 	Read        int            `json:"read"`
 	Duplicate   int            `json:"duplicate"`

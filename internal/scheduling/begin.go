@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -77,7 +79,7 @@ func refuseSecond(export string, open store.Run) error {
 		return err
 	case answer.Status == run.Parked:
 		return protocol.Refuse(protocol.ErrConflict, "run %s of the export %q is parked: %s\nTo do: %s", open.ID, export, answer.Reason,
-			cmp.Or(answer.Action, "starter runs show "+open.ID))
+			cmp.Or(answer.Action, reason.Text("starter runs show "+open.ID)))
 	case answer.Status == run.Paused:
 		return protocol.Refuse(protocol.ErrConflict, "run %s of the export %q is paused; resume it: starter runs resume %s", open.ID, export, open.ID)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/google/uuid"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -273,9 +275,9 @@ func (s *starting) overlap(ctx context.Context, id string, e catalogue.Export, o
 }
 
 // skip puts a run on record that did not begin, with the reason.
-func (s *starting) skip(ctx context.Context, id string, e catalogue.Export, reason string) error {
+func (s *starting) skip(ctx context.Context, id string, e catalogue.Export, why string) error {
 	request := s.request()
-	report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Status: run.Skipped, Phase: run.PhaseEnded, Reason: reason, Trigger: request.Trigger,
+	report := run.Report{Export: e.Name, RunID: id, Source: e.Source, Status: run.Skipped, Phase: run.PhaseEnded, Reason: reason.Text(why), Trigger: request.Trigger,
 		Segments: []run.SegmentCount{}, Reasons: map[string]int{}}
 	if request.Note != "" {
 		report.Notes = []string{request.Note}
@@ -285,7 +287,7 @@ func (s *starting) skip(ctx context.Context, id string, e catalogue.Export, reas
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
-	s.result.Skipped[e.Name] = reason
+	s.result.Skipped[e.Name] = why
 	return s.Store.SaveRun(ctx, id, string(run.Skipped), record.Encode(report), true)
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -133,11 +135,11 @@ func duration(d time.Duration) string {
 func statusLine(p *protocol.Progress) string {
 	switch p.Status {
 	case run.Queued:
-		return "queued: " + or(p.Reason, "waiting for another run on the same brand to finish")
+		return "queued: " + or(string(p.Reason), "waiting for another run on the same brand to finish")
 	case run.Paused:
 		return "paused by an operator; resume it: starter runs resume " + p.RunID
 	case run.Parked:
-		return "parked: " + p.Reason
+		return string("parked: " + p.Reason)
 	case run.Canceling:
 		return "canceling: nothing more is sent; what was sent gets its verdicts"
 	}
@@ -150,7 +152,7 @@ const waitAgain = 10 * time.Minute
 // waits knows what was reported of a run that waits, for instance for a source
 // that does not answer. Such a wait comes and goes with each try.
 type waits struct {
-	said string
+	said reason.Text
 	at   time.Time
 }
 
@@ -160,7 +162,7 @@ func (w *waits) news(now time.Time, p *protocol.Progress) string {
 		return ""
 	}
 	w.said, w.at = p.Reason, now
-	return "waiting: " + p.Reason
+	return string("waiting: " + p.Reason)
 }
 
 // lineDisplay writes plain lines, for logs.

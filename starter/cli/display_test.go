@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/protocol"
@@ -31,8 +33,8 @@ func delivering(sent int) *protocol.Progress {
 	return p
 }
 
-func status(p *protocol.Progress, s run.Status, reason string) *protocol.Progress {
-	p.Status, p.Reason = s, reason
+func status(p *protocol.Progress, s run.Status, why reason.Text) *protocol.Progress {
+	p.Status, p.Reason = s, why
 	return p
 }
 
@@ -127,10 +129,10 @@ func TestWaitsAreTold(t *testing.T) {
 		s := newStage()
 		d := make(s)
 		const silent = `source "crm": it did not answer within 40s; it is tried again`
-		preflight := func(reason string) *protocol.Progress {
+		preflight := func(why reason.Text) *protocol.Progress {
 			p := &protocol.Progress{}
 			p.Phase = run.PhasePreflight
-			return status(p, run.Running, reason)
+			return status(p, run.Running, why)
 		}
 		for range 8 {
 			d.update(preflight(""))

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/segment-export/segment-export/internal/catalogue"
 	"github.com/segment-export/segment-export/internal/protocol"
 	"github.com/segment-export/segment-export/internal/run"
@@ -35,9 +37,9 @@ type follower struct {
 
 	lastAnswer time.Time
 	silent     bool
-	parked     int       // successive answers
-	approved   string    // the reason of the parking that was answered with yes
-	approvedAt time.Time //
+	parked     int         // successive answers
+	approved   reason.Text // the reason of the parking that was answered with yes
+	approvedAt time.Time   //
 }
 
 // follow waits for a run with progress, until it has ended or is parked, and
@@ -134,7 +136,7 @@ func (f *follower) askFirstRun(ctx context.Context, p *protocol.Progress) (bool,
 	message := ""
 	for _, g := range p.Guards {
 		// The reason holds the messages of the guards that are not answered yet.
-		if g.Guard == catalogue.GuardFirstRun && strings.Contains(p.Reason, g.Message) {
+		if g.Guard == catalogue.GuardFirstRun && strings.Contains(string(p.Reason), g.Message) {
 			message = g.Message
 		}
 	}

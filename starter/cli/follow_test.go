@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segment-export/segment-export/internal/reason"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -28,7 +30,7 @@ func parkedBy(guards ...catalogue.Guard) *protocol.Progress {
 	for _, g := range guards {
 		message := "about " + string(g)
 		p.Guards = append(p.Guards, run.GuardResult{Guard: g, Message: message})
-		p.Reason += "guard " + string(g) + ": " + message + ". "
+		p.Reason += reason.Format("guard %s: %s. ", g, message)
 	}
 	return p
 }

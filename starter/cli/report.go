@@ -124,7 +124,7 @@ func heading(p *page, a *protocol.RunAnswer) {
 	if !a.Status.Ended() {
 		phase = string(a.Phase)
 	}
-	p.fields("run", a.RunID, "workflow", a.WorkflowID, "by", begunBy(a), "time", times, "phase", phase, "reason", a.Reason, "do", a.Action)
+	p.fields("run", a.RunID, "workflow", a.WorkflowID, "by", begunBy(a), "time", times, "phase", phase, "reason", string(a.Reason), "do", string(a.Action))
 	p.line("")
 }
 

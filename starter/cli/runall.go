@@ -2,8 +2,9 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
+
+	"github.com/segment-export/segment-export/internal/reason"
 
 	"github.com/urfave/cli/v2"
 
@@ -121,7 +122,7 @@ func allTable(p *page, all []oneOfAll) {
 		r := a.Run
 		said := r.Reason
 		if r.Status == run.Parked && r.Action != "" {
-			said = fmt.Sprintf("%s. %s", r.Reason, r.Action)
+			said = reason.Format("%s. %s", r.Reason, r.Action)
 		}
 		rows = append(rows, []any{a.Export, shortID(r.RunID), r.Status, r.Delivered, r.Invalid + r.Refused, said})
 	}

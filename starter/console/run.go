@@ -101,7 +101,7 @@ func (q *request) runView(a *protocol.RunAnswer, progress *protocol.Progress) ru
 	}
 	if a.Status == run.Parked {
 		for _, g := range a.Guards {
-			if strings.Contains(a.Reason, g.Message) {
+			if strings.Contains(string(a.Reason), g.Message) {
 				v.Asks = append(v.Asks, g)
 			}
 		}
