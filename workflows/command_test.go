@@ -39,7 +39,7 @@ func TestACommandSaysThatTheStoreIsAway(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
-			env.SetWorkerOptions(patient)
+			env.SetWorkerOptions(unhurried)
 			away := &awayStore{}
 			acts := activities.New(activities.Dependencies{Worker: "7@one", Dependencies: job.Dependencies{Store: away, Log: slog.New(slog.DiscardHandler)}})
 			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.Faults(acts)}})

@@ -26,9 +26,9 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// patient gives a workflow's code more than the second after which the SDK takes
+// unhurried gives a workflow's code more than the second after which the SDK takes
 // it to be deadlocked: a busy machine takes longer.
-var patient = worker.Options{DeadlockDetectionTimeout: time.Minute}
+var unhurried = worker.Options{DeadlockDetectionTimeout: time.Minute}
 
 // world is what the activities of a run find, without any I/O.
 type world struct {
@@ -59,7 +59,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	var suite testsuite.WorkflowTestSuite
 	w := &world{env: suite.NewTestWorkflowEnvironment(), uploads: 3, contacts: 10}
-	w.env.SetWorkerOptions(patient)
+	w.env.SetWorkerOptions(unhurried)
 	env := w.env
 	env.SetTestTimeout(time.Minute)
 	env.RegisterActivity(&activities.Activities{})

@@ -20,7 +20,7 @@ import (
 func TestTickAsksUntilNothingIsDue(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(patient)
+	env.SetWorkerOptions(unhurried)
 	env.RegisterActivity(&activities.Activities{})
 	began := env.Now()
 	var asked []time.Duration
@@ -50,7 +50,7 @@ func TestTickKeepsWhatCameOfItWhenItContinuesAsNew(t *testing.T) {
 	tick := func(in TickInput, answer activities.TickResult) *testsuite.TestWorkflowEnvironment {
 		var suite testsuite.WorkflowTestSuite
 		env := suite.NewTestWorkflowEnvironment()
-		env.SetWorkerOptions(patient)
+		env.SetWorkerOptions(unhurried)
 		env.RegisterActivity(&activities.Activities{})
 		env.SetContinueAsNewSuggested(true)
 		env.OnActivity(acts.Tick, mock.Anything, activities.TickInput{Schedule: "refresh"}).Return(&answer, nil)

@@ -207,7 +207,7 @@ func TestConsoleOverTLSGivesCommandsAsWhoLoggedIn(t *testing.T) {
 	assert.Contains(t, string(body), "ada · viewer")
 	stop()
 	require.Contains(t, []int{0, 130}, <-ended)
-	require.Equal(t, []string{protocol.Hello, protocol.WhoAmI, protocol.ExportList}, b.names())
+	require.Equal(t, []string{protocol.Hello, protocol.WhoAmI, protocol.Overview}, b.names())
 	assert.Equal(t, b.tokenOf(1), b.tokenOf(2))
 	assert.Equal(t, 2, strings.Count(b.tokenOf(1), "."), "a token, and no proof of a file")
 }
