@@ -189,6 +189,9 @@ func (r *parquetRows) broken(err error) error {
 	if !ok {
 		ours = errParquet
 	}
+	if r.at == 0 {
+		return segment.Malformed("%s: the file is not valid Parquet: %v", r.place, ours)
+	}
 	return segment.Malformed("%s: after row %d: the file is not valid Parquet: %v", r.place, r.at, ours)
 }
 

@@ -130,7 +130,7 @@ func TestParquetThatCannotBeRead(t *testing.T) {
 		text    string
 	}{
 		"empty":           {nil, segment.ErrEmpty, "segments/s.parquet is empty"},
-		"text":            {[]byte("a,b\n1,2\n"), segment.ErrMalformed, "segments/s.parquet: after row 0: the file is not valid Parquet"},
+		"text":            {[]byte("a,b\n1,2\n"), segment.ErrMalformed, "segments/s.parquet: the file is not valid Parquet"},
 		"cut off":         {whole[:len(whole)-100], segment.ErrMalformed, "the file is not valid Parquet"},
 		"only its end":    {whole[len(whole)-200:], segment.ErrMalformed, "the file is not valid Parquet"},
 		"damaged within":  {damaged, segment.ErrMalformed, "the file is not valid Parquet"},
@@ -177,8 +177,8 @@ func TestParquetThatClaimsTooMuch(t *testing.T) {
 		content []byte
 		text    string
 	}{
-		"damaged lz4":  {damaged, "segments/s.parquet: after row 0: the file is not valid Parquet: the packed data of a page are damaged"},
-		"a giant list": {claims, "segments/s.parquet: after row 0: the file is not valid Parquet: its description is damaged"},
+		"damaged lz4":  {damaged, "segments/s.parquet: the file is not valid Parquet: the packed data of a page are damaged"},
+		"a giant list": {claims, "segments/s.parquet: the file is not valid Parquet: its description is damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFolder(t)

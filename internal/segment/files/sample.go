@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/segment-export/segment-export/internal/reason"
 	"github.com/segment-export/segment-export/internal/segment"
 )
 
@@ -70,7 +71,7 @@ func (r *reader) how() []string {
 	case *lineRows:
 		how = append(how, "JSON, one object a line")
 	case *sheetRows:
-		how = append(how, "workbook", fmt.Sprintf("sheet %q of %d", rows.title, len(rows.book.sheets)))
+		how = append(how, "workbook", fmt.Sprintf("sheet %s of %d", reason.Names(rows.title), len(rows.book.sheets)))
 	case *parquetRows:
 		how = append(how, "Parquet")
 	}
