@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// A correction of an address that has only one reading; a
-// short code without personal data.
+// Mend is a correction of an address that has only one reading; a short code
+// without personal data.
 type Mend string
 
 // The mends.
