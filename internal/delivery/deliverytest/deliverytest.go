@@ -79,7 +79,7 @@ func To(t testing.TB, target *omnisendtest.Target) *Steps {
 		}})
 	s.Intake, s.Delivery = &intake.Steps{Runs: s.Runs}, &delivery.Steps{Runs: s.Runs}
 	conn := catalogue.Connection{Meta: catalogue.Meta{Name: "shop"}, Endpoint: s.Target.URL, BrandID: omnisendtest.Brand,
-		Share: 1, MaxContacts: 1000, Consent: &catalogue.Consent{By: "anna"}}
+		Share: 1, MaxContacts: 1_000_000, Consent: &catalogue.Consent{By: "anna"}}
 	sealed, err := keyring.Seal([]byte(omnisendtest.Key), connect.KeyContext(conn))
 	require.NoError(t, err)
 	s.Put(catalogue.KindConnection, "shop", conn, sealed)
