@@ -132,7 +132,7 @@ func yesFlag(usage string) cli.Flag {
 }
 
 func versionFlag() cli.Flag {
-	return &cli.Int64Flag{Name: "version", Usage: "refuse when it is not version `N` any more", DefaultText: "the version when it was read"}
+	return &cli.Int64Flag{Name: "version", Usage: "refuse if it no longer has version `N`", DefaultText: "the version when it was read"}
 }
 
 // settings reads the options of a connection; what is not said is nil.

@@ -186,7 +186,7 @@ func TestConsoleOverTLSGivesCommandsAsWhoLoggedIn(t *testing.T) {
 	b := newBench(t)
 	b.withProvider()
 	pool, cert, key := certificate(t)
-	b.answers(hello(b.keyring.PublicKey()), sealedAnswer{protocol.WhoAmIAnswer{Name: "ada", Role: "viewer"}}, sealedAnswer{[]protocol.ExportAnswer{}})
+	b.answers(hello(b.keyring.PublicKey()), sealedAnswer{protocol.WhoAmIAnswer{Name: "ada", Role: "viewer"}}, sealedAnswer{protocol.OverviewAnswer{}})
 	lines := b.lines()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int, 1)

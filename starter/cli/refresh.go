@@ -9,7 +9,7 @@ import (
 )
 
 func (s *session) refreshCommands() *cli.Command {
-	return group("refresh", "set when the exports without a schedule of their own run",
+	return group("refresh", "control the system refresh, which runs every export without its own schedule",
 		s.leaf("refresh", leaf{
 			name: "set", usage: "set the times of the system refresh and turn it on",
 			detail: zoneDetail + "\nWith --follow the system refresh starts when that source has finished its own refresh; workers check every 5 minutes.",

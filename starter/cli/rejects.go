@@ -36,7 +36,7 @@ func (s *session) retryCommand() *cli.Command {
 	return s.leaf("runs", leaf{
 		name: "retry-rejects", args: whichRun, usage: "run an export again, and also send refused contacts",
 		detail: "Usually a contact that Omnisend refused is sent again only when its data changes. This run also sends refused\n" +
-			"contacts whose data has not changed. " + whichRunDetail + "\n\n" + failOnHelp + "\n\n" + exitHelp,
+			"contacts whose data has not changed.\n" + whichRunDetail + "\n\n" + failOnHelp + "\n\n" + exitHelp,
 		example: "starter runs retry-rejects spring",
 		flags:   []cli.Flag{&cli.BoolFlag{Name: "detach", Usage: "return at once; the run continues", DisableDefaultText: true}, failOnFlag()},
 		follows: true,

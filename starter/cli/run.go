@@ -13,8 +13,8 @@ import (
 func (s *session) runCommand() *cli.Command {
 	return s.leaf("", leaf{
 		name: "run", args: "[EXPORT]", usage: "run an export and wait for it",
-		detail: `Reads, checks and compares everything first, then sends what changed. If a guard asks, the run
-parks before its first call; on a terminal the command itself asks the question of a first run. Ctrl-C detaches: the run continues.
+		detail: `Reads, checks and compares everything first, then sends what changed. If a guard asks, the run parks before its
+first call; on a terminal the command itself asks the question of a first run. Ctrl-C detaches: the run continues.
 With --all it runs every export that runs automatically: with a schedule that is on, or with the system refresh
 while that is on.
 

@@ -16,7 +16,7 @@ import (
 // whichRun is how the commands on runs choose one.
 const (
 	whichRun       = "[RUN|EXPORT]"
-	whichRunDetail = "RUN is the id of a run, or its first 4 characters or more. EXPORT means its newest run. The default is the newest run of all."
+	whichRunDetail = "RUN is the id of a run, or its first 4 characters or more. EXPORT means its newest run. The default is the\nnewest run of all."
 )
 
 func (s *session) runsCommands() *cli.Command {

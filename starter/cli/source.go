@@ -66,7 +66,7 @@ func (s *session) sourceCommands() *cli.Command {
 			example: "starter source edit insights --credential-file new-secret.txt\nstarter source edit warehouse --host db2.example.com --credential-file password.txt",
 			flags: append(sourceFlags(),
 				&cli.BoolFlag{Name: "no-credential", Usage: "remove the stored credential", DisableDefaultText: true},
-				&cli.Int64Flag{Name: "version", Usage: "refuse if the source no longer has version `N`"}),
+				versionFlag()),
 			do: s.sourceEdit,
 		}),
 		s.leaf("source", leaf{

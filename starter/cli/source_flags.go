@@ -40,7 +40,7 @@ func sourceFlags() []cli.Flag {
 		text("client-id", "dataverse: `ID` of the app registration, or of a managed identity"),
 		text("authority", "dataverse: `URL` that issues tokens, for another cloud than the public one"),
 		text("on-change", "dataverse: `WHAT` to do when a refresh changes a segment that is being read: reread, or warn"),
-		&cli.IntFlag{Name: "settle", Usage: "dataverse: `SECONDS` without a change of the tables to wait for; -1: do not wait", DefaultText: "120"},
+		&cli.IntFlag{Name: "settle", Usage: "dataverse: `SECONDS` to wait after the last change of the tables; -1: do not wait", DefaultText: "120"},
 		text("host", "postgres: `HOST`, or the directory of a Unix socket"),
 		&cli.IntFlag{Name: "port", Usage: "postgres: `PORT`", DefaultText: "5432"},
 		text("database", "postgres: `NAME` of the database"),

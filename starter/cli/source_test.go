@@ -53,18 +53,18 @@ func TestSourcesOfEveryKindAreAdded(t *testing.T) {
 	require.Empty(t, b.server.requests[2].Sealed, "the worker's own identity")
 
 	for says, line := range map[string]string{
-		"--host does not apply to files sources":                "source add x --path p --host h",
-		"--query does not apply to files sources":               "source add x --path p --query a=b",
-		"--columns does not apply to postgres sources":          "source add x --kind postgres --host h --columns a",
-		"--columns is not a list like A,B,C":                    "source add x --path p --columns a,\"b",
-		"there are: files, dataverse, postgres":                 "source add x --kind sftp",
+		"--host does not apply to files sources":               "source add x --path p --host h",
+		"--query does not apply to files sources":              "source add x --path p --query a=b",
+		"--columns does not apply to postgres sources":         "source add x --kind postgres --host h --columns a",
+		"--columns is not a list like A,B,C":                   "source add x --path p --columns a,\"b",
+		"there are: files, dataverse, postgres":                "source add x --kind sftp",
 		"there is no credential: use --credential-file":        "source add x --kind dataverse --url u --auth secret",
-		"with the certificate and its private key":                       "source add x --kind dataverse --url u --auth certificate",
-		"is not NAME=SQL":                                       "source add x --kind postgres --query a",
-		"nothing to change":                                     "source edit x --version 3",
+		"with the certificate and its private key":             "source add x --kind dataverse --url u --auth certificate",
+		"is not NAME=SQL":                                      "source add x --kind postgres --query a",
+		"nothing to change":                                    "source edit x --version 3",
 		"use either --no-credential or a credential, not both": "source edit x --no-credential --credential-ref env:SOURCE_X",
-		"the option --with is missing":                          "source share x",
-		"the option --to is missing":                            "source owner x",
+		"the option --with is missing":                         "source share x",
+		"the option --to is missing":                           "source owner x",
 	} {
 		require.Equal(t, 2, b.run(strings.Fields(line)...), line)
 		require.Contains(t, b.err.String(), says, line)
@@ -107,7 +107,7 @@ func TestOptionsThatCannotBeReadSayWhatTheyTake(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"source", "add", "crm", "--settle", "30h"}, `--settle "30h" cannot be read; it takes dataverse: SECONDS without a change of the tables`},
+		{[]string{"source", "add", "crm", "--settle", "30h"}, `--settle "30h" cannot be read; it takes dataverse: SECONDS to wait after the last change of the tables`},
 		{[]string{"source", "add", "crm", "--port", "five"}, `--port "five" cannot be read; it takes postgres: PORT`},
 		{[]string{"run", "spring", "--yes=maybe"}, `--yes "maybe" cannot be read; it takes `},
 	} {
