@@ -248,7 +248,7 @@ func (e *exporter) collect(_, work workflow.Context) (ending, bool) {
 				r.Reasons[reason] += result.Reasons[reason]
 			}
 			merge(&r.LeftOut, result.LeftOut)
-			merge(&r.Mended, result.Mended)
+			merge(&r.Corrected, result.Corrected)
 			r.InvalidOptOuts += result.OptOuts
 			r.Notes = append(r.Notes, result.Notes...)
 			e.state.Segment++

@@ -478,7 +478,7 @@ func TestOverTheLimitIsSkippedWithBothNumbers(t *testing.T) {
 	require.Contains(t, w.finished.Reason, "1,000,000")
 }
 
-func TestWhatCannotBeMendedFailsWithItsReason(t *testing.T) {
+func TestWhatCannotBeFixedFailsWithItsReason(t *testing.T) {
 	w := newWorld(t)
 	w.collect = func() *activities.CollectResult {
 		return &activities.CollectResult{Halt: &activities.Halt{Kind: activities.HaltFail, Reason: "line 7: a quote is never closed"}}

@@ -29,12 +29,12 @@ func NormaliseEmail(s string) (string, bool) {
 }
 
 // normaliseEmail returns the address in the one form in which it is sent and
-// compared: corrected where there is one reading (see mend.go), lower case,
+// compared: corrected where there is one reading (see correct.go), lower case,
 // international domain as A-labels. Omnisend does not say what it accepts; this
 // is stricter than RFC 5322 (no quoted local part, no address literal, no
 // non-ASCII local part), so that what is sent is what any mail system takes.
 func (m *Mapper) normaliseEmail(s string) (string, Reason) {
-	s, reason := m.mend(s)
+	s, reason := m.correct(s)
 	if reason != "" {
 		return "", reason
 	}

@@ -67,7 +67,7 @@ type Mapper struct {
 	buf       []byte
 	propBuf   []byte
 	leftOut   []LeftOut
-	mended    []Mend
+	corrected []Correction
 	filled    uint64
 	seen      Seen
 }
@@ -157,7 +157,7 @@ func (m *Mapper) Fields() []string { return slices.Clone(m.fields) }
 // cannot be one. The profile shares no memory with the values. A value that is
 // not there counts as empty.
 func (m *Mapper) Map(values []string) (Profile, Reason) {
-	m.buf, m.leftOut, m.mended, m.filled = m.buf[:0], m.leftOut[:0], m.mended[:0], 0
+	m.buf, m.leftOut, m.corrected, m.filled = m.buf[:0], m.leftOut[:0], m.corrected[:0], 0
 	email, reason := m.normaliseEmail(value(values, m.email))
 	if reason != "" {
 		return Profile{}, reason
@@ -199,7 +199,7 @@ func (m *Mapper) OptsOut(values []string) bool {
 
 // Mended says what was corrected in the address of the row mapped last;
 // valid until the next Map.
-func (m *Mapper) Mended() []Mend { return m.mended }
+func (m *Mapper) Corrections() []Correction { return m.corrected }
 
 // LeftOut says why values of the row mapped last were left out; valid until
 // the next Map.

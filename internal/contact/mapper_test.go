@@ -201,32 +201,32 @@ func TestAddressesThatAreNeverSent(t *testing.T) {
 }
 
 // An address is corrected where it has one reading, and each way is counted.
-func TestAddressesAreMended(t *testing.T) {
-	for in, want := range map[string][]Mend{
+func TestAddressesAreCorrected(t *testing.T) {
+	for in, want := range map[string][]Correction{
 		"anna@example.com":                    nil,
 		"  ANNA@EXAMPLE.COM\u00a0":            nil,
-		"anna@exam\u200bple.com":              {MendInvisible},
-		"\u200banna@example.com":              {MendInvisible},
-		"an\u00adna@example.com\u202c":        {MendInvisible},
-		"anna@example.com.":                   {MendTrailingDot},
-		"'anna@example.com":                   {MendTextMark},
-		"'anna@example.com'":                  {MendTextMark},
-		`"anna@example.com"`:                  {MendQuotes},
-		"<anna@example.com>":                  {MendBrackets},
-		`"Anna A" <anna@example.com>`:         {MendName},
-		"Zoë Łoś <Anna@Example.com>":          {MendName},
-		"anna@example.com <anna@example.com>": {MendName},
-		"mailto:anna@example.com":             {MendMailto},
-		"MAILTO:anna@example.com?subject=x":   {MendMailto},
-		"<mailto:anna@example.com>":           {MendBrackets, MendMailto},
-		"anna@example.com, ":                  {MendSeparator},
-		"\ufeff'<anna@example.com.>;":         {MendInvisible, MendTextMark, MendSeparator, MendBrackets, MendTrailingDot},
+		"anna@exam\u200bple.com":              {CorrectedInvisible},
+		"\u200banna@example.com":              {CorrectedInvisible},
+		"an\u00adna@example.com\u202c":        {CorrectedInvisible},
+		"anna@example.com.":                   {CorrectedTrailingDot},
+		"'anna@example.com":                   {CorrectedTextMark},
+		"'anna@example.com'":                  {CorrectedTextMark},
+		`"anna@example.com"`:                  {CorrectedQuotes},
+		"<anna@example.com>":                  {CorrectedBrackets},
+		`"Anna A" <anna@example.com>`:         {CorrectedName},
+		"Zoë Łoś <Anna@Example.com>":          {CorrectedName},
+		"anna@example.com <anna@example.com>": {CorrectedName},
+		"mailto:anna@example.com":             {CorrectedMailto},
+		"MAILTO:anna@example.com?subject=x":   {CorrectedMailto},
+		"<mailto:anna@example.com>":           {CorrectedBrackets, CorrectedMailto},
+		"anna@example.com, ":                  {CorrectedSeparator},
+		"\ufeff'<anna@example.com.>;":         {CorrectedInvisible, CorrectedTextMark, CorrectedSeparator, CorrectedBrackets, CorrectedTrailingDot},
 	} {
 		m := newMapper(t, Mapping{Email: "Email"}, ConsentRule{})
 		p, reason := m.Map([]string{in})
 		require.Empty(t, reason, "%q", in)
 		require.Equal(t, "anna@example.com", p.Email, "%q", in)
-		require.ElementsMatch(t, want, m.Mended(), "%q", in)
+		require.ElementsMatch(t, want, m.Corrections(), "%q", in)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestWhatIsBegunByHandIsRefused(t *testing.T) {
 	passed.State = &workflows.State{Report: &parked, Connection: "Spring shop", Passed: true,
 		Since: parked.StartedAt, ExpiresAt: time.Now().Add(time.Hour), Delivery: workflows.Delivery{Batches: []int{1}, Begun: []int{0}}}
 	passed.State.Report.Phase, passed.State.Report.Status = run.PhaseDeliver, run.Running
-	const refused = "was not begun with a worker's permission"
+	const refused = "was not started with a worker's permission"
 	for name, in := range map[string]workflows.ExportInput{
 		"a run that is not known":       {RunID: uuid.NewString(), Ticket: known.Ticket},
 		"without a ticket":              {RunID: known.RunID},

@@ -228,7 +228,7 @@ func (s consents) addresses(t *testing.T) {
 		require.Equal(t, "subscribed", s.at(name+"@example.net").Status)
 	}
 	require.Equal(t, map[string]int{"email_dots": 1, "email_not_ascii": 1, "email_without_domain": 1, "email_two_addresses": 1, "email_too_long": 1, "email_missing": 1, "email_invalid": 1}, r.Reasons)
-	require.Equal(t, map[string]int{"invisible marks": 2, "trailing dot": 1, "name beside the address": 1, "apostrophe of a spreadsheet": 1, "mailto:": 1, "angle brackets": 1}, r.Mended)
+	require.Equal(t, map[string]int{"invisible marks": 2, "trailing dot": 1, "name beside the address": 1, "apostrophe of a spreadsheet": 1, "mailto:": 1, "angle brackets": 1}, r.Corrected)
 	s.must("export", "edit", "addresses", "--lenient-local-part")
 	s.runs("addresses")
 	require.Equal(t, "subscribed", s.at("try..this@docomo.example").Status)

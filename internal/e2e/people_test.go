@@ -122,7 +122,7 @@ func TestPeopleWithTokens(t *testing.T) {
 	code, out, errs := p.as(anna, "run", "spring", "--yes")
 	require.Equal(t, 6, code, "%s%s", out, errs)
 	require.Equal(t, run.Skipped, p.report(anna).Status)
-	require.Contains(t, p.report(anna).Reason, "was shut out by an administrator")
+	require.Contains(t, p.report(anna).Reason, "an administrator revoked it")
 	p.can(anna, "access", "restore", carl)
 	p.can(carl, "run", "spring", "--yes")
 	p.can(anna, "connection", "share", "Board shop", "--with", "admins")

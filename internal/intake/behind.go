@@ -7,7 +7,7 @@ import "github.com/segment-export/segment-export/internal/fault"
 // before it returns.
 type behind struct{ done chan error }
 
-// do waits for what is being done, and then begins the next. What failed before
+// do waits for the work in progress, and then starts the next. An earlier failure
 // is returned, and the next is not started: each step builds on the one before.
 func (b *behind) do(next func() error) error {
 	if err := b.wait(); err != nil {

@@ -46,7 +46,7 @@ func (in CollectInput) lease() string { return fmt.Sprintf("run/%s/collect/%d", 
 
 // Collect reads a segment for a while: maps and validates its rows and spools
 // them in parts. Each part is stored with the position after it, so a later
-// call goes on there, whatever became of this one.
+// call continues there, however this one ends.
 func (a *Steps) Collect(ctx context.Context, in CollectInput) (*job.CollectResult, error) {
 	var result *job.CollectResult
 	err := a.UnderLease(ctx, in.lease(), func(ctx context.Context, h lease.Hold) error {
@@ -84,8 +84,8 @@ func (c *collector) recordRead(ctx context.Context) error {
 	})
 }
 
-// halt says what to do after an error has ended a read, and remembers
-// how long there have been errors. What was not stored is forgotten.
+// halt says what happens to a read that an error interrupted, and remembers how
+// long there have been errors. What was not stored is forgotten.
 func (c *collector) halt(ctx context.Context, fault error) error {
 	if err := c.load(ctx); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (c *collector) load(ctx context.Context) (err error) {
 	return err
 }
 
-// read goes on from the stored position until the slice of time is used up,
+// read continues from the stored position until the slice of time is used up,
 // the work should stop, or the segment is read.
 func (c *collector) read(ctx context.Context) (err error) {
 	if c.state.Done {
@@ -185,7 +185,7 @@ func (c *collector) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// To break off a read changes nothing, and a source may not answer: unlike
+	// Interrupting a read changes nothing, and a source may not answer: unlike
 	// what is stored, it is not carried to its end when the work should stop.
 	reading, stop := context.WithCancel(c.hold.Soft)
 	defer stop()

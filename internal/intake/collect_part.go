@@ -39,7 +39,7 @@ func (c *collector) add(row segment.Row) {
 		return
 	}
 	count(&c.state.LeftOut, c.mapper.LeftOut())
-	count(&c.state.Mended, c.mapper.Mended())
+	count(&c.state.Corrected, c.mapper.Corrections())
 	if c.gone.Has(p.Email) {
 		c.reject(row, string(ledger.ReasonForgotten))
 		return
@@ -63,7 +63,7 @@ func count[T ~string](counts *map[string]int, codes []T) {
 	}
 }
 
-// reject counts an invalid row and keeps the first ones for whoever mends them.
+// reject counts an invalid row and keeps the first ones, for people to correct.
 func (c *collector) reject(row segment.Row, why string) {
 	c.state.Invalid++
 	c.state.Reasons[why]++
@@ -72,7 +72,7 @@ func (c *collector) reject(row segment.Row, why string) {
 	}
 	c.state.Kept++
 	reject := protocol.Reject{Segment: c.job.Export.Segments[c.in.Segment].Segment, Row: row.Number, Reason: why}
-	// Whose row it is must not be kept again of somebody who is forgotten.
+	// The id of a person who is forgotten must not be kept again.
 	if n := len(row.Values); n > 0 && row.Problem == "" && why != string(ledger.ReasonForgotten) {
 		reject.Email = startOf(row.Values[c.email])
 		if c.job.Export.ID != "" {
@@ -178,8 +178,8 @@ func (c *collector) begin(ctx context.Context, why error) error {
 	rereads := c.state.Rereads + 1
 	switch {
 	case rereads > maxRereads && isTold:
-		return &segment.AccessError{Message: fmt.Sprintf("segment %q was begun %d times and never read to its end; the last time because %s", name, rereads, told.Reason),
-			Action: "see what breaks the read off"}
+		return &segment.AccessError{Message: fmt.Sprintf("segment %q was started %d times and never read to its end; the last time because %s", name, rereads, told.Reason),
+			Action: "find out what interrupts the read"}
 	case rereads > maxRereads:
 		return fmt.Errorf("segment %q was replaced %d times while it was being read; run again when it is left alone: %w",
 			name, rereads, segment.ErrMalformed)

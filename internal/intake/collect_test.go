@@ -47,8 +47,8 @@ func (l *limitedRows) Next() (segment.Row, error) {
 	return l.Reader.Next()
 }
 
-// A source that lets two rows through at a time is read in the end, and where
-// it was broken off is not to be read in the store.
+// A source that lets two rows through at a time is read in the end, and the store
+// does not show where it was interrupted.
 func TestASourceThatMakesItsReadersWaitIsReadInTheEnd(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	s.Write("a@example.com,A", "b@example.com,B", "c@example.com,C", "d@example.com,D", "e@example.com,E")

@@ -28,7 +28,7 @@ type DecideResult struct {
 }
 
 // Decide compares what was read with the ledger, shard by shard, and makes full
-// batches of what is to be sent. Each shard is stored with the progress after
+// batches of what to send. Each shard is stored with the progress after
 // it. When all are done the report has exact numbers and the guards that ask.
 // It fails before every segment is read: what is missing would count as having
 // left.

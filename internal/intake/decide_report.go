@@ -81,7 +81,7 @@ func (d *decider) guards(r *run.Report) []run.GuardResult {
 	return run.CheckGuards(facts, d.job.Export.Guards)
 }
 
-// tell notes what somebody should know before anything happens.
+// tell notes what people should know before anything happens.
 func (d *decider) tell(r *run.Report) {
 	c := d.state.Counts
 	if d.full != "" {
@@ -102,7 +102,7 @@ func (d *decider) tell(r *run.Report) {
 		if s.Unreadable == 0 {
 			continue
 		}
-		note := fmt.Sprintf("segment %s has rows that could not be read (%d): whoever is missing may be in one of them, so nobody loses its marker", reason.Names(s.Segment), s.Unreadable)
+		note := fmt.Sprintf("segment %s has rows that could not be read (%d): a missing contact may be in one of them, so none loses its marker", reason.Names(s.Segment), s.Unreadable)
 		if kept := c.Kept[i]; kept > 0 {
 			note += fmt.Sprintf(" (contacts that keep it: %d)", kept)
 		}

@@ -40,7 +40,7 @@ func TestOneSegmentOfTwoShrinks(t *testing.T) {
 }
 
 // A file that was saved in another encoding has rows that cannot be read. The
-// people in them have not left, and those who have cannot be told from them.
+// people in them have not left, and cannot be distinguished from those who have.
 func TestNobodyLeavesASegmentWithRowsThatCannotBeRead(t *testing.T) {
 	for name, spoilt := range map[string]string{"not decodable": "P\xe9ter", "of a wrong shape": "Pe,ter"} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestNobodyLeavesASegmentWithRowsThatCannotBeRead(t *testing.T) {
 			require.Equal(t, []int{3, 3, 0}, []int{r.Segments[0].Invalid, r.Segments[0].Unreadable, r.Segments[0].Left})
 			require.Equal(t, []int{0, 0, 10}, []int{r.Segments[1].Invalid, r.Segments[1].Unreadable, r.Segments[1].Left})
 			require.Equal(t, 10, r.LeaversDue)
-			require.Contains(t, r.Notes, `segment "buyers" has rows that could not be read (3): whoever is missing may be in one of them, so nobody loses its marker (contacts that keep it: 13)`)
+			require.Contains(t, r.Notes, `segment "buyers" has rows that could not be read (3): a missing contact may be in one of them, so none loses its marker (contacts that keep it: 13)`)
 			s.Upload(r)
 			s.Sweep(r)
 			require.Equal(t, 10, s.Finish(r, "").Leavers)
@@ -79,8 +79,8 @@ func TestNobodyLeavesASegmentWithRowsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Whoever leaves one segment and may still be in another loses the marker of
-// the first alone, and that of the other once it can be read.
+// A contact that leaves one segment and may still be in another loses the marker
+// of the first alone, and that of the other once it can be read.
 func TestALeaverKeepsTheMarkerThatIsInDoubt(t *testing.T) {
 	s := newSteps(t, sandbox.Options{})
 	s.TwoSegments()

@@ -29,7 +29,7 @@ func TestNothingIsBegunBehindWhatFailed(t *testing.T) {
 	require.NoError(t, b.do(func() error { return full }))
 	began := false
 	require.ErrorIs(t, b.do(func() error { began = true; return nil }), full)
-	require.NoError(t, b.wait(), "the error is returned once")
+	require.NoError(t, b.wait(), "it is reported once")
 	require.False(t, began)
 
 	require.NoError(t, b.do(func() error { panic("a fault") }))

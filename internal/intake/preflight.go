@@ -120,7 +120,7 @@ func (a *Steps) check(ctx context.Context, j *job.Job, r store.Run) (*run.Halt, 
 	}
 	api, c, halt, err := a.Connect().Target(ctx, j.Export.Connection, r.ID)
 	if halt != nil && halt.Kind == run.HaltStop {
-		halt.Kind = run.HaltSkip // nothing was begun
+		halt.Kind = run.HaltSkip // nothing was started
 	}
 	if halt != nil || err != nil {
 		return halt, err

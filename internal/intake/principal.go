@@ -20,7 +20,7 @@ func (a *Steps) mayActAs(ctx context.Context, name string, uses ...access.Object
 	if _, known := a.Identity.RoleOf(nil); !known {
 		return nil, nil
 	}
-	// Whoever they are is not named: the reason passes through Temporal.
+	// They are not named: the reason passes through Temporal.
 	no := func(why string) *run.Halt {
 		return &run.Halt{Kind: run.HaltSkip, Reason: reason.Format("the user whom the export runs as %s", why),
 			Action: "see who that is with: starter export show; an administrator, or a contributor who may use its connection and its source, takes it over by editing it"}
@@ -32,7 +32,7 @@ func (a *Steps) mayActAs(ctx context.Context, name string, uses ...access.Object
 	case err != nil:
 		return nil, err
 	case seen.Revoked:
-		return no("was shut out by an administrator"), nil
+		return no("has no access any more: an administrator revoked it"), nil
 	}
 	role, _ := a.Identity.RoleOf(seen.Groups)
 	p := access.Principal{Name: name, Role: role}

@@ -13,8 +13,7 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// Samples are the first few contacts of each kind, for whoever asks what a
-// plan would send.
+// Samples are the first few contacts of each kind, to show what a plan would send.
 type Samples struct {
 	New     []json.RawMessage        `json:"new,omitempty"`
 	Changed []protocol.ChangedSample `json:"changed,omitempty"`

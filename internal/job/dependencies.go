@@ -25,7 +25,7 @@ type Tuning struct {
 	BatchSize int           // contacts of one upload activity; 1,000, more in a large run
 	PartRows  int           // rows of one part of the spool; 50,000
 	PartBytes int           // of the contacts of one part, and of one batch; 8 MiB
-	Slice     time.Duration // how long reading and deciding go on before they report; 5 s
+	Slice     time.Duration // how long reading and deciding take before they report; 5 s
 	LeaseTTL  time.Duration // 10 s
 	Patience  time.Duration // longest wait for budget inside an activity; 5 s
 	MaxEvents int           // length of history after which a run continues as new; the workflow's own 8,000

@@ -11,13 +11,13 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// notBegun is why something is not carried out for a workflow.
-const notBegun = "this run was not begun with a worker's permission; begin runs with: starter run EXPORT"
+// notAdmitted is why something is not carried out for a workflow.
+const notAdmitted = "this run was not started with a worker's permission; start runs with: starter run EXPORT"
 
 // notKnown is why something is not carried out for a run that is not in the
 // store.
-const notKnown = "the store does not know this run: it was not begun with a worker's permission, or the store was lost or replaced since; " +
-	"restore the store from a backup, or begin runs with: starter run EXPORT"
+const notKnown = "the store does not know this run: it was not started with a worker's permission, or the store was lost or replaced since; " +
+	"restore the store from a backup, or start runs with: starter run EXPORT"
 
 // ErrNotKnown is the final error of a run that is not in the store.
 func ErrNotKnown() error { return &FinalError{notKnown} }
@@ -28,7 +28,7 @@ func ErrEnded(r store.Run) error {
 }
 
 // ErrNotBegun is the final error of a workflow that has not taken the run up.
-func ErrNotBegun() error { return &FinalError{notBegun} }
+func ErrNotBegun() error { return &FinalError{notAdmitted} }
 
 // Unreadable is the error of a piece of a run's stored data that cannot be read.
 func Unreadable(runID string, kind store.BlobKind, cause error) error {
@@ -36,7 +36,7 @@ func Unreadable(runID string, kind store.BlobKind, cause error) error {
 		Action: fmt.Sprintf("restore the store or its keyring from a backup, then resume; or give that run up with: starter runs abandon %s", runID)}
 }
 
-// FinalError is an error that no retry mends.
+// FinalError is an error that no retry fixes.
 type FinalError struct{ Message string }
 
 func (e *FinalError) Error() string { return e.Message }

@@ -15,9 +15,9 @@ import (
 	"github.com/segment-export/segment-export/internal/store"
 )
 
-// Job is what a run works with, frozen when it began: an export that is edited
-// meanwhile changes the next run. Only the connection is read anew each time,
-// so that a rotated key or another share count at once.
+// Job is what a run works with, frozen at its start: an edit of the export changes
+// the next run. Only the connection is read each time, so that a rotated key or
+// another share counts at once.
 type Job struct {
 	RunID   string           `json:"run_id"`
 	Export  catalogue.Export `json:"export"`

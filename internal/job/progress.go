@@ -37,9 +37,9 @@ type CollectResult struct {
 	// Unreadable are the invalid rows that could not be read as rows.
 	Unreadable int            `json:"unreadable,omitempty"`
 	Reasons    map[string]int `json:"reasons,omitempty"`
-	LeftOut    map[string]int `json:"left_out,omitempty"` // values that were left out, by why; their rows are not invalid
-	Mended     map[string]int `json:"mended,omitempty"`   // addresses that were put right, by what
-	OptOuts    int            `json:"opt_outs,omitempty"` // invalid rows that say an opt-out
+	LeftOut    map[string]int `json:"left_out,omitempty"`  // values that were left out, by why; their rows are not invalid
+	Corrected  map[string]int `json:"corrected,omitempty"` // corrections of addresses, by what
+	OptOuts    int            `json:"opt_outs,omitempty"`  // invalid rows that say an opt-out
 	Notes      []string       `json:"notes,omitempty"`
 	Halt       *run.Halt      `json:"halt,omitempty"`
 }
@@ -51,7 +51,7 @@ type CollectState struct {
 	Seen    []byte          `json:"seen,omitempty"`   // encrypted contact.Seen: it holds values of rows
 	View    []byte          `json:"view,omitempty"`   // of the source that the cursor belongs to
 	Trouble connect.Trouble `json:"trouble,omitzero"`
-	Parts   int             `json:"parts"`   // parts stored, also of reads that were begun again
+	Parts   int             `json:"parts"`   // parts stored, also of reads that were started again
 	Bytes   int64           `json:"bytes"`   // of the contacts stored
 	Kept    int             `json:"kept"`    // rejects stored
 	Rereads int             `json:"rereads"` // how often the read began again
@@ -105,7 +105,7 @@ type DecideState struct {
 // DecideStep is the step whose state is a DecideState.
 const DecideStep = "decide"
 
-// Decision returns how far deciding is, and whether it has begun. Its Report is
+// Decision returns the progress of deciding, and whether it has started. Its Report is
 // nil until all is decided.
 func (a *Runs) Decision(ctx context.Context, runID string) (d DecideState, began bool, err error) {
 	state, err := a.Store.StepState(ctx, runID, DecideStep)

@@ -57,7 +57,7 @@ func (a *Runs) ReadReport(ctx context.Context, j Job) (report *run.Report, compl
 		report.Invalid += c.Invalid
 		MergeReasons(report, c.Reasons)
 		AddCounts(&report.LeftOut, c.LeftOut)
-		AddCounts(&report.Mended, c.Mended)
+		AddCounts(&report.Corrected, c.Corrected)
 		report.InvalidOptOuts += c.OptOuts
 		report.Notes = append(report.Notes, c.Notes...)
 	}

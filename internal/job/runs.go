@@ -16,7 +16,7 @@ import (
 
 // OpenRun returns the export's run (or plan) that has not ended; nil when none.
 func (a *Runs) OpenRun(ctx context.Context, export string, plan bool) (*store.Run, error) {
-	// By status: many starts may have been skipped while one run went on.
+	// By status: many starts may have been skipped while one run was open.
 	for _, status := range []run.Status{run.Running, run.Queued, run.Parked, run.Paused} {
 		runs, err := a.Store.ListRuns(ctx, store.RunFilter{Export: export, Status: string(status), Plans: plan})
 		if err != nil {

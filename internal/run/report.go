@@ -139,15 +139,15 @@ type Report struct {
 	New         int            `json:"new"`
 	Changed     int            `json:"changed"`
 	Unchanged   int            `json:"unchanged"`
-	Refused     int            `json:"refused"`            // sent and turned down, or turned down before with the same data
-	Pending     int            `json:"pending"`            // sent, no verdict yet
-	Unsent      int            `json:"unsent"`             // decided to be sent, not sent
-	Leavers     int            `json:"leavers"`            // of a run: markers cleared; of a plan: to be cleared
-	Calls       int            `json:"calls"`              // POST /batches of at most 100 contacts
-	Reasons     map[string]int `json:"reasons"`            // of Invalid and Refused together
-	LeftOut     map[string]int `json:"left_out,omitempty"` // values left out of contacts, by why: rows counted
-	Mended      map[string]int `json:"mended,omitempty"`   // addresses that were put right, by what: rows counted
-	Cleared     map[string]int `json:"cleared,omitempty"`  // values emptied at the source and cleared, by field: contacts counted
+	Refused     int            `json:"refused"`             // sent and turned down, or turned down before with the same data
+	Pending     int            `json:"pending"`             // sent, no verdict yet
+	Unsent      int            `json:"unsent"`              // decided to be sent, not sent
+	Leavers     int            `json:"leavers"`             // of a run: markers cleared; of a plan: to be cleared
+	Calls       int            `json:"calls"`               // POST /batches of at most 100 contacts
+	Reasons     map[string]int `json:"reasons"`             // of Invalid and Refused together
+	LeftOut     map[string]int `json:"left_out,omitempty"`  // values left out of contacts, by why: rows counted
+	Corrected   map[string]int `json:"corrected,omitempty"` // corrections of addresses, by what: rows counted
+	Cleared     map[string]int `json:"cleared,omitempty"`   // values emptied at the source and cleared, by field: contacts counted
 	// InvalidOptOuts are rows of Invalid that say an opt-out.
 	InvalidOptOuts int           `json:"invalid_opt_outs,omitempty"`
 	Consent        ConsentCount  `json:"consent"`

@@ -22,7 +22,7 @@ func report(p *page, a *protocol.RunAnswer) {
 	consent(p, a.Consent)
 	counts(p, "Not sent as subscribed, by reason", a.Consent.Notes)
 	counts(p, "Values left out, in rows", a.LeftOut)
-	counts(p, "Addresses corrected, in rows", a.Mended)
+	counts(p, "Addresses corrected, in rows", a.Corrected)
 	counts(p, "Values emptied at the source and cleared", a.Cleared)
 	counts(p, "Rejects, by reason", a.Reasons)
 	advice(p, a.Reasons)

@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// Mend is a correction of an address that has only one reading; a short code
+// Correction is a correction of an address that has only one reading; a short code
 // without personal data.
-type Mend string
+type Correction string
 
-// The mends.
+// The corrections.
 const (
-	MendInvisible   Mend = "invisible marks"
-	MendTextMark    Mend = "apostrophe of a spreadsheet"
-	MendQuotes      Mend = "quotes"
-	MendMailto      Mend = "mailto:"
-	MendName        Mend = "name beside the address"
-	MendBrackets    Mend = "angle brackets"
-	MendTrailingDot Mend = "trailing dot"
-	MendSeparator   Mend = "trailing comma or semicolon"
+	CorrectedInvisible   Correction = "invisible marks"
+	CorrectedTextMark    Correction = "apostrophe of a spreadsheet"
+	CorrectedQuotes      Correction = "quotes"
+	CorrectedMailto      Correction = "mailto:"
+	CorrectedName        Correction = "name beside the address"
+	CorrectedBrackets    Correction = "angle brackets"
+	CorrectedTrailingDot Correction = "trailing dot"
+	CorrectedSeparator   Correction = "trailing comma or semicolon"
 )
 
 // placeholders stand for nothing, in lower case.
@@ -38,9 +38,9 @@ func isPlaceholder(s string) bool {
 // may be longer than its lower-case one.
 const longestPlaceholder = 20
 
-// mend puts right what surrounds an address where there is one reading, and
-// says what it did.
-func (m *Mapper) mend(s string) (string, Reason) {
+// correct corrects what surrounds an address where there is one reading, and returns
+// what it did.
+func (m *Mapper) correct(s string) (string, Reason) {
 	s = m.visible(s)
 	if s == "" || isPlaceholder(s) {
 		return "", ReasonEmailMissing
@@ -49,15 +49,15 @@ func (m *Mapper) mend(s string) (string, Reason) {
 		// An apostrophe in front is a spreadsheet's mark of a text; one behind as
 		// well makes it a quote.
 		s = strings.TrimSuffix(s[1:], "'")
-		m.mended = append(m.mended, MendTextMark)
+		m.corrected = append(m.corrected, CorrectedTextMark)
 	}
 	if n := len(s); n > 2 && s[0] == '"' && s[n-1] == '"' && !strings.Contains(s[1:n-1], `"`) {
 		s = s[1 : n-1]
-		m.mended = append(m.mended, MendQuotes)
+		m.corrected = append(m.corrected, CorrectedQuotes)
 	}
 	if trimmed := strings.TrimRight(s, ",; "); trimmed != s {
 		s = trimmed
-		m.mended = append(m.mended, MendSeparator)
+		m.corrected = append(m.corrected, CorrectedSeparator)
 	}
 	s, reason := m.bare(s)
 	if reason != "" {
@@ -65,7 +65,7 @@ func (m *Mapper) mend(s string) (string, Reason) {
 	}
 	if rest, ok := strings.CutSuffix(s, "."); ok && rest != "" && !strings.HasSuffix(rest, ".") && strings.Contains(rest, "@") {
 		s = rest
-		m.mended = append(m.mended, MendTrailingDot)
+		m.corrected = append(m.corrected, CorrectedTrailingDot)
 	}
 	return s, ""
 }
@@ -78,17 +78,17 @@ func (m *Mapper) bare(s string) (string, Reason) {
 		case strings.ContainsAny(inner, "<>"):
 			return "", wrongSigns(s)
 		case name == "":
-			m.mended = append(m.mended, MendBrackets)
+			m.corrected = append(m.corrected, CorrectedBrackets)
 		case strings.Contains(name, "@") && !strings.EqualFold(strings.Trim(name, `"'`), inner):
 			return "", ReasonEmailTwo // the name is another address
 		default:
-			m.mended = append(m.mended, MendName)
+			m.corrected = append(m.corrected, CorrectedName)
 		}
 		s = inner
 	}
 	if len(s) > len("mailto:") && strings.EqualFold(s[:len("mailto:")], "mailto:") {
 		s, _, _ = strings.Cut(s[len("mailto:"):], "?")
-		m.mended = append(m.mended, MendMailto)
+		m.corrected = append(m.corrected, CorrectedMailto)
 	}
 	return s, ""
 }
@@ -100,7 +100,7 @@ func (m *Mapper) visible(s string) string {
 	if isPlain(s) || !strings.ContainsFunc(s, isMark) {
 		return s
 	}
-	m.mended = append(m.mended, MendInvisible)
+	m.corrected = append(m.corrected, CorrectedInvisible)
 	var b strings.Builder
 	for i, r := range s {
 		switch {
