@@ -79,7 +79,7 @@ func TestBackupInMidRunGoesOnElsewhere(t *testing.T) {
 	out, errs, err := s.backUp(s.path("data"), elsewhere)
 	require.NoError(t, err)
 	require.Contains(t, out, elsewhere+" is a copy of "+s.path("data"))
-	require.Contains(t, errs, "whoever has it can read everything")
+	require.Contains(t, errs, "anyone who has it can read everything")
 	private(t, elsewhere)
 	require.NoDirExists(t, elsewhere+".partial")
 	kill()
@@ -109,10 +109,10 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	kill() // a stopped one can be copied as well
 
 	for said, to := range map[string]string{
-		"is not empty":                      s.path("segments"),
-		"inside of " + s.path("data"):       s.path("data", "temporal", "copy"),
-		"not a directory":                   s.path("key.txt"),
-		"in a directory that is not there:": s.path("elsewhere", "copy"),
+		"is not empty":             s.path("segments"),
+		"inside " + s.path("data"): s.path("data", "temporal", "copy"),
+		"not a directory":          s.path("key.txt"),
+		"does not exist:":          s.path("elsewhere", "copy"),
 	} {
 		_, _, err := s.backUp(s.path("data"), to)
 		require.ErrorContains(t, err, said)

@@ -276,7 +276,7 @@ func TestSystemRefresh(t *testing.T) {
 		last := s.show()
 		return last.Trigger == run.ByRefresh && last.Status.Complete()
 	})
-	require.Contains(t, s.must("refresh", "set", "--every", "day", "--at", "06:00,18:00", "--tz", "Europe/Warsaw"), "With it run: spring")
+	require.Contains(t, s.must("refresh", "set", "--every", "day", "--at", "06:00,18:00", "--tz", "Europe/Warsaw"), "Exports that run with it: spring")
 	code, out, errs := s.starter("run", "--all", "--output", "json")
 	require.Equal(t, 3, code, errs)
 	require.Contains(t, out, `"trigger":"on-demand"`)
