@@ -50,8 +50,8 @@ func (s *Store) try(ctx context.Context, fn func(t tx) error) error {
 }
 
 // unwatched is the context of a statement within a transaction. SQLite's driver
-// watches a context that can end with a goroutine for each statement, which costs
-// as much as the statement; one takes milliseconds, and the transaction itself
+// watches a context that can end with a goroutine for each statement; one takes
+// milliseconds, and the transaction itself
 // ends with its context.
 func (s *Store) unwatched(ctx context.Context) context.Context {
 	if s.dialect.local {
