@@ -44,6 +44,7 @@ func (b *bench) withProvider() *oidctest.Provider {
 // lines are what the command line says, as it says it.
 func (b *bench) lines() <-chan string {
 	in, out := io.Pipe()
+	b.t.Cleanup(func() { _ = out.Close() })
 	b.options.Out, b.options.Err = out, out
 	lines := make(chan string, 100)
 	go func() {

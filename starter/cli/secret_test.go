@@ -118,18 +118,19 @@ func TestAgreement(t *testing.T) {
 }
 
 // stuck never answers.
-type stuck struct{ asked chan struct{} }
+type stuck struct{ asked, end chan struct{} }
 
 func (s stuck) Read([]byte) (int, error) {
 	close(s.asked)
-	<-context.Background().Done()
+	<-s.end
 	return 0, io.EOF
 }
 
 func TestInterruptedQuestion(t *testing.T) {
 	b := newBench(t)
 	b.terminal("")
-	in := stuck{make(chan struct{})}
+	in := stuck{make(chan struct{}), make(chan struct{})}
+	defer close(in.end)
 	b.options.In = in
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {

@@ -61,6 +61,9 @@ func (s *session) close() {
 	if s.server != nil {
 		s.server.Close()
 	}
+	if s.in != nil {
+		close(s.in.wanted)
+	}
 }
 
 // ready connects and finds out who gives the commands. It is done before any
