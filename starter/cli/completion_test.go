@@ -89,7 +89,7 @@ func TestBashCompletion(t *testing.T) {
 	require.NoError(t, os.WriteFile(script, b.out.Bytes(), 0o600))
 	// The words that the program got, for the test to see, and its answer.
 	program := filepath.Join(dir, "starter")
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nprintf '<%s>' \"$@\" >'"+dir+"/got'\nprintf 'spring\\t\\nSpring shop\\tabout it\\nsummer\\t\\n'\n"), 0o700)) //nolint:gosec // it is run
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nprintf '<%s>' \"$@\" >'"+dir+"/got'\nprintf 'spring\\t\\nSpring shop\\tabout it\\nsummer\\t\\n'\n"), 0o700))
 	for line, want := range map[string]string{
 		"COMP_WORDS=(starter run S) COMP_CWORD=2; _starter_completion PROGRAM S":              `[Spring\ shop]`,
 		"COMP_WORDS=(starter run \\\"Sp) COMP_CWORD=2; _starter_completion PROGRAM Sp":        "[Spring shop]",

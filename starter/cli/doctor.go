@@ -198,7 +198,7 @@ func (s *session) examineStatus(d *diagnosis, a *protocol.StatusAnswer) {
 }
 
 func diskDetail(a *protocol.DiskStatus) string {
-	return fmt.Sprintf("%s of %s are free in the worker's data directory", humanize.IBytes(uint64(a.Free)), humanize.IBytes(uint64(a.Size))) //nolint:gosec // never negative
+	return fmt.Sprintf("%s of %s are free in the worker's data directory", humanize.IBytes(uint64(a.Free)), humanize.IBytes(uint64(a.Size)))
 }
 
 // listed asks for the names of all objects of a kind. Without the right to see

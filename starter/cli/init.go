@@ -172,7 +172,7 @@ func (s *session) initConnection(ctx context.Context, set *setUp) error {
 		return err
 	}
 	for {
-		name := ""
+		var name string
 		if len(names) > 0 {
 			name, err = s.choose(ctx, "Connection (a number, or a new name)", names, true)
 		} else {

@@ -17,7 +17,7 @@ func (s *session) initSource(ctx context.Context, set *setUp) error {
 		return err
 	}
 	for {
-		name := ""
+		var name string
 		if len(names) > 0 {
 			name, err = s.choose(ctx, "Source (a number, or a new name)", names, true)
 		} else {
