@@ -14,6 +14,6 @@ func disk(dir string) (*protocol.DiskStatus, error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return nil, err
 	}
-	block := int64(s.Bsize)                                                                        //nolint:unconvert // another type on another system
-	return &protocol.DiskStatus{Free: int64(s.Bavail) * block, Size: int64(s.Blocks) * block}, nil //nolint:gosec // no disk is so large
+	block := int64(s.Bsize) //nolint:unconvert // another type on another system
+	return &protocol.DiskStatus{Free: int64(s.Bavail) * block, Size: int64(s.Blocks) * block}, nil
 }
