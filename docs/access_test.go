@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/segment-export/segment-export/internal/access"
 )
+
+var update = flag.Bool("update", false, "rewrite the table of commands in docs/access.md")
 
 // commandTable lists all commands with the least role for each.
 func commandTable() string {

@@ -45,7 +45,7 @@ type gate struct {
 	log      *slog.Logger
 }
 
-// Take waits for a slot, but never so long that waits would fill the worker's
+// Take blocks until there is a slot, but never so long that waits would fill the worker's
 // activity slots: then the workflow waits instead.
 func (g *gate) Take(ctx context.Context) (func(), error) {
 	var waited time.Duration

@@ -197,7 +197,7 @@ func (m *Mapper) OptsOut(values []string) bool {
 	return m.flag >= 0 && m.meaningOf(consentValue(value(values, m.flag))) == optedOut
 }
 
-// Mended says what was corrected in the address of the row mapped last;
+// Corrections says what was corrected in the address of the row mapped last;
 // valid until the next Map.
 func (m *Mapper) Corrections() []Correction { return m.corrected }
 

@@ -23,7 +23,7 @@ import (
 
 // BenchmarkRun goes through the steps of a first run without a limit, against a
 // sandbox in this process that only counts, without Temporal: what is left is
-// our own work. The time of each step is told, and
+// our own work. It reports the time of each step, and
 //
 //	go test ./internal/delivery -run '^$' -bench Run -cpuprofile cpu.out
 //

@@ -29,7 +29,7 @@ func lookUp(ctx context.Context, api omnisend.API, email string, markers []strin
 		Properties map[string]any `json:"customProperties"`
 	}
 	if err := json.Unmarshal(raw, &has); err != nil {
-		// What has another form than it should carries nothing that can be told.
+		// A value of an unexpected form is left out.
 		return found{There: true, Missing: markers, Contact: raw}, nil //nolint:nilerr // see above
 	}
 	for _, m := range markers {

@@ -68,7 +68,7 @@ func (a *Steps) Sweep(ctx context.Context, in SweepInput) (*SweepResult, error) 
 		if s.found > 0 && err != nil && omnisend.ClassOf(err) == omnisend.Retry {
 			// Reported as the progress that it is: the next sweep follows at once,
 			// where retries of this one would wait longer and longer.
-			a.Log.WarnContext(ctx, "a sweep was cut short and goes on with the next", "error", err)
+			a.Log.WarnContext(ctx, "a sweep was cut short; the next one continues it", "error", err)
 			err = nil
 		}
 		result.Halt, result.Found = halt, s.found

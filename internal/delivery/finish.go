@@ -27,7 +27,7 @@ type FinishInput struct {
 // OfRun returns the id of the run.
 func (in FinishInput) OfRun() string { return in.RunID }
 
-// Finish books the verdicts into the ledger, counts what became of every
+// Finish books the verdicts into the ledger, counts the outcome of every
 // contact, stores the report and deletes the spool. A run of which the store
 // does not have all verdicts ends as failed, whatever its workflow says. It may
 // be repeated: of a run that has ended it returns the report that was stored.
@@ -83,7 +83,7 @@ func (a *Steps) end(ctx context.Context, in FinishInput) (*run.Report, error) {
 	}
 	if r.Status == "" {
 		r.Status, r.Reason = run.Failed, "its workflow ended it before it was done"
-		r.Action = "run the export again: it goes on from what Omnisend has confirmed"
+		r.Action = "run the export again: it continues from what Omnisend has confirmed"
 	}
 	now, err := a.Store.Now(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ func (a *Steps) permitted(ctx context.Context, runID string) (d job.DecideState,
 	switch {
 	case err != nil:
 	case d.Report == nil:
-		why = "it is not decided what is to be sent"
+		why = "nothing has been decided about what to send"
 	case d.Report.Plan:
 		why = "it is a plan"
 	case d.Report.OverLimit > 0:

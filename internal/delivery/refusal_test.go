@@ -91,7 +91,7 @@ func TestACallThatEveryContactBreaks(t *testing.T) {
 		require.Equal(t, "400 items invalid", r.Reason)
 	}
 
-	require.NoError(t, s.Target.Sandbox.SetFaults(sandbox.Faults{})) // it was mended there, and the run resumed
+	require.NoError(t, s.Target.Sandbox.SetFaults(sandbox.Faults{})) // it was corrected there, and the run resumed
 	sent = s.uploadFirst(r)
 	require.Nil(t, sent.Halt)
 	require.True(t, sent.Done)

@@ -16,7 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-// stopAt is a client during whose first upload the worker is told to stop.
+// stopAt is a client during whose first upload the worker is asked to stop.
 type stopAt struct {
 	omnisend.API
 	stop func()
@@ -49,7 +49,7 @@ func TestStoppingWorkerBeginsNothing(t *testing.T) {
 
 	sent, err := s.Delivery.UploadBatch(t.Context(), in)
 	require.NoError(t, err)
-	require.Equal(t, &delivery.UploadResult{Calls: 1, Contacts: 100}, sent, "the call in flight ends and is kept, none is begun")
+	require.Equal(t, &delivery.UploadResult{Calls: 1, Contacts: 100}, sent, "the call in flight ends and is kept, no other starts")
 
 	if sent, err = s.Delivery.UploadBatch(t.Context(), in); err != nil { // which of both depends on how far it came
 		require.ErrorIs(t, err, lease.ErrStopping)
@@ -59,7 +59,7 @@ func TestStoppingWorkerBeginsNothing(t *testing.T) {
 	_, err = s.Store.AcquireLease(t.Context(), fmt.Sprintf("run/%s/batch/%d", in.RunID, in.Batch), time.Minute)
 	require.NoError(t, err)
 	_, err = s.Delivery.UploadBatch(t.Context(), in)
-	require.ErrorIs(t, err, lease.ErrStopping, "nor does it wait for whoever is at work")
+	require.ErrorIs(t, err, lease.ErrStopping, "nor does it wait for another attempt")
 
 	s.StoreNow.Advance(2 * time.Hour)
 	sent, err = another.UploadBatch(t.Context(), in)

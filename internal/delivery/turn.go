@@ -90,7 +90,7 @@ func (a *Steps) EndWithout(ctx context.Context, r store.Run, why reason.Text) er
 	report.Export, report.RunID, report.Plan = r.Export, r.ID, r.Plan
 	report.Status, report.StartedAt = run.Failed, r.StartedAt
 	report.Reason = why
-	report.Action = "run the export again: it goes on from what Omnisend has confirmed"
+	report.Action = "run the export again: it continues from what Omnisend has confirmed"
 	_, err = a.Finish(ctx, FinishInput{RunID: r.ID, Report: &report})
 	if err == nil || ctx.Err() != nil || errors.Is(err, lease.ErrStopping) {
 		return err

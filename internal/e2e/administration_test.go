@@ -66,7 +66,7 @@ func (s *shop) export(args ...string) protocol.ExportAnswer {
 }
 
 // An agreement that is withdrawn in mid-run stops the run with its reason; what
-// was sent until then has its verdict. Agreed to again, all goes on. The same
+// was sent until then has its verdict. After a new agreement all runs continue. The same
 // for a connection that is stopped.
 func TestRunsEndWhenNothingMayBeSent(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func TestRunsEndWhenNothingMayBeSent(t *testing.T) {
 	require.Zero(t, r.Delivered, "nothing was sent twice")
 }
 
-// Two administrators edit one export: the second is told, nothing is
+// Two administrators edit one export: the second gets an error, nothing is
 // overwritten.
 func TestTwoAdministrators(t *testing.T) {
 	t.Parallel()
@@ -204,7 +204,7 @@ func TestConnectionsAndExports(t *testing.T) {
 	s.refused("runs are open", "connection", "remove", "Shop", "--detach", "--yes")
 	require.NoError(t, s.sandbox.SetKey(sandbox.Key{Key: omnisendtest.Key, Brand: omnisendtest.Brand}))
 	s.must("runs", "resume", "spring")
-	s.eventually("it goes on", func() bool { return s.show().Status.Complete() })
+	s.eventually("it continues", func() bool { return s.show().Status.Complete() })
 
 	s.refused("is in use; exports: spring, summer", "connection", "remove", "Shop")
 	s.must("connection", "remove", "Shop", "--detach", "--yes")
@@ -219,7 +219,7 @@ func TestConnectionsAndExports(t *testing.T) {
 }
 
 // Segments are made at Omnisend, named after ours; without the permission the
-// rule is told.
+// rule is reported.
 func TestSegmentsAreMade(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 20, sandbox.Options{Seed: 5})
@@ -241,9 +241,9 @@ func TestSegmentsAreMade(t *testing.T) {
 	require.Contains(t, strings.Join(summer.Notes, "\n"), "with the rule: custom property summer is true")
 }
 
-// A connection that is gone in mid-run, whoever took it away, ends the run with
+// A connection that is gone in mid-run, for whatever reason, ends the run with
 // the reason; its report adds up, and a new connection to the same brand learns
-// what became of what was sent.
+// the outcome of what was sent.
 func TestConnectionRemovedInMidRun(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 1000, sandbox.Options{Seed: 5})
@@ -351,7 +351,7 @@ spec: {kind: files, files: {path: segments}}
 	require.Contains(t, s.show().Reason, "the variable "+variable+" is not set")
 	require.NoError(t, os.Setenv(variable, omnisendtest.Key))
 	s.must("runs", "resume", "spring")
-	s.eventually("it goes on", func() bool { return s.show().Status.Complete() })
+	s.eventually("it continues", func() bool { return s.show().Status.Complete() })
 	s.refused("names of variables with secrets begin with", "connection", "rotate-key", "Shop", "--api-key-ref", "env:PATH")
 	s.must("connection", "rotate-key", "Shop", "--api-key-file", s.path("key.txt"))
 	require.Contains(t, s.must("connection", "show", "Shop"), "stored")

@@ -16,7 +16,7 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 )
 
-// Mail and webhook are told when an export fails and when it is well again,
+// Mail and webhook report when an export fails and when it is well again,
 // once each, although both are away when it happens.
 func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
 	t.Parallel()
@@ -64,7 +64,7 @@ func TestAlertsArriveOnceAlthoughTheirServersWereAway(t *testing.T) {
 	s.replace(content)
 	code, _, _ = s.starter("run", "spring", "--yes")
 	require.Equal(t, 3, code)
-	s.eventually("both are told that it is well", func() bool {
+	s.eventually("both report that it is well", func() bool {
 		bodies, _ := hook.Bodies()
 		return len(mail.Letters()) == 3 && len(bodies) == 3
 	})

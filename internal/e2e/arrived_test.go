@@ -22,7 +22,7 @@ type mapped struct {
 	said   contact.Said
 }
 
-// mappedRows maps the segment's file by itself: the first row of an address
+// mappedRows maps the segment's file without the product: the first row of an address
 // gives its fields, the most restrictive consent of all its rows counts.
 func (s *shop) mappedRows() map[string]mapped {
 	s.t.Helper()

@@ -59,7 +59,7 @@ func private(t *testing.T, dir string) {
 }
 
 // The copy of a running standalone's directory, taken in the middle of a run,
-// goes on with that run when the original is gone.
+// continues that run when the original is gone.
 func TestBackupInMidRunGoesOnElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 3000, sandbox.Options{Seed: 5})
@@ -133,13 +133,13 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 }
 
 // A backup is killed when it has a part: what it left is no data directory to
-// anybody, and the next one puts it out of the way, once the first has ended.
+// anybody, and the next one removes it, once the first has ended.
 func TestBackupThatIsKilled(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	kill := s.process()
 	kill()
-	// Whoever has the store for itself makes the copying of it wait.
+	// An exclusive lock on the store makes the copy wait.
 	db, err := sql.Open("sqlite", "file:"+s.path("data", "store.db")+"?_pragma=locking_mode(EXCLUSIVE)")
 	require.NoError(t, err)
 	db.SetMaxOpenConns(1)
@@ -163,7 +163,7 @@ func TestBackupThatIsKilled(t *testing.T) {
 	require.FileExists(t, s.path("copy.partial", "temporal", "temporal.db"))
 	_, _, err = s.program("--data-dir", s.path("copy.partial"))
 	require.ErrorContains(t, err, "copy.partial is a backup that was not finished")
-	require.NoFileExists(t, s.path("copy.partial", "keyring.json"), "nothing was begun with it")
+	require.NoFileExists(t, s.path("copy.partial", "keyring.json"), "nothing was started with it")
 	_, _, err = s.backUp(s.path("copy.partial"), s.path("other"))
 	require.ErrorContains(t, err, "was not finished")
 
@@ -175,7 +175,7 @@ func TestBackupThatIsKilled(t *testing.T) {
 }
 
 // Temporal's files are lost, the store is kept: a run that was open is ended,
-// and the next one goes on from the ledger.
+// and the next one continues from the ledger.
 func TestTemporalLostGoesOnFromTheLedger(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 600, sandbox.Options{Seed: 5})
@@ -209,7 +209,7 @@ func TestTemporalLostGoesOnFromTheLedger(t *testing.T) {
 }
 
 // The store is lost, Temporal is kept: the worker says so, an open run fails
-// with the reason, and nothing is sent before somebody defines and approves it.
+// with the reason, and nothing is sent until the export is defined again and approved.
 func TestStoreLostSaysSoAndSendsNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 600, sandbox.Options{Seed: 5})
@@ -254,7 +254,7 @@ func TestStoreLostSaysSoAndSendsNothing(t *testing.T) {
 	require.NotZero(t, code)
 	require.Contains(t, strings.ToLower(errs), `there is no export "spring"`)
 
-	// Defined anew, its first run asks as every first run does.
+	// Defined again, its first run asks as every first run does.
 	s.define("--calls-per-minute", "0")
 	code, out, errs := s.starter("run", "spring", "--output", "json")
 	require.NotZero(t, code, "%s%s", out, errs)

@@ -102,7 +102,7 @@ func TestAFileReplacedInMidRead(t *testing.T) {
 	}
 	s.hook.Store(&hook)
 	s.must("run", "spring", "--yes", "--detach")
-	s.eventually("reading has begun", func() bool { return asked.Load() && s.reading() > 0 })
+	s.eventually("reading has started", func() bool { return asked.Load() && s.reading() > 0 })
 	s.replace([]byte("Email\nnew@example.com\n"))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

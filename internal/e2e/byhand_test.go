@@ -45,7 +45,7 @@ func (s *shop) begunWith(id string) workflows.ExportInput {
 	return in
 }
 
-// Whoever may use the namespace, and nothing else, can start workflows and
+// A person who may use the namespace, and nothing else, can start workflows and
 // activities and send signals. With a run that waits for an answer, none of it
 // sends a single contact, changes the run, or puts an end to it.
 func TestWhatIsBegunByHandIsRefused(t *testing.T) {

@@ -140,7 +140,7 @@ func (s consents) dates(t *testing.T) {
 	require.Contains(t, plan, "2026-01-15, the whole day in UTC")
 	s.must("export", "edit", "dates", "--date-format", "dmy", "--time-zone", "Europe/Warsaw")
 	s.runs("dates")
-	require.Equal(t, "subscribed", s.at("din7@example.com").Status, "once it is told how dates are written")
+	require.Equal(t, "subscribed", s.at("din7@example.com").Status, "once the export says how dates are written")
 	require.Equal(t, time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC), s.at("din7@example.com").StatusChangedAt.UTC())
 }
 

@@ -77,7 +77,7 @@ func isList(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/batches")
 }
 
-// A process that is killed at any moment goes on where it was when it is
+// A process that is killed at any moment continues where it was when it is
 // started again, and sends at most the calls in flight a second time.
 func TestKilledProcessGoesOn(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ type origin struct {
 	source  []string              // of source add, after the name
 	mapping []string              // of export add
 	wire    *wire                 // to the server; nil where there is none
-	anew    bool                  // a read that is broken off begins anew
+	anew    bool                  // an interrupted read starts again
 	standin *dataversetest.Server // of dataverse
 }
 

@@ -53,7 +53,7 @@ func TestShrunkenAndEmptySegmentsPark(t *testing.T) {
 	require.Contains(t, r.Reason, "guard shrunk")
 	require.Equal(t, before, s.sandbox.Stats(omnisendtest.Brand).Batches, "nothing was sent")
 	s.must("runs", "approve", r.RunID, "--guard", "shrunk")
-	s.eventually("the run goes on", func() bool { return s.show().Status.Complete() })
+	s.eventually("the run continues", func() bool { return s.show().Status.Complete() })
 	s.record("parked", protocol.ExportWorkflowType, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 	last := s.show()
 	require.NoError(t, last.Check())
@@ -86,7 +86,7 @@ func TestBrokenFileFailsWithItsPlace(t *testing.T) {
 	require.Zero(t, s.sandbox.Stats(omnisendtest.Brand).Batches)
 }
 
-// A key that is revoked in mid-run parks the run, which goes on after resume;
+// A key that is revoked in mid-run parks the run, which continues after resume;
 // afterwards no address and not the key stands in clear in any file.
 func TestRevokedKeyParksAndNothingIsStoredInClear(t *testing.T) {
 	t.Parallel()

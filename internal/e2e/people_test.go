@@ -52,7 +52,7 @@ func newStaff(t *testing.T, s *shop) *staff {
 // groups are those of the people in the tests.
 var groups = map[string]string{"anna-admin": "ops", "carl-contributor": "marketing", "vera-viewer": "board", "nick-nobody": "kitchen"}
 
-// as runs a command line with somebody's token.
+// as runs a command line with a person's token.
 func (p *staff) as(name string, args ...string) (code int, stdout, stderr string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -115,7 +115,7 @@ func TestPeopleWithTokens(t *testing.T) {
 	p.cannot(vera, `"runs rejects" needs a contributor`, "runs", "rejects", "spring")
 	p.can(carl, "runs", "rejects", "spring")
 
-	// Shut out, or no longer let near the connection, nobody has runs go on in
+	// Without access, or without access to the connection, nobody has runs continue in
 	// their name.
 	p.can(anna, "access", "revoke", carl)
 	p.cannot(carl, "access was revoked", "runs", "list")
@@ -178,7 +178,7 @@ func (p *staff) nothingGivenAgain() {
 	require.Equal(p.t, 10, tried)
 }
 
-// report is the newest run's, for somebody.
+// report is the newest run's, for a person.
 func (p *staff) report(name string) run.Report {
 	p.t.Helper()
 	var r run.Report
@@ -187,7 +187,7 @@ func (p *staff) report(name string) run.Report {
 }
 
 // nothingInClear searches every history for the API key, for parts of tokens and
-// for who somebody is; and the store for the key and tokens.
+// for who a person is; and the store for the key and tokens.
 func (p *staff) nothingInClear(people ...string) {
 	p.t.Helper()
 	secrets := append([]string{omnisendtest.Key, "eyJhbGciOi", "sub-", p.provider.URL + "#"}, people...)

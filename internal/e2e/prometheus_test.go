@@ -149,8 +149,8 @@ func TestDashboardShowsARealRun(t *testing.T) {
 }
 
 // exposed returns the names that the metrics of a worker have that has met
-// everything: those of one that has run, and those that trouble and a run going
-// on bring.
+// everything: those of one that has finished runs, and those of faults and
+// of open runs.
 func (s *shop) exposed(target string) map[string]bool {
 	s.t.Helper()
 	troubled := prometheus.NewRegistry()

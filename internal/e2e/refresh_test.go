@@ -137,7 +137,7 @@ func (s *shop) text(args ...string) string {
 	return s.must(args...)
 }
 
-// What a refresh does is told by its plan, and nothing else is sent.
+// A refresh does what its plan says, and nothing else is sent.
 func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 	t.Parallel()
 	s := refreshed(t)
@@ -192,14 +192,14 @@ func TestPlanTellsWhatARefreshDoes(t *testing.T) {
 	require.Equal(t, 297, r.Unchanged)
 	require.Empty(t, r.NewRules)
 
-	// A full run now and then is due by itself.
+	// A full run now and then is due without a request.
 	s.must("export", "edit", "spring", "--full-every", "30")
 	_, r = s.run()
 	require.Equal(t, 297, r.Unchanged, "the first run was a full one, today")
 	require.False(t, r.Full)
 }
 
-// Refused contacts wait for other data or for somebody who asks, and leave
+// Refused contacts wait for other data or for a person who asks, and leave
 // nothing behind when they are gone from the segment.
 func TestRefusedContactsAreTriedAgain(t *testing.T) {
 	t.Parallel()
@@ -277,7 +277,7 @@ func TestForeignAudienceAndRemoval(t *testing.T) {
 	require.Zero(t, s.sandbox.Stats(omnisendtest.Brand).Resubscribed)
 }
 
-// Somebody is looked up and forgotten: nothing of them is kept, later runs
+// A person is looked up and forgotten: nothing of them is kept, later runs
 // leave them out, and it can be taken back. The address stands nowhere in clear.
 func TestSomebodyIsLookedUpAndForgotten(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ import (
 type release struct {
 	// migration is one more migration of the store, of its number.
 	migration func(number int) string
-	// file of the source in which the text was is to be the text becomes.
+	// file is the source file in which the text becomes replaces the text was.
 	file, was, becomes string
 
 	once    sync.Once
@@ -32,7 +32,7 @@ type release struct {
 
 var (
 	present = &release{}
-	// compatible goes on with the present one's runs, and the present one with its.
+	// compatible continues the present one's runs, and the present one its runs.
 	compatible = &release{migration: additive, file: "workflows/deliver.go",
 		was: `"upload batch "`, becomes: `"` + laterSummary + `"`}
 	// incompatible does something first that is not in the histories of the
@@ -134,7 +134,7 @@ func (r *release) overlay(dir string) (string, error) {
 			return "", err
 		}
 		if n := strings.Count(string(source), r.was); n != 1 {
-			return "", fmt.Errorf("%s has %q %d times and not once: say anew how a later release differs", r.file, r.was, n)
+			return "", fmt.Errorf("%s has %q %d times and not once: say again how a later release differs", r.file, r.was, n)
 		}
 		if err := put(r.file, strings.Replace(string(source), r.was, r.becomes, 1)); err != nil {
 			return "", err

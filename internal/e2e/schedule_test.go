@@ -171,7 +171,7 @@ func TestMissedTicksAreOneRun(t *testing.T) {
 	const every = 2 * time.Second
 	s.ticking(every)
 	kill = s.process()
-	s.eventually("it runs by itself", func() bool { return len(s.runs()) > 1 })
+	s.eventually("its schedule starts it", func() bool { return len(s.runs()) > 1 })
 	kill()
 	before, cancel := context.WithTimeout(t.Context(), 5*every)
 	<-before.Done() // the time that the process is away is what is tested
@@ -197,7 +197,7 @@ func TestMissedTicksAreOneRun(t *testing.T) {
 }
 
 // What people see of a schedule is what Temporal will do, also when the clock
-// changes; the worker mends what somebody changed in Temporal.
+// changes; the worker repairs what was changed in Temporal.
 func TestScheduleIsWhatTemporalDoes(t *testing.T) {
 	s := newShop(t, 10, sandbox.Options{Seed: 5})
 	w := s.worker()
@@ -237,7 +237,7 @@ func TestScheduleIsWhatTemporalDoes(t *testing.T) {
 	updated := d.Info.LastUpdateAt
 
 	// What is as it should be is left alone, or Temporal would forget what it
-	// missed; what is not is mended.
+	// missed; what is not is repaired.
 	s.stopWorker(w)
 	w = s.worker()
 	d, err = handle.Describe(t.Context())
@@ -261,7 +261,7 @@ func TestScheduleIsWhatTemporalDoes(t *testing.T) {
 }
 
 // The system refresh follows a source, or comes at a command; run --all is for
-// what runs by itself.
+// what runs on a schedule.
 func TestSystemRefresh(t *testing.T) {
 	s := newShop(t, 50, sandbox.Options{Seed: 5})
 	s.open(activities.Tuning{})

@@ -70,6 +70,6 @@ func TestEachSegmentIsGuarded(t *testing.T) {
 	_, text, _ := s.starter("runs", "show", "spring")
 	require.Regexp(t, `SEGMENT +READ +MEMBERS +DUPLICATE +INVALID +LEFT +MARKER\nbuyers +5 +5 +0 +0 +537 +segment_buyers`, text)
 	s.must("runs", "approve", r.RunID, "--guard", "shrunk")
-	s.eventually("the run goes on", func() bool { return s.show().Status.Complete() })
+	s.eventually("the run continues", func() bool { return s.show().Status.Complete() })
 	require.Equal(t, []int{5, 600}, []int{marked("segment_buyers"), marked("segment_readers")})
 }

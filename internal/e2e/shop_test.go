@@ -235,7 +235,7 @@ func (s *shop) show() run.Report {
 }
 
 // patience is how long a test waits for what must happen: long, since the race
-// detector on a machine with other work takes minutes for what takes seconds.
+// detector on a machine with other work turns seconds into minutes.
 const patience = 10 * time.Minute
 
 // eventually waits until a condition holds that another process or goroutine

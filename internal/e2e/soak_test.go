@@ -14,7 +14,7 @@ import (
 )
 
 // A run at Omnisend's own limit, while everything goes wrong that a run can
-// recover from by itself, and one worker is killed and another one stopped.
+// recover from alone, and one worker is killed and another one stopped.
 func TestSoak(t *testing.T) {
 	const limit = 400
 	s := newShop(t, 60_000, sandbox.Options{CallsPerMinute: limit, BatchDelay: 2 * time.Second, Seed: 1})

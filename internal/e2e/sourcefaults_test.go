@@ -22,7 +22,7 @@ import (
 	"github.com/segment-export/segment-export/internal/store/postgrestest"
 )
 
-// mistake is a source that cannot be read, and what its administrator is told.
+// mistake is a source that cannot be read, and what its administrator reads.
 type mistake struct {
 	name   string
 	source []string // of source add
@@ -31,7 +31,7 @@ type mistake struct {
 	says   []string // what is wrong, what to do
 }
 
-// What is wrong with a source is told where it is added and where it is tested,
+// A fault of a source is reported where it is added and where it is tested,
 // by the real program reading the real source: a sentence of what was refused and
 // one of what to do, no secret, no stack.
 func TestSourcesThatCannotBeReadSayWhatToDo(t *testing.T) {
@@ -71,7 +71,7 @@ func (s *shop) told(t *testing.T, m mistake) {
 	require.Zero(t, code, "%s%s", out, errs)
 }
 
-// plain holds what was said against what is to be said.
+// plain compares what was said with what should be said.
 func (s *shop) plain(t *testing.T, m mistake, said string) {
 	t.Helper()
 	for _, want := range m.says {
@@ -190,7 +190,7 @@ func (s *shop) wrongEnvironments() []mistake {
 }
 
 // A login that is lost between two runs parks the run, with what to do; when that
-// is done it goes on. A segment that is not there is named where it is asked for.
+// is done it continues. A segment that is not there is named where it is asked for.
 func TestALostLoginParksTheRunUntilItIsMended(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 200, sandbox.Options{Seed: 5})

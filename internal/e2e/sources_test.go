@@ -182,7 +182,7 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 	o.count()
 	o.release()
 
-	// What is left is broken off without a kill.
+	// The rest is interrupted without a kill.
 	held = o.holdAt(whole / 10)
 	kill = s.process()
 	if o.wire != nil {
@@ -204,7 +204,7 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 	if o.anew {
 		require.NotEmpty(t, r.Notes)
 		for _, note := range r.Notes {
-			require.Equal(t, `segment "spring_buyers" was read again from the start because it was broken off, and the view of the data that it had ended with its transaction in PostgreSQL`, note)
+			require.Equal(t, `segment "spring_buyers" was read again from the start because the read was interrupted, and its view of the data ended with the transaction in PostgreSQL`, note)
 		}
 		require.Greater(t, rest, size, "a part, and all of it")
 	} else {

@@ -26,7 +26,7 @@ func sending(t *testing.T) (*shop, *gate) {
 }
 
 // A paused run lets what is on its way arrive and begins nothing more, however
-// often workers come and go, until it is told to go on.
+// often workers come and go, until it is asked to continue.
 func TestPausedRunSendsNothingUntilItGoesOn(t *testing.T) {
 	t.Parallel()
 	s, g := sending(t)

@@ -25,7 +25,7 @@ const grace = time.Minute
 type gate struct {
 	open    int32 // how many pass
 	came    atomic.Int32
-	release chan struct{} // closed: those that are held go on
+	release chan struct{} // closed: those that are held continue
 	drop    bool          // those that are held never get an answer
 }
 
@@ -88,7 +88,7 @@ func TestSIGTERMEndsCallsInFlightAndBeginsNone(t *testing.T) {
 	close(answered.release)
 	<-first.ended
 	require.Zero(t, first.cmd.ProcessState.ExitCode(), first.said())
-	require.Equal(t, held, answered.came.Load(), "no call was begun after SIGTERM")
+	require.Equal(t, held, answered.came.Load(), "no call started after SIGTERM")
 
 	silent := &gate{open: 3, release: make(chan struct{}), drop: true}
 	hook2 := silent.hook

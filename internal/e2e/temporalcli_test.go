@@ -85,7 +85,7 @@ func createSearchAttributes(ctx *cli.Context, c client.Client) error {
 }
 
 // deploymentCommands are those about the builds that worker deployments are made
-// of. The real one asks before it sets a version unless it is told not to.
+// of. The real one asks before it sets a version unless a flag forbids it.
 func deploymentCommands(c *client.Client) []*cli.Command {
 	deployment := func(name string) client.WorkerDeploymentHandle { return (*c).WorkerDeploymentClient().GetHandle(name) }
 	return []*cli.Command{

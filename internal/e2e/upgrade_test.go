@@ -54,7 +54,7 @@ func (s *shop) current(build string) {
 // history is what the export's newest run tells of the builds that worked on it.
 type history struct {
 	pinned  string // the build that it belongs to
-	began   bool   // the incompatible release has begun it
+	began   bool   // the incompatible release has started it
 	uploads int    // handed out by the present release
 	later   int    // and by the compatible one
 }
@@ -120,7 +120,7 @@ func upgradable(t *testing.T, profiles int, others ...*release) (s *shop, store 
 	return s, store
 }
 
-// Builds that cannot go on with one another's runs are side by side. The store
+// Builds that cannot continue one another's runs are side by side. The store
 // is migrated in the middle of the old one's run, the new one becomes current in
 // it, and is taken back in the middle of its own: each run ends on the build
 // that began it, and nothing is lost or sent twice.
@@ -261,7 +261,7 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 	replace("taken back", present, 3)
 	h := s.newestRun()
 	require.Positive(t, h.uploads)
-	require.Positive(t, h.later, "the later release has gone on with it")
+	require.Positive(t, h.later, "the later release has continued it")
 
 	replace("marked", marked, 3)
 	require.NotContains(t, w.said(), "[TMPRL1100]")
@@ -283,7 +283,7 @@ func TestReplacedWorkersGoOnWithARun(t *testing.T) {
 
 // A store that was migrated to what the old worker cannot bear makes it stop,
 // in mid-run too, and say so; it does not start again, and a worker of the new
-// release goes on with the run.
+// release continues the run.
 func TestWorkerStopsWhenTheStoreOutgrowsIt(t *testing.T) {
 	t.Parallel()
 	s, store := upgradable(t, 4_000, unbearable)

@@ -22,7 +22,7 @@ type wire struct {
 	came   int64         // bytes that came back
 	still  int64         // at which it stands still; 0: never
 	held   chan struct{} // closed when it does
-	free   chan struct{} // closed when it goes on; nil while it does
+	free   chan struct{} // closed when it continues; nil while it does
 }
 
 // newWire makes a wire to a server.
@@ -119,7 +119,7 @@ func (w *wire) hold(bytes int64) <-chan struct{} {
 	return w.held
 }
 
-// release lets it go on.
+// release lets it continue.
 func (w *wire) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

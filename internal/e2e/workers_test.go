@@ -151,7 +151,7 @@ func (s *shop) inHand(workers []*worker) map[*worker][]int {
 }
 
 // uploading waits for one of the workers to upload something, and returns it
-// with the batches in its hand.
+// with the batches that it works on.
 func (s *shop) uploading(workers []*worker) (*worker, []int) {
 	s.t.Helper()
 	var busy *worker
@@ -268,8 +268,8 @@ func TestRunOutlivesTwoOfThreeWorkers(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop ends the calls in its hand, and the other one
-// goes on with its batches.
+// A worker that is asked to stop ends its calls in flight, and the other one
+// continues with its batches.
 func TestStoppedWorkerHandsOver(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 10_000, sandbox.Options{BatchDelay: 200 * time.Millisecond,

@@ -239,7 +239,7 @@ func (c *collector) read(ctx context.Context) (err error) {
 	}
 }
 
-// keep stores what was read before an error broke the read off, so that a
+// keep stores what was read before an error ended the read, so that a
 // source that makes its readers wait again and again is read in the end.
 func (c *collector) keep(ctx context.Context, last *segment.Chunk, whole bool) error {
 	if c.part.rows == 0 || whole || errors.Is(last.Err, segment.ErrChanged) || ctx.Err() != nil {

@@ -182,7 +182,7 @@ func TestABrokenReadOfPostgreSQLBeginsAnew(t *testing.T) {
 	result = s.Collect(id)
 	require.True(t, result.Done, "read in one go, however short a slice is")
 	require.Equal(t, 1000, result.Read)
-	require.Equal(t, []string{`segment "buyers" was read again from the start because it was broken off, and the view of the data that it had ended with its transaction in PostgreSQL`}, result.Notes)
+	require.Equal(t, []string{`segment "buyers" was read again from the start because the read was interrupted, and its view of the data ended with the transaction in PostgreSQL`}, result.Notes)
 
 	s.Tuning.Slice = time.Minute
 	decided, err := s.Intake.Decide(t.Context(), job.RunInput{RunID: id})

@@ -35,7 +35,7 @@ type TickResult struct {
 	// Wait is after what time to ask again; 0: at once, if Done is not set.
 	Wait time.Duration `json:"wait,omitempty"`
 	Done bool          `json:"done"`
-	// Begun and Skipped are the runs that this attempt put on record, by export.
+	// The runs that this attempt started or skipped, by export.
 	Begun   map[string]string `json:"begun,omitempty"`
 	Skipped map[string]string `json:"skipped,omitempty"`
 }

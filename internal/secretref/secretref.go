@@ -81,7 +81,7 @@ func (r Resolver) Resolve(ref string) ([]byte, error) {
 	return secret, nil
 }
 
-// Trim takes the line break off that an editor or echo ends a file with.
+// Trim removes the line break that an editor or echo adds at a file's end.
 // What is not text, such as a certificate in PKCS#12, stays as it is.
 func Trim(secret []byte) []byte {
 	if !utf8.Valid(secret) {

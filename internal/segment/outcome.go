@@ -66,8 +66,8 @@ func (s *sentence) Error() string { return string(s.text) }
 
 func (s *sentence) Is(target error) bool { return target == s.kind }
 
-// ChangedError is an ErrChanged that says in its own words why a read cannot go
-// on where it was and begins again from the start.
+// ChangedError is an ErrChanged that says why a read cannot continue where it was
+// and starts again.
 type ChangedError struct {
 	Reason string // a part of a sentence, after "because"
 }
@@ -80,12 +80,12 @@ func (e *ChangedError) Is(target error) bool { return target == ErrChanged }
 
 // Whole is a Source whose segments are read in one go: the view that a reader
 // has ends with it, and Open with a cursor gives an error wrapping ErrChanged.
-// Whoever reads from it does not stop between without need.
+// Its caller reads on without a pause where it can.
 type Whole interface {
 	ReadsWhole()
 }
 
-// Noter is a Reader that may have something to say of a read that ended well,
+// Noter is a Reader that may have something to say of a complete read,
 // for the run's report. Notes are complete after Next gave io.EOF.
 type Noter interface {
 	Notes() []string

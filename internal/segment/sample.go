@@ -12,9 +12,9 @@ type Sample struct {
 }
 
 // Sampler is a Source that has to guess how some segments are written, and says
-// what it takes them for.
+// how it reads them.
 type Sampler interface {
-	// Sample looks at the first rows of a segment. With an error it says how it
-	// took what it has seen until then.
+	// Sample looks at the first rows of a segment. Beside an error it returns
+	// what it has found until then.
 	Sample(ctx context.Context, segment string) (Sample, error)
 }

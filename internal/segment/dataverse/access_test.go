@@ -25,7 +25,7 @@ import (
 
 func third(i int) bool { return i%3 == 0 }
 
-// What only an administrator can mend says what it is and what to do, from
+// What only an administrator can correct says what it is and what to do, from
 // whatever is called, and nothing of the secret or of a customer.
 func TestRefusalsSayWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -306,9 +306,9 @@ func TestLoginByAzureCLI(t *testing.T) {
 	az(fmt.Sprintf("cat <<'END'\n%s\nEND", out))
 	require.Len(t, read(t, w.source(t), "Male_under_40"), 4)
 
-	az("echo \"ERROR: somebody@example.com is logged out\" >&2; exit 1")
+	az("echo \"ERROR: someone@example.com is logged out\" >&2; exit 1")
 	_, err = w.source(t).Segments(t.Context())
 	require.ErrorIs(t, err, segment.ErrAccess)
 	require.ErrorContains(t, err, "az login")
-	require.NotContains(t, err.Error(), "somebody@")
+	require.NotContains(t, err.Error(), "someone@")
 }

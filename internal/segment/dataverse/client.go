@@ -72,7 +72,7 @@ func (e *staleTokenError) Error() string { return "the token is not accepted" }
 const mostRenewed = 2
 
 // get makes a request until it is answered, and hands the body to read, which
-// begins afresh each time: an answer may break off in the middle. It returns
+// starts again each time: an answer may end in the middle. It returns
 // the time by the server's clock.
 func (c *client) get(ctx context.Context, r request, read func(io.Reader) error) (time.Time, error) {
 	renewed := 0
@@ -162,7 +162,7 @@ func (c *client) once(ctx context.Context, r request, read func(io.Reader) error
 	return now, nil
 }
 
-// bodyFault tells an answer that broke off from one that is not what it should be.
+// bodyFault tells an answer that ended early from one of another form.
 func bodyFault(r request, err error) error {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -175,7 +175,7 @@ func bodyFault(r request, err error) error {
 		// As a proxy's page in place of the answer; Dataverse itself writes JSON.
 		return passing("the answer for %s is not JSON", r.table)
 	}
-	return passing("the answer for %s broke off: %s", r.table, segment.NetworkCause(err))
+	return passing("the answer for %s ended early: %s", r.table, segment.NetworkCause(err))
 }
 
 var privilege = regexp.MustCompile(`prvRead[0-9A-Za-z_]+`)
@@ -264,7 +264,7 @@ func (c *client) address(set string, options ...string) string {
 	return b.String()
 }
 
-// quoted is a text as it stands in a filter.
+// quoted is a text in the quotes of a filter.
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // ours tells whether a link stays with the environment: a token must go

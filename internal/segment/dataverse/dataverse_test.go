@@ -219,7 +219,7 @@ func (p *place) Break(_ *testing.T, _ string, how segmenttest.Fault) (begin, men
 		f.Do = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	}
 	p.world.Break(f)
-	return func() {}, p.Mend
+	return func() {}, p.Repair
 }
 
 func (p *place) Source() segment.Source { return &translated{p} }

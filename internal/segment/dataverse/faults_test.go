@@ -217,7 +217,7 @@ func TestARefreshIsWaitedFor(t *testing.T) {
 		require.ErrorContains(t, err, "refreshing the segment")
 		checks, err := s.Test(t.Context())
 		require.NoError(t, err)
-		require.True(t, checks[len(checks)-1].OK, "nothing has to be mended")
+		require.True(t, checks[len(checks)-1].OK, "nothing has to be corrected")
 		require.Contains(t, checks[len(checks)-1].Detail, "runs wait until that is done")
 	}
 	// The segments are done, profiles are still being written.

@@ -172,7 +172,7 @@ func broken(err error) error {
 	return err
 }
 
-// shape tells JSON of another shape from JSON that breaks off.
+// shape tells JSON of another shape from JSON that ends early.
 func shape(err error) error {
 	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return errAnswer

@@ -52,15 +52,15 @@ func TestPagesThatAreNone(t *testing.T) {
 	}
 }
 
-// What stands in for an answer, and an answer that breaks off, pass; both say
+// What stands in for an answer, and an answer that ends early, pass; both say
 // what came, and nothing of its content.
 func TestFaultsOfABody(t *testing.T) {
 	cut := &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 	for want, body := range map[string]io.Reader{
-		"the answer for rows is not JSON":                              strings.NewReader("<html>anna@example.com</html>"),
-		"the answer for rows broke off: the connection was cut":        strings.NewReader(`{"value":[{"a":"anna@exam`),
-		"the answer for rows broke off: " + syscall.ECONNRESET.Error(): io.MultiReader(strings.NewReader(`{"value":[{"a":"anna@exam`), iotest.ErrReader(cut)),
-		"the answer for rows broke off: no answer in time":             iotest.ErrReader(context.DeadlineExceeded),
+		"the answer for rows is not JSON":                                strings.NewReader("<html>anna@example.com</html>"),
+		"the answer for rows ended early: the connection was cut":        strings.NewReader(`{"value":[{"a":"anna@exam`),
+		"the answer for rows ended early: " + syscall.ECONNRESET.Error(): io.MultiReader(strings.NewReader(`{"value":[{"a":"anna@exam`), iotest.ErrReader(cut)),
+		"the answer for rows ended early: no answer in time":             iotest.ErrReader(context.DeadlineExceeded),
 	} {
 		_, err := readPage(body, []string{"a"}, func([]string, segment.Problem) error { return nil })
 		err = bodyFault(request{table: "rows"}, err)

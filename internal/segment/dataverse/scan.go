@@ -35,7 +35,7 @@ type scan struct {
 const mostEmpty = 100
 
 // next reads a page. row is called for its rows, once begin was called, and
-// all of that again if the answer breaks off in the middle.
+// all of that again if the answer ends in the middle.
 func (s *scan) next(ctx context.Context, begin func(), row func(values []string, p segment.Problem) error) error {
 	link := s.link
 	last, rows, next, err := s.read(ctx, link, begin, row)

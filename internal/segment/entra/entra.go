@@ -115,7 +115,7 @@ func (l Login) refused(code int, name string) error {
 			"check tenant, client id and secret in "+l.Settings)
 	}
 	return refused(fmt.Sprintf("the login is refused with AADSTS%d", code),
-		fmt.Sprintf("look the code up at https://login.microsoftonline.com/error?code=%d and mend the app registration", code))
+		fmt.Sprintf("look the code up at https://login.microsoftonline.com/error?code=%d and correct the app registration", code))
 }
 
 // notPlain is what has no place in the name of an error.

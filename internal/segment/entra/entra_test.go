@@ -35,14 +35,14 @@ func TestRefusals(t *testing.T) {
 		123456:  {"the login is refused with AADSTS123456", "https://login.microsoftonline.com/error?code=123456"},
 	} {
 		for _, body := range []string{
-			fmt.Sprintf(`{"error": "invalid_client", "error_codes": [%d], "error_description": "of somebody@example.com"}`, code),
-			fmt.Sprintf(`{"error": "invalid_client", "error_description": "AADSTS%d: of somebody@example.com"}`, code),
+			fmt.Sprintf(`{"error": "invalid_client", "error_codes": [%d], "error_description": "of someone@example.com"}`, code),
+			fmt.Sprintf(`{"error": "invalid_client", "error_description": "AADSTS%d: of someone@example.com"}`, code),
 		} {
 			var refused *segment.AccessError
 			require.ErrorAs(t, login.Refused(answer(http.StatusUnauthorized, body)), &refused, code)
 			require.Contains(t, refused.Message, want[0])
 			require.Contains(t, refused.Action, want[1])
-			require.NotContains(t, refused.Error(), "somebody")
+			require.NotContains(t, refused.Error(), "someone")
 		}
 	}
 	var refused *segment.AccessError

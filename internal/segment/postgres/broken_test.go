@@ -41,8 +41,8 @@ func TestAConnectionThatBreaksOff(t *testing.T) {
 		wait    func(*silences)
 		says    string
 	}{
-		"cut":                 {5_000_000, postgrestest.Cut, nil, "broke off: the connection was cut"},
-		"reset":               {5_000_000, postgrestest.Reset, nil, "broke off: connection reset by peer"},
+		"cut":                 {5_000_000, postgrestest.Cut, nil, "was lost: the connection was cut"},
+		"reset":               {5_000_000, postgrestest.Reset, nil, "was lost: connection reset by peer"},
 		"silent between rows": {5_000_000, postgrestest.Silent, func(s *silences) { s.next = short }, `sent nothing for 300ms while the query "many" was read`},
 		"silent from the start": {1_000, postgrestest.Silent, func(s *silences) { s.metadata = short },
 			"sent nothing for 300ms while the database was read: the server hangs, or something on the way to it does"},

@@ -88,14 +88,14 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return fmt.Errorf("the connection to PostgreSQL at %s broke off: %s", s.config.server(), segment.NetworkCause(err))
+		return fmt.Errorf("the connection to PostgreSQL at %s was lost: %s", s.config.server(), segment.NetworkCause(err))
 	}
 	switch class := e.Code[:min(2, len(e.Code))]; {
 	case e.Code == "42501":
 		return refused(s.grants(name, isQuery), "the role %q may not read %s", s.config.User, what)
 	case e.Code == "57014":
 		return refused(fmt.Sprintf("index the id column, make it quicker, or raise statement_timeout of the role %q", s.config.User),
-			"PostgreSQL broke off reading %s because it took too long", what)
+			"PostgreSQL stopped reading %s because it took too long", what)
 	case e.Code == "25006":
 		return segment.Malformed("%s wants to change data; it may only read", what)
 	case e.Code == "42P01" || e.Code == "3F000":
@@ -103,7 +103,7 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 	case e.Code == "42703":
 		return segment.Malformed("%s names a column that is not there", what)
 	case e.Code == "42601":
-		return segment.Malformed("%s is not SQL that PostgreSQL understands; it is to be one SELECT, with nothing behind its semicolon, comments neither", what)
+		return segment.Malformed("%s is not SQL that PostgreSQL understands; write one SELECT, with nothing after its semicolon, not even a comment", what)
 	case class == "42":
 		return segment.Malformed("%s cannot be carried out (SQLSTATE %s)", what, e.Code)
 	case class == "22":
@@ -111,9 +111,9 @@ func (s *Source) fault(ctx context.Context, name string, err error) error {
 	case class == "53":
 		return &segment.BusyError{Reason: fmt.Sprintf("PostgreSQL at %s is out of resources (SQLSTATE %s)", s.config.server(), e.Code), RetryAfter: time.Minute}
 	case class == "40":
-		return fmt.Errorf("PostgreSQL at %s broke the read of %s off because it stood in the way of replication (SQLSTATE %s)", s.config.server(), what, e.Code)
+		return fmt.Errorf("PostgreSQL at %s canceled the read of %s because it conflicted with replication (SQLSTATE %s)", s.config.server(), what, e.Code)
 	}
-	return fmt.Errorf("PostgreSQL at %s broke the read of %s off (SQLSTATE %s)", s.config.server(), what, e.Code)
+	return fmt.Errorf("PostgreSQL at %s stopped the read of %s (SQLSTATE %s)", s.config.server(), what, e.Code)
 }
 
 func (s *Source) grants(name string, isQuery bool) string {

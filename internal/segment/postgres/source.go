@@ -170,7 +170,7 @@ func (s *Source) Segments(ctx context.Context) ([]segment.Info, error) {
 }
 
 // count counts a segment's rows, on a connection of its own: one that takes too
-// long is broken off with its transaction.
+// long is canceled with its transaction.
 func (s *Source) count(ctx context.Context, name string, r relation) *int64 {
 	open, err := s.begin(ctx, countTimeout)
 	if err != nil {
@@ -208,7 +208,7 @@ func (s *Source) Open(ctx context.Context, name string, fields []string, after s
 	}
 	r, columns, err := open.find(ctx, name)
 	if err == nil && after != nil {
-		err = &segment.ChangedError{Reason: "it was broken off, and the view of the data that it had ended with its transaction in PostgreSQL"}
+		err = &segment.ChangedError{Reason: "the read was interrupted, and its view of the data ended with the transaction in PostgreSQL"}
 	}
 	var reader *reader
 	if err == nil {

@@ -37,7 +37,7 @@ const (
 func broken(t *testing.T, p Place, o Options) {
 	table := people(long)
 	p.Put(t, "s", table)
-	begin, mend := p.Break(t, "s", Cut)
+	begin, restore := p.Break(t, "s", Cut)
 	r, err := p.Source().Open(t.Context(), "s", table.Fields, nil)
 	require.NoError(t, err)
 	row, err := r.Next()
@@ -55,7 +55,7 @@ func broken(t *testing.T, p Place, o Options) {
 	require.NoError(t, r.Close())
 	read = append(read, rest...)
 	require.Equal(t, table.Rows[:len(read)], values(read))
-	mend()
+	restore()
 	if o.NoResume {
 		_, err = p.Source().Open(t.Context(), "s", table.Fields, cursor)
 		require.ErrorIs(t, err, segment.ErrChanged)
@@ -77,8 +77,8 @@ func EndsSoon(t *testing.T, began time.Time) {
 // silent waits in mid-read for what does not come, until nobody wants it.
 func silent(t *testing.T, p Place, _ Options) {
 	p.Put(t, "s", people(long))
-	begin, mend := p.Break(t, "s", Silent)
-	defer mend()
+	begin, restore := p.Break(t, "s", Silent)
+	defer restore()
 	const wanted = 300 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

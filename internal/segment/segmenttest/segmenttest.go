@@ -31,8 +31,8 @@ type Place interface {
 	// row is.
 	Pages(rows int)
 	// Break makes reads of a segment of some thousand rows that are opened from
-	// now on end in the middle, once begin was called, for good: until mend is.
-	Break(t *testing.T, name string, how Fault) (begin, mend func())
+	// now on end in the middle, once begin was called, until restore is called.
+	Break(t *testing.T, name string, how Fault) (begin, restore func())
 }
 
 // Fault is what can happen to a source in mid-read.
@@ -343,7 +343,7 @@ func changed(t *testing.T, p Place, _ Options) {
 		require.ErrorIs(t, err, segment.ErrChanged)
 		return
 	}
-	require.Equal(t, table.Rows, append(read, values(rest)...), "a source that can keep its view ends well, with that")
+	require.Equal(t, table.Rows, append(read, values(rest)...), "a source that can keep its view reads it to the end")
 }
 
 func changedBeforeResume(t *testing.T, p Place, _ Options) {

@@ -43,7 +43,7 @@ type meter struct {
 }
 
 // Worst returns the most requests that a client made at once, and how many it
-// made although it had been told to wait.
+// made although the server had asked for a wait.
 func (s *Server) Worst(client string) (atOnce, early int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

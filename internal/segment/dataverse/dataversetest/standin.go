@@ -120,8 +120,8 @@ func (s *Server) Break(f Fault) {
 	s.faults = append(s.faults, f)
 }
 
-// Mend makes nothing go wrong any more.
-func (s *Server) Mend() {
+// Repair removes all faults.
+func (s *Server) Repair() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil

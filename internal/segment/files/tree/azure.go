@@ -214,7 +214,7 @@ func (a *azureAccount) notLoggedIn(failed *azidentity.AuthenticationFailedError)
 	return fmt.Errorf("%s: %w", a, said)
 }
 
-// refused says why the credentials are, where that can be told.
+// refused says why the credentials were refused, where that is known.
 func (a *azureAccount) refused(e *azcore.ResponseError, message, action string) error {
 	until, signed := signedUntil(a.secret)
 	switch {

@@ -194,7 +194,7 @@ func (*object) Chunk() int { return 4 << 20 }
 func (*object) Close() error { return nil }
 
 const (
-	// attempts is how often a body that breaks off is asked for, from where
+	// attempts is how often a body that ends early is asked for, from where
 	// it broke; what the service answers is retried by its own client.
 	attempts = 3
 	// patience is how long one answer may take: a range, a page of a list. It is

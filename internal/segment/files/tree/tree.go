@@ -67,7 +67,7 @@ type Content interface {
 }
 
 // Unchanged says whether a file is still in the state given: with nil, or an
-// error that wraps segment.ErrChanged, or why it cannot be told.
+// error that wraps segment.ErrChanged, or why that is unknown.
 func Unchanged(ctx context.Context, t Tree, f File) error {
 	now, err := t.Stat(ctx, f.Name)
 	if errors.Is(err, segment.ErrNotFound) || errors.Is(err, segment.ErrMalformed) {
