@@ -235,7 +235,7 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 		"a column":  {"SELECT id, phone FROM people", "names a column that is not there", segment.ErrMalformed},
 		"syntax":    {"SELEKT 1", "is not SQL that PostgreSQL understands", segment.ErrMalformed},
 		"two":       {"SELECT 1 AS id) AS x; SELECT (1", "is not SQL that PostgreSQL understands", segment.ErrMalformed},
-		"a comment": {"SELECT id FROM people; -- all of them", "with nothing behind its semicolon, comments neither", segment.ErrMalformed},
+		"a comment": {"SELECT id FROM people; -- all of them", "with nothing after its semicolon, not even a comment", segment.ErrMalformed},
 		"a change":  {"SELECT 1 AS id FROM setval('counter', 5)", "wants to change data", segment.ErrMalformed},
 		"a delete":  {"DELETE FROM people RETURNING id", "is not SQL", segment.ErrMalformed},
 		"no id":     {"SELECT email FROM people", `has no column "id"`, nil},
