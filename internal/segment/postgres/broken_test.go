@@ -88,7 +88,7 @@ func TestAServerThatEndsTheConnection(t *testing.T) {
 	}
 	p.exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", p.config.User)
 	rows, err := segmenttest.Drain(r)
-	require.ErrorContains(t, err, "was lost")
+	require.Regexp(t, "was lost|stopped the read", err.Error())
 	require.Less(t, len(rows), manyRows-1_000)
 	require.NoError(t, r.Close())
 }
