@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/segment-export/segment-export/internal/access"
 	"github.com/segment-export/segment-export/internal/catalogue"
@@ -77,17 +78,18 @@ func (a *Desk) RunOf(ctx context.Context, c Caller, ref string) (store.Run, erro
 }
 
 // ReachedByRun returns the connection and the source that a run was started
-// with: what is kept of it comes from there, whatever became of its export.
+// with: what is kept of it comes from there, whatever its export uses now. An
+// object that was removed and added again under the same name is another one.
 func (a *Desk) ReachedByRun(ctx context.Context, r store.Run) ([]access.Object, error) {
 	report, err := job.StoredReport(r)
 	if err != nil {
 		return nil, err
 	}
-	connection, err := a.ofConnection(ctx, r.Connection)
+	connection, err := a.ofConnection(ctx, r.Connection, r.CreatedAt)
 	if err != nil {
 		return nil, err
 	}
-	source, err := a.ofSource(ctx, report.Source)
+	source, err := a.ofSource(ctx, report.Source, r.CreatedAt)
 	return []access.Object{connection, source}, err
 }
 
@@ -100,11 +102,11 @@ func (a *Desk) Reached(ctx context.Context, v catalogue.Object) ([]access.Object
 	case *catalogue.Source:
 		return []access.Object{access.OfSource(*v)}, nil
 	case *catalogue.Export:
-		source, err := a.ofSource(ctx, v.Source)
+		source, err := a.ofSource(ctx, v.Source, today)
 		if err != nil || v.Connection == "" {
 			return []access.Object{source}, err
 		}
-		connection, err := a.ofConnection(ctx, v.Connection)
+		connection, err := a.ofConnection(ctx, v.Connection, today)
 		return []access.Object{connection, source}, err
 	case *catalogue.Schedule:
 		e, _, err := record.Object[catalogue.Export](ctx, a.Store, catalogue.KindExport, v.Name)
@@ -121,24 +123,31 @@ func (a *Desk) Reached(ctx context.Context, v catalogue.Object) ([]access.Object
 	return nil, fmt.Errorf("a %T is nothing to be checked", v)
 }
 
-// ofConnection returns a connection that counts; one that is gone is for
-// administrators.
-func (a *Desk) ofConnection(ctx context.Context, name string) (access.Object, error) {
+// today stands for the time of the command itself.
+var today time.Time
+
+// ofConnection returns a connection as it counted at a time. One that is gone,
+// or was added later, is for administrators.
+func (a *Desk) ofConnection(ctx context.Context, name string, at time.Time) (access.Object, error) {
 	c, _, err := record.Object[catalogue.Connection](ctx, a.Store, catalogue.KindConnection, name)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && later(c.Meta, at) {
 		return access.Object{Kind: catalogue.KindConnection, Name: name}, nil
 	}
 	return access.OfConnection(c), err
 }
 
-// ofSource returns a source that counts; one that is gone is for administrators.
-func (a *Desk) ofSource(ctx context.Context, name string) (access.Object, error) {
+// ofSource returns a source as it counted at a time. One that is gone, or was
+// added later, is for administrators.
+func (a *Desk) ofSource(ctx context.Context, name string, at time.Time) (access.Object, error) {
 	s, _, err := record.Object[catalogue.Source](ctx, a.Store, catalogue.KindSource, name)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && later(s.Meta, at) {
 		return access.Object{Kind: catalogue.KindSource, Name: name}, nil
 	}
 	return access.OfSource(s), err
 }
+
+// later says that an object was added after a time.
+func later(m catalogue.Meta, at time.Time) bool { return !at.IsZero() && m.CreatedAt.After(at) }
 
 // MayHave refuses what the caller may not have: anything of an administrator's,
 // an export with a connection or a source that is not shared.

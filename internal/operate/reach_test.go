@@ -1,9 +1,11 @@
 package operate
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -56,6 +58,27 @@ func TestARunOfAnExportThatWasRemoved(t *testing.T) {
 		require.NoError(t, s.Store.DeleteObject(t.Context(), string(catalogue.KindExport), "spring", ""))
 		refused, err := s.as(access.Contributor, protocol.RunsRejects, `{"run":"spring","page":0}`)
 		require.Equal(t, strings.HasPrefix(unshared, "old"), refused, "without %s: %v", unshared, err)
+	}
+}
+
+// What a run keeps is not opened by a source or connection that was added later
+// under the name of the one that it used.
+func TestARunOfASourceThatWasAddedAgain(t *testing.T) {
+	for kind, name := range map[catalogue.Kind]string{catalogue.KindSource: "oldcrm", catalogue.KindConnection: "oldshop"} {
+		s := newPermissionBench(t)
+		s.share()
+		refused, err := s.as(access.Contributor, protocol.RunsRejects, `{"run":"spring","page":0}`)
+		require.False(t, refused, "%v", err)
+		o, err := s.Store.Object(t.Context(), string(kind), name)
+		require.NoError(t, err)
+		var body map[string]any
+		require.NoError(t, json.Unmarshal(o.Body, &body))
+		body["created_at"] = time.Now().Add(time.Hour)
+		o.Body, o.Sealed = record.Encode(body), nil
+		require.NoError(t, s.Store.UpdateObject(t.Context(), o))
+		refused, err = s.as(access.Contributor, protocol.RunsRejects, `{"run":"spring","page":0}`)
+		require.True(t, refused, "%s", name)
+		require.ErrorContains(t, err, fmt.Sprintf("needs the %s %q", kind, name))
 	}
 }
 
