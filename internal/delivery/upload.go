@@ -257,6 +257,7 @@ func (u *uploader) make(ctx context.Context, c *store.Call, unknown bool) (id st
 	for _, item := range u.items[c.First : c.First+c.Count] {
 		items = append(items, item.Item)
 	}
+	waits := omnisend.NewBackoff()
 	for try := 1; ; try++ {
 		if unknown {
 			id, err := u.look(ctx, c)
@@ -276,7 +277,7 @@ func (u *uploader) make(ctx context.Context, c *store.Call, unknown bool) (id st
 		select {
 		case <-u.hold.Soft.Done():
 			return "", unknown, err
-		case <-time.After(omnisend.Backoff(try)):
+		case <-time.After(waits.NextBackOff()):
 		}
 	}
 }

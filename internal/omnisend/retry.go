@@ -3,25 +3,26 @@ package omnisend
 import (
 	"context"
 	"encoding/json"
-	"math/rand/v2"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
 // readTries is how often a read is made that meets a passing fault before the
 // caller hears of it.
 const readTries = 4
 
-// Backoff is how long to wait after the nth try, counted from 1, that met a
-// passing fault: half a second on average, doubling, never the same for two.
-func Backoff(try int) time.Duration {
-	return time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64()))
+// NewBackoff returns the waits between tries that meet a passing fault: half a
+// second on average, doubling, never the same for two. Each request has its own.
+func NewBackoff() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Minute}
 }
 
 // RetryReads returns api that repeats each read after a passing fault. CreateBatch
 // is not repeated: only its caller knows what to find out first.
 func RetryReads(api API) API {
-	return &retrying{API: api, pause: func(ctx context.Context, try int) {
-		t := time.NewTimer(Backoff(try))
+	return &retrying{API: api, pause: func(ctx context.Context, wait time.Duration) {
+		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
 		case <-ctx.Done():
@@ -32,16 +33,17 @@ func RetryReads(api API) API {
 
 type retrying struct {
 	API
-	pause func(ctx context.Context, try int)
+	pause func(ctx context.Context, wait time.Duration)
 }
 
 func again[T any](ctx context.Context, r *retrying, read func() (T, error)) (T, error) {
+	waits := NewBackoff()
 	for try := 1; ; try++ {
 		result, err := read()
 		if err == nil || ClassOf(err) != Retry || try == readTries || ctx.Err() != nil {
 			return result, err
 		}
-		r.pause(ctx, try)
+		r.pause(ctx, waits.NextBackOff())
 	}
 }
 

@@ -3,6 +3,7 @@ package omnisend
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,7 +44,7 @@ func TestReadsAreMadeAgainAfterPassingFaultsOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &flaky{errs: tc.errs}
-			_, err := (&retrying{API: f, pause: func(context.Context, int) {}}).ListBatches(t.Context(), ListQuery{})
+			_, err := (&retrying{API: f, pause: func(context.Context, time.Duration) {}}).ListBatches(t.Context(), ListQuery{})
 			require.Equal(t, tc.err, err)
 			require.Equal(t, tc.calls, f.calls)
 		})

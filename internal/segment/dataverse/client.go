@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/segment-export/segment-export/internal/segment"
@@ -76,6 +76,8 @@ const mostRenewed = 2
 // the time by the server's clock.
 func (c *client) get(ctx context.Context, r request, read func(io.Reader) error) (time.Time, error) {
 	renewed := 0
+	// Half a second on average, doubling, never the same for two.
+	waits := &backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Minute}
 	for try := 1; ; {
 		if err := c.gate.enter(ctx, c.clock); err != nil {
 			return time.Time{}, err
@@ -107,17 +109,11 @@ func (c *client) get(ctx context.Context, r request, read func(io.Reader) error)
 		case !isPassing || try == tries:
 			return time.Time{}, err
 		}
-		if err := c.clock.Sleep(ctx, backoff(try)); err != nil {
+		if err := c.clock.Sleep(ctx, waits.NextBackOff()); err != nil {
 			return time.Time{}, err
 		}
 		try++
 	}
-}
-
-// backoff is how long to wait after the nth try: half a second on average,
-// doubling, never the same for two.
-func backoff(try int) time.Duration {
-	return time.Duration(float64(250*time.Millisecond) * float64(int(1)<<try) * (0.5 + rand.Float64()))
 }
 
 // once makes a request once.
