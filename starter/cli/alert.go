@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,11 +28,7 @@ func (s *session) alertCommands() *cli.Command {
 			example: "starter alert add ops --mail-server smtp.example.com:587 --mail-from exports@example.com --mail-to ops@example.com \\\n" +
 				"    --mail-user exports --mail-password-file password.txt --late 26h\n" +
 				"starter alert add chat --webhook-url-file slack-url.txt --on failed --on parked --export spring",
-			flags: []cli.Flag{
-				&cli.StringSliceFlag{Name: "export", Usage: "only about this export (`NAME`), repeatable; without it about all"},
-				&cli.StringSliceFlag{Name: "on", Usage: "`CONDITION` to notify about, repeatable; without it all, late only with --late"},
-				&cli.StringFlag{Name: "rejects", Value: "5%", Usage: "`PERCENT` of the rows above which rejects are reported"},
-				&cli.DurationFlag{Name: "late", Usage: "`TIME` after the last complete run when an export is late, such as 26h"},
+			flags: append(s.alertFlags(),
 				&cli.StringFlag{Name: "mail-server", Usage: "`HOST:PORT` of the SMTP server; STARTTLS, or TLS from the start on port 465"},
 				&cli.StringFlag{Name: "mail-from", Usage: "`ADDRESS` that mail comes from"},
 				&cli.StringSliceFlag{Name: "mail-to", Usage: "`ADDRESS` that mail goes to, repeatable"},
@@ -41,8 +38,15 @@ func (s *session) alertCommands() *cli.Command {
 				&cli.StringFlag{Name: "webhook-url-file", Usage: "`FILE` with the URL"},
 				&cli.StringFlag{Name: "webhook-format", Usage: "text (Slack, your own) or teams; guessed from the URL", DefaultText: "guessed"},
 				&cli.StringFlag{Name: "signing-key-file", Usage: "`FILE` with the key that requests are signed with; without it one is made and shown once"},
-			},
+			),
 			do: s.alertAdd,
+		}),
+		s.leaf("alert", leaf{
+			name: "edit", args: "NAME", usage: "change what an alert reports",
+			detail:  "Options that are not given stay as they are, and so does the destination: to change it, remove the alert and\n" +
+				"add it again. --export '' makes it report about all exports.",
+			example: "starter alert edit ops --on failed --on parked\nstarter alert edit ops --export spring --rejects 2%",
+			flags:   s.alertFlags(), do: s.alertEdit,
 		}),
 		s.leaf("alert", leaf{
 			name: "list", usage: "list alerts", example: "starter alert list",
@@ -73,11 +77,76 @@ func (s *session) alertCommands() *cli.Command {
 	)
 }
 
-func (s *session) alertAdd(c *cli.Context) error {
-	args := protocol.AlertAddArgs{Name: c.Args().First(), Exports: c.StringSlice("export"), Late: c.Duration("late")}
-	for _, on := range c.StringSlice("on") {
-		args.On = append(args.On, catalogue.Condition(on))
+// alertFlags are what an alert reports.
+func (s *session) alertFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "export", Usage: "only about this export (`NAME`), repeatable; without it about all"},
+		&cli.StringSliceFlag{Name: "on", Usage: "`CONDITION` to notify about, repeatable; without it all, late only with --late"},
+		&cli.StringFlag{Name: "rejects", Value: "5%", Usage: "`PERCENT` of the rows above which rejects are reported"},
+		&cli.DurationFlag{Name: "late", Usage: "`TIME` after the last complete run when an export is late, such as 26h"},
 	}
+}
+
+// alertConditions are the conditions of --on.
+func alertConditions(c *cli.Context) (on []catalogue.Condition) {
+	for _, name := range c.StringSlice("on") {
+		on = append(on, catalogue.Condition(name))
+	}
+	return on
+}
+
+// alertRejects is the part of the rows that --rejects names.
+func alertRejects(c *cli.Context) (float64, error) {
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(c.String("rejects"), "%"), 64)
+	if err != nil {
+		return 0, usage("--rejects %q is not a percentage, such as 5%%", c.String("rejects"))
+	}
+	return percent / 100, nil
+}
+
+// alertEdit changes what is given and leaves the rest.
+func (s *session) alertEdit(c *cli.Context) error {
+	if !slices.ContainsFunc([]string{"export", "on", "rejects", "late"}, c.IsSet) {
+		return usage("nothing to change; give --export, --on, --rejects or --late")
+	}
+	raw, err := s.call(c.Context, order{name: protocol.AlertShow, args: protocol.Named{Name: c.Args().First()}})
+	if err != nil {
+		return err
+	}
+	var a catalogue.Alert
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	if c.IsSet("export") {
+		a.Exports = slices.DeleteFunc(c.StringSlice("export"), func(name string) bool { return name == "" })
+	}
+	if c.IsSet("on") {
+		a.On = alertConditions(c)
+	}
+	if c.IsSet("late") {
+		a.Late = c.Duration("late")
+	}
+	if c.IsSet("rejects") {
+		if a.Rejects, err = alertRejects(c); err != nil {
+			return err
+		}
+	}
+	if err := a.Check(); err != nil {
+		return usage("%v", err)
+	}
+	args := protocol.AlertEditArgs{AlertAddArgs: protocol.AlertAddArgs{Name: a.Name, Exports: a.Exports, On: a.On, Rejects: a.Rejects, Late: a.Late}, Version: a.Version}
+	raw, err = s.call(c.Context, order{name: protocol.AlertEdit, args: args, object: a.Name})
+	if err != nil {
+		return err
+	}
+	if err := decode(raw, &a); err != nil {
+		return err
+	}
+	return s.print(raw, func(p *page) { alertPage(p, a) })
+}
+
+func (s *session) alertAdd(c *cli.Context) error {
+	args := protocol.AlertAddArgs{Name: c.Args().First(), Exports: c.StringSlice("export"), On: alertConditions(c), Late: c.Duration("late")}
 	if len(args.On) == 0 {
 		for _, condition := range catalogue.Conditions {
 			if condition != catalogue.ConditionLate || args.Late > 0 {
@@ -85,11 +154,10 @@ func (s *session) alertAdd(c *cli.Context) error {
 			}
 		}
 	}
-	percent, err := strconv.ParseFloat(strings.TrimSuffix(c.String("rejects"), "%"), 64)
-	if err != nil {
-		return usage("--rejects %q is not a percentage, such as 5%%", c.String("rejects"))
+	var err error
+	if args.Rejects, err = alertRejects(c); err != nil {
+		return err
 	}
-	args.Rejects = percent / 100
 	if err := (&catalogue.Alert{On: args.On, Rejects: args.Rejects, Late: args.Late}).Check(); err != nil {
 		return usage("%v", err)
 	}

@@ -138,6 +138,7 @@ func TestUsage(t *testing.T) {
 		{"source|add|crm|--path|--kind|files", "--path needs a value"},
 		{"run|spring|--output|xml", "must be text, json, yaml or jsonl"},
 		{"connection|edit|x", "nothing to change"},
+		{"alert|edit|ops", "nothing to change"},
 		{"connection|edit|x|--share|much", "share"},
 		{"export|add|x|--source|s|--segment|g|--map|email=E", "--connection is missing"},
 		{"export|add|x|--connection|c|--source|s|--segment|g|--map|email", "not ATTRIBUTE=FIELD"},
