@@ -43,7 +43,7 @@ func (s *session) alertCommands() *cli.Command {
 		}),
 		s.leaf("alert", leaf{
 			name: "edit", args: "NAME", usage: "change what an alert reports",
-			detail:  "Options that are not given stay as they are, and so does the destination: to change it, remove the alert and\n" +
+			detail: "Options that are not given stay as they are, and so does the destination: to change it, remove the alert and\n" +
 				"add it again. --export '' makes it report about all exports.",
 			example: "starter alert edit ops --on failed --on parked\nstarter alert edit ops --export spring --rejects 2%",
 			flags:   s.alertFlags(), do: s.alertEdit,
