@@ -171,12 +171,12 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 	whole := s.defineFrom(o)
 
 	// Killed in the middle of reading.
-	held := o.holdAt(whole * 3 / 4)
+	held := o.holdAt(whole / 2)
 	before := s.stored()
 	s.must("run", "spring", "--yes", "--detach")
-	s.reaches(held, "three quarters of the segment")
+	s.reaches(held, "half of the segment")
 	first := 0
-	s.eventually("a quarter of the segment is stored", func() bool { first = s.stored() - before; return first >= size/4 })
+	s.eventually("a tenth of the segment is stored", func() bool { first = s.stored() - before; return first >= size/10 })
 	kill()
 	require.Less(t, first, size, "it was still reading")
 	o.count()

@@ -34,8 +34,8 @@ func entry(id string) protocol.AuditAnswer {
 func TestAudit(t *testing.T) {
 	b := newBench(t)
 	b.answers(sealedAnswer{protocol.AuditPage{Entries: []protocol.AuditAnswer{entry("2"), {ID: "1", At: entered, Command: "run", Object: "spring", Outcome: "not allowed"}}}})
-	require.Equal(t, 0, b.run("audit", "--object", "shop", "--actor", "ann", "--command", "connection", "--since", "7d"), b.err.String())
-	require.Equal(t, protocol.AuditArgs{Object: "shop", Actor: "ann", Command: "connection", Since: entered.AddDate(0, 0, -6).Add(time.Hour), Limit: 50}, sealedArgs[protocol.AuditArgs](b, 0))
+	require.Equal(t, 0, b.run("audit", "--object", "shop", "--actor", "ann@example.com", "--command", "connection", "--since", "7d"), b.err.String())
+	require.Equal(t, protocol.AuditArgs{Object: "shop", Actor: "ann@example.com", Command: "connection", Since: entered.AddDate(0, 0, -6).Add(time.Hour), Limit: 50}, sealedArgs[protocol.AuditArgs](b, 0))
 	require.Equal(t, `2026-11-23 08:00:00 UTC  ann  connection edit shop: done
     connection shop changed, with a new secret
       share: 0.75 -> 0.5
@@ -44,7 +44,7 @@ func TestAudit(t *testing.T) {
 `, b.out.String())
 	raw, err := json.Marshal(b.server.requests)
 	require.NoError(t, err)
-	require.NotContains(t, string(raw), "ann", "who is asked about does not pass through Temporal in clear")
+	require.NotContains(t, string(raw), "ann@", "who is asked about does not pass through Temporal in clear")
 }
 
 func TestAuditIsPaged(t *testing.T) {
