@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,19 +32,33 @@ type interruption struct {
 type interrupted struct {
 	store.Store
 	interruption
-	left int // calls until one fails
+	mu   sync.Mutex // steps call the store from several goroutines
+	left int        // calls until one fails
 	down bool
 }
 
-func (f *interrupted) call(do func() error) error {
+// count takes a call into account and says whether the store is down, and
+// whether this is the call that fails.
+func (f *interrupted) count() (down, fails bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.down {
-		return errInterrupted
+		return true, false
 	}
 	f.left--
-	if f.left != 0 {
+	fails = f.left == 0
+	f.down = fails && f.dead
+	return false, fails
+}
+
+func (f *interrupted) call(do func() error) error {
+	down, fails := f.count()
+	if down {
+		return errInterrupted
+	}
+	if !fails {
 		return do()
 	}
-	f.down = f.dead
 	if f.done {
 		if err := do(); err != nil {
 			return err
