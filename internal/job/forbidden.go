@@ -32,11 +32,7 @@ func (a *Runs) RunHalt(ctx context.Context, runID string, err error, connection 
 	if e, ok := errors.AsType[*omnisend.Error](err); h == nil || !ok || e.Status != http.StatusForbidden {
 		return h, rest
 	}
-	state, err := a.Store.StepState(ctx, runID, forbiddenState)
-	if err != nil {
-		return nil, err
-	}
-	f, err := record.Decode[forbidden](state)
+	f, err := stepState[forbidden](ctx, a, runID, forbiddenState)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,17 @@ import (
 	"github.com/segment-export/segment-export/internal/run"
 )
 
+// stepState returns what a step of a run has left behind; the zero value when it
+// has left nothing.
+func stepState[T any](ctx context.Context, a *Runs, runID, step string) (T, error) {
+	state, err := a.Store.StepState(ctx, runID, step)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return record.Decode[T](state)
+}
+
 // AdoptState is the progress of taking over.
 type AdoptState struct {
 	Checked int `json:"checked"`
@@ -22,11 +33,7 @@ const AdoptStep = "adopt"
 
 // Adoption returns how far taking over an audience is.
 func (a *Runs) Adoption(ctx context.Context, runID string) (AdoptState, error) {
-	state, err := a.Store.StepState(ctx, runID, AdoptStep)
-	if err != nil {
-		return AdoptState{}, err
-	}
-	return record.Decode[AdoptState](state)
+	return stepState[AdoptState](ctx, a, runID, AdoptStep)
 }
 
 // CollectResult is how far the segment has been read.
@@ -62,11 +69,7 @@ func CollectStep(segment int) string { return fmt.Sprintf("collect/%d", segment)
 
 // Collected returns how far a segment of a run has been read.
 func (a *Runs) Collected(ctx context.Context, runID string, segment int) (CollectState, error) {
-	state, err := a.Store.StepState(ctx, runID, CollectStep(segment))
-	if err != nil {
-		return CollectState{}, err
-	}
-	return record.Decode[CollectState](state)
+	return stepState[CollectState](ctx, a, runID, CollectStep(segment))
 }
 
 // AgainState counts the batches made of contacts that go again, by phase and
@@ -81,11 +84,7 @@ const AgainStep = "again"
 
 // Again returns which batches a run has of contacts that go again.
 func (a *Runs) Again(ctx context.Context, runID string) (AgainState, error) {
-	state, err := a.Store.StepState(ctx, runID, AgainStep)
-	if err != nil {
-		return AgainState{}, err
-	}
-	return record.Decode[AgainState](state)
+	return stepState[AgainState](ctx, a, runID, AgainStep)
 }
 
 // DecideState is the progress of deciding; stored after each shard.

@@ -164,6 +164,14 @@ func (s *session) tryAgain(err error) error {
 	return err
 }
 
+// someName asks for the name of a thing that is there, or of a new one.
+func (s *session) someName(ctx context.Context, thing string, names []string, example string) (string, error) {
+	if len(names) > 0 {
+		return s.choose(ctx, strings.ToUpper(thing[:1])+thing[1:]+" (a number, or a new name)", names, true)
+	}
+	return s.question(ctx, "Name of the "+thing, example)
+}
+
 // initConnection chooses a connection, or adds one.
 func (s *session) initConnection(ctx context.Context, set *setUp) error {
 	s.say("\nStep 2 of 3: the connection. It is the Omnisend account that contacts go to.")
@@ -172,12 +180,7 @@ func (s *session) initConnection(ctx context.Context, set *setUp) error {
 		return err
 	}
 	for {
-		var name string
-		if len(names) > 0 {
-			name, err = s.choose(ctx, "Connection (a number, or a new name)", names, true)
-		} else {
-			name, err = s.question(ctx, "Name of the connection", "Shop")
-		}
+		name, err := s.someName(ctx, "connection", names, "Shop")
 		if err != nil {
 			return err
 		}

@@ -17,12 +17,7 @@ func (s *session) initSource(ctx context.Context, set *setUp) error {
 		return err
 	}
 	for {
-		var name string
-		if len(names) > 0 {
-			name, err = s.choose(ctx, "Source (a number, or a new name)", names, true)
-		} else {
-			name, err = s.question(ctx, "Name of the source", "crm")
-		}
+		name, err := s.someName(ctx, "source", names, "crm")
 		if err == nil && there[name] == nil {
 			err = s.newSource(ctx, name)
 		}

@@ -227,22 +227,11 @@ func (s *session) ownToken(ctx context.Context) (string, error) {
 }
 
 func (s *session) readLogins() (map[string]savedLogin, error) {
-	all := map[string]savedLogin{}
 	path, ok := s.configFile(loginsFile)
 	if !ok {
-		return all, nil
+		return map[string]savedLogin{}, nil
 	}
-	raw, _, err := localfile.Read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, &all)
-	}
-	if err != nil {
-		return nil, fail(protocol.ErrNotAllowed, "your logins: %s: %v", path, err)
-	}
-	return all, nil
+	return readPrivate[savedLogin](path, "your logins")
 }
 
 // changeLogins changes what is kept of logins.

@@ -121,16 +121,22 @@ func (s *session) knownPath() (string, error) {
 }
 
 func readKnown(path string) (map[string]string, error) {
-	known := map[string]string{}
+	return readPrivate[string](path, "the keys of known workers")
+}
+
+// readPrivate reads a file of names with values that only its owner may read;
+// what it holds is for the message. Without the file there are none.
+func readPrivate[T any](path, what string) (map[string]T, error) {
+	all := map[string]T{}
 	raw, _, err := localfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return known, nil
+		return all, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(raw, &known)
+		err = json.Unmarshal(raw, &all)
 	}
 	if err != nil {
-		return nil, fail(protocol.ErrNotAllowed, "the keys of known workers: %s: %v", path, err)
+		return nil, fail(protocol.ErrNotAllowed, "%s: %s: %v", what, path, err)
 	}
-	return known, nil
+	return all, nil
 }

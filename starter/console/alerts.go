@@ -92,11 +92,7 @@ func (q *request) alertForm(f *alertForm) error {
 	if !f.New {
 		title, line = q.texts.say("alert.edit", f.Name), "starter alert show "+quoted(f.Name)
 	}
-	status := 200
-	if f.Error != "" {
-		status = 422
-	}
-	return q.render(status, "alertform", view{Title: title, Section: "records", Command: line, Content: f})
+	return q.renderForm("alertform", f.Error, view{Title: title, Section: "records", Command: line, Content: f})
 }
 
 // alertSave adds or changes an alert.
@@ -118,7 +114,7 @@ func (q *request) alertSave() error {
 	}
 	key, err := q.alertStore(f)
 	if err != nil {
-		if status, _ := statusOf(err); status == 422 || status == 409 {
+		if canBeCorrected(err) {
 			f.Error = err.Error()
 			return q.alertForm(f)
 		}

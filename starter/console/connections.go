@@ -73,11 +73,7 @@ func (q *request) connectionNew() error {
 
 func (q *request) connectionForm(f *connectionForm) error {
 	f.Statement = catalogue.TransferStatement
-	status := 200
-	if f.Error != "" {
-		status = 422
-	}
-	return q.render(status, "connectionform", view{Title: q.texts.say("connection.new"), Section: "connections",
+	return q.renderForm("connectionform", f.Error, view{Title: q.texts.say("connection.new"), Section: "connections",
 		Command: "starter connection add NAME --agree", Content: f})
 }
 
@@ -98,7 +94,7 @@ func (q *request) connectionAdd() error {
 		err = act(q, Order{Name: protocol.ConnectionAdd, Args: args, Object: f.Name, Secret: secret}, &ignored{})
 	}
 	if err != nil {
-		if status, _ := statusOf(err); status == 422 || status == 409 {
+		if canBeCorrected(err) {
 			f.Error = err.Error()
 			return q.connectionForm(f)
 		}

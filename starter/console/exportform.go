@@ -131,11 +131,7 @@ func (q *request) exportForm(f *exportForm) error {
 	if !f.New {
 		title, line = q.texts.say("export.edit", f.Name), "starter export edit "+quoted(f.Name)
 	}
-	status := 200
-	if f.Error != "" {
-		status = 422
-	}
-	return q.render(status, "exportform", view{Title: title, Section: "exports", Command: line, Content: f})
+	return q.renderForm("exportform", f.Error, view{Title: title, Section: "exports", Command: line, Content: f})
 }
 
 func (q *request) connectionNames() ([]string, error) {
@@ -180,13 +176,12 @@ func (q *request) exportSave() error {
 		err = act(q, Order{Name: protocol.ExportEdit, Args: protocol.ExportEditArgs{ExportSpec: f.Spec, Name: f.Name, Version: f.Version}, Object: f.Name}, &ignored{})
 	}
 	if err != nil {
-		status, _ := statusOf(err)
-		if status == 409 && !f.New {
+		if status, _ := statusOf(err); status == 409 && !f.New {
 			if err := q.compareWithNow(f); err != nil {
 				return err
 			}
 		}
-		if status == 422 || status == 409 {
+		if canBeCorrected(err) {
 			f.Error = err.Error()
 			return q.exportForm(f)
 		}

@@ -121,6 +121,23 @@ type view struct {
 // show renders a page.
 func (q *request) show(name string, v view) error { return q.render(http.StatusOK, name, v) }
 
+// renderForm shows a form: what failed says why it was not saved, empty when it was
+// not tried.
+func (q *request) renderForm(name, failed string, v view) error {
+	status := http.StatusOK
+	if failed != "" {
+		status = http.StatusUnprocessableEntity
+	}
+	return q.render(status, name, v)
+}
+
+// canBeCorrected says that what was typed is at fault, or was changed by another
+// user meanwhile: the form is shown again with the reason.
+func canBeCorrected(err error) bool {
+	status, _ := statusOf(err)
+	return status == http.StatusUnprocessableEntity || status == http.StatusConflict
+}
+
 func (q *request) render(status int, name string, v view) error {
 	v.Me, v.Flash, v.Sandbox = q.me, q.sessions.take(q.visitor), q.Sandbox
 	var b bytes.Buffer

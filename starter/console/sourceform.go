@@ -68,15 +68,11 @@ func (q *request) sourceNow(name string) (*sourceForm, error) {
 }
 
 func (q *request) sourceForm(f *sourceForm) error {
-	status := 200
-	if f.Error != "" {
-		status = 422
-	}
 	title, line := q.texts.say("source.new"), "starter source add NAME --kind "+f.Kind
 	if !f.New {
 		title, line = q.texts.say("source.edit", f.Name), "starter source edit "+quoted(f.Name)
 	}
-	return q.render(status, "sourceform", view{Title: title, Section: "sources", Command: line, Content: f})
+	return q.renderForm("sourceform", f.Error, view{Title: title, Section: "sources", Command: line, Content: f})
 }
 
 // sourceSave stores a source. The worker tests it first.
@@ -101,7 +97,7 @@ func (q *request) sourceSave() error {
 		err = q.sourceStore(f, settings, form.Get("credential"))
 	}
 	if err != nil {
-		if status, _ := statusOf(err); status == 422 || status == 409 {
+		if canBeCorrected(err) {
 			f.Error = err.Error()
 			return q.sourceForm(f)
 		}
