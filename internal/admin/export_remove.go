@@ -62,9 +62,9 @@ func (a *Commands) exportRemove(ctx context.Context, c command.Caller, args prot
 		if err != nil {
 			return nil, err
 		}
-		begun, _ := started.(protocol.RunStarted)
+		first, _ := started.(protocol.RunStarted)
 		return protocol.ExportRemoved{ExportAnswer: protocol.ExportAnswer{Export: e,
-			Notes: []string{"the export is removed when the markers of all its contacts are cleared"}}, Run: &begun}, nil
+			Notes: []string{"the export is removed when the markers of all its contacts are cleared"}}, Run: &first}, nil
 	}
 	if args.Markers != "" && args.Markers != protocol.MarkersKeep {
 		return nil, protocol.Refuse(protocol.ErrUsage, "--markers %q is neither %s nor %s", args.Markers, protocol.MarkersKeep, protocol.MarkersClear)

@@ -18,7 +18,7 @@ import (
 // Resealed is the progress of a reseal.
 type Resealed struct {
 	Seen    int // of all that is sealed
-	Anew    int // sealed again
+	Again   int // sealed again
 	Moved   int // changed by another process at the same moment: look again
 	Damaged int // cannot be opened with any key of the keyring
 }
@@ -58,30 +58,30 @@ func reseal(ctx context.Context, st store.Store, k *seal.Keyring, place store.Pl
 		return nil
 	}
 	done.Seen++
-	anew, err := sealAnew(ctx, st, k, place, s)
+	fresh, err := sealAgain(ctx, st, k, place, s)
 	switch {
 	case errors.Is(err, seal.ErrCannotOpen) || errors.Is(err, store.ErrNotFound):
 		done.Damaged++
 		return nil
 	case err != nil:
 		return fmt.Errorf("sealing again (%s %s %s): %w", place, s.Name, s.Part, err)
-	case anew == nil:
+	case fresh == nil:
 		return nil
 	}
-	did, err := st.Reseal(ctx, place, s, anew)
+	did, err := st.Reseal(ctx, place, s, fresh)
 	if err != nil {
 		return err
 	}
 	if did {
-		done.Anew++
+		done.Again++
 	} else {
 		done.Moved++
 	}
 	return nil
 }
 
-// sealAnew returns what takes the place of s; nil when it may stay.
-func sealAnew(ctx context.Context, st store.Store, k *seal.Keyring, place store.Place, s store.Sealed) ([]byte, error) {
+// sealAgain returns what takes the place of s; nil when it may stay.
+func sealAgain(ctx context.Context, st store.Store, k *seal.Keyring, place store.Place, s store.Sealed) ([]byte, error) {
 	if place == store.PlaceNote {
 		n, err := record.Decode[ledger.Note](s.Data)
 		if err != nil || !k.Stale(n.Key) {

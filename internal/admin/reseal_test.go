@@ -59,7 +59,7 @@ func TestEverythingIsSealedAnewWhileARunGoesOn(t *testing.T) {
 	told := 0
 	done, err := Reseal(t.Context(), s.Store, s.Keyring, func(Resealed) { told++ })
 	require.NoError(t, err)
-	require.Equal(t, Resealed{Seen: before, Anew: before}, done)
+	require.Equal(t, Resealed{Seen: before, Again: before}, done)
 	require.Positive(t, told)
 	require.Zero(t, s.stale())
 	done, err = Reseal(t.Context(), s.Store, s.Keyring, func(Resealed) {})

@@ -63,11 +63,11 @@ func (a *Steps) end(ctx context.Context, in FinishInput) (*run.Report, error) {
 		said.Status = ""
 	}
 	j, err := a.Job(ctx, in.RunID)
-	begun := err == nil // else its preflight did not end
+	started := err == nil // else its preflight did not end
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	if begun {
+	if started {
 		if err := a.fold(ctx, j); err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func (a *Steps) end(ctx context.Context, in FinishInput) (*run.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if begun {
+	if started {
 		if err := a.conclude(ctx, j, r); err != nil {
 			return nil, err
 		}

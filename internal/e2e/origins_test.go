@@ -28,11 +28,11 @@ import (
 // origin is where a segment is read from: a real server with the rows of the
 // shop's file.
 type origin struct {
-	source  []string              // of source add, after the name
-	mapping []string              // of export add
-	wire    *wire                 // to the server; nil where there is none
-	anew    bool                  // an interrupted read starts again
-	standin *dataversetest.Server // of dataverse
+	source   []string              // of source add, after the name
+	mapping  []string              // of export add
+	wire     *wire                 // to the server; nil where there is none
+	restarts bool                  // an interrupted read starts again
+	standin  *dataversetest.Server // of dataverse
 }
 
 var origins = []struct {
@@ -116,7 +116,7 @@ func (s *shop) database() origin {
 	_, err = conn.PgConn().CopyFrom(s.t.Context(), bytes.NewReader(data), "COPY spring_buyers FROM STDIN WITH (FORMAT csv, HEADER)")
 	require.NoError(s.t, err)
 	w := newWire(s.t, "unix", filepath.Join(c.Host, ".s.PGSQL."+strconv.Itoa(int(c.Port))))
-	return origin{wire: w, anew: true, mapping: mapping, source: []string{"--kind", "postgres", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port()),
+	return origin{wire: w, restarts: true, mapping: mapping, source: []string{"--kind", "postgres", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port()),
 		"--database", c.Database, "--user", "reader_" + c.Database, "--id-column", "CustomerId"}}
 }
 

@@ -187,7 +187,7 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 	kill = s.process()
 	if o.wire != nil {
 		s.reaches(held, "a tenth of the segment")
-		if o.anew {
+		if o.restarts {
 			s.eventually("a part is stored again", func() bool { return s.stored() > 0 })
 		}
 		o.wire.cut()
@@ -201,7 +201,7 @@ func arrivesThroughBreaks(t *testing.T, size int, at func(*shop) origin) string 
 	require.Zero(t, again(stats), "nothing was sent twice")
 	rest, bytes := s.stored(), o.count()
 	t.Logf("%d of %d rows were stored before the kill; after it %d were read, %d of %d bytes came", first, size, rest, bytes, whole)
-	if o.anew {
+	if o.restarts {
 		require.NotEmpty(t, r.Notes)
 		for _, note := range r.Notes {
 			require.Equal(t, `segment "spring_buyers" was read again from the start because the read was interrupted, and its view of the data ended with the transaction in PostgreSQL`, note)

@@ -98,9 +98,9 @@ func (a *Steps) recordBegun(ctx context.Context, r store.Run, report *run.Report
 	if r.Status != string(run.Queued) {
 		return nil
 	}
-	begun := *report
-	begun.Status, begun.Phase = run.Running, run.PhasePreflight
-	return a.SaveReport(ctx, r.ID, &begun)
+	running := *report
+	running.Status, running.Phase = run.Running, run.PhasePreflight
+	return a.SaveReport(ctx, r.ID, &running)
 }
 
 // check fills the job in and says what stands in its way.

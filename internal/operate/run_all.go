@@ -55,9 +55,9 @@ func (a *Commands) runOneOfAll(ctx context.Context, c command.Caller, name strin
 	}
 	if err == nil {
 		id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("run/"+c.Request.ID+"/"+name)).String()
-		var begun any
-		begun, err = a.BeginRun(ctx, id, name, run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full}, false)
-		if started, ok := begun.(protocol.RunStarted); ok {
+		var answer any
+		answer, err = a.BeginRun(ctx, id, name, run.Request{Actor: c.Name, Yes: args.Yes, Full: args.Full}, false)
+		if started, ok := answer.(protocol.RunStarted); ok {
 			start.Run = &started
 		}
 	}

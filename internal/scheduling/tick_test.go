@@ -36,20 +36,20 @@ func scheduledSteps(t *testing.T) (*steps, *fakeTemporal) {
 
 // tick asks until the tick is done, as its workflow does, and returns what began
 // and what was skipped.
-func (s *steps) tick(name string) (begun, skipped map[string]string) {
+func (s *steps) tick(name string) (starts, skipped map[string]string) {
 	s.T.Helper()
-	begun, skipped = map[string]string{}, map[string]string{}
+	starts, skipped = map[string]string{}, map[string]string{}
 	for range 100 {
 		result, err := s.Tick(s.T.Context(), TickInput{Schedule: name, At: s.StoreNow.Now()})
 		require.NoError(s.T, err)
 		for export, id := range result.Begun {
-			begun[export] = id
+			starts[export] = id
 		}
 		for export, why := range result.Skipped {
 			skipped[export] = why
 		}
 		if result.Done {
-			return begun, skipped
+			return starts, skipped
 		}
 		s.StoreNow.Advance(result.Wait)
 	}
@@ -77,22 +77,22 @@ func (s *steps) runs() []store.Run {
 // A tick begins what is due, once, whatever says that its time has come.
 func TestATickBeginsWhatIsDue(t *testing.T) {
 	s, fake := scheduledSteps(t)
-	begun, _ := s.tick(daily)
-	require.Empty(t, begun, "nothing is due at noon")
+	starts, _ := s.tick(daily)
+	require.Empty(t, starts, "nothing is due at noon")
 
 	s.StoreNow.Advance(18 * time.Hour)
-	begun, _ = s.tick(daily)
-	require.Len(t, begun, 1)
+	starts, _ = s.tick(daily)
+	require.Len(t, starts, 1)
 	require.Equal(t, []string{daily}, fake.started)
-	r, err := s.Store.Run(t.Context(), begun["spring"])
+	r, err := s.Store.Run(t.Context(), starts["spring"])
 	require.NoError(t, err)
 	request, err := record.Decode[run.Request](r.Request)
 	require.NoError(t, err)
 	require.Equal(t, run.Request{Actor: scheduleActor, Trigger: run.BySchedule}, request)
 
 	s.ended(fake, r.ID, run.Completed)
-	begun, _ = s.tick(daily)
-	require.Empty(t, begun, "it is due once a day")
+	starts, _ = s.tick(daily)
+	require.Empty(t, starts, "it is due once a day")
 	require.Len(t, s.runs(), 1)
 }
 
@@ -107,8 +107,8 @@ func TestATickOfAScheduleThatIsOffOrGone(t *testing.T) {
 	require.NoError(t, s.Store.UpdateObject(t.Context(), o))
 	s.StoreNow.Advance(48 * time.Hour)
 	for _, name := range []string{daily, "export/summer", "refresh", "refresh/now", "odd"} {
-		begun, skipped := s.tick(name)
-		require.Empty(t, begun, name)
+		starts, skipped := s.tick(name)
+		require.Empty(t, starts, name)
 		require.Empty(t, skipped, name)
 	}
 	require.Empty(t, fake.started)
@@ -118,8 +118,8 @@ func TestATickOfAScheduleThatIsOffOrGone(t *testing.T) {
 func TestATickMakesUpForMissedStarts(t *testing.T) {
 	s, fake := scheduledSteps(t)
 	s.StoreNow.Advance(3 * 24 * time.Hour)
-	begun, _ := s.tick(daily)
-	require.Len(t, begun, 1)
+	starts, _ := s.tick(daily)
+	require.Len(t, starts, 1)
 	require.Len(t, fake.started, 1)
 	request, err := record.Decode[run.Request](s.runs()[0].Request)
 	require.NoError(t, err)
@@ -137,8 +137,8 @@ func TestATickWaitsForTheStoresClock(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, mostSkew, result.Wait, "a clock that is far ahead is not waited for")
 	s.StoreNow.Advance(time.Second)
-	begun, _ := s.tick(daily)
-	require.Len(t, begun, 1)
+	starts, _ := s.tick(daily)
+	require.Len(t, starts, 1)
 }
 
 // A tick that is cut off starts the same run when it is repeated.
@@ -150,8 +150,8 @@ func TestATickThatIsCutOffStartsTheSameRun(t *testing.T) {
 	require.ErrorContains(t, err, "Temporal is away")
 	first := s.runs()
 	require.Len(t, first, 1, "it is on record")
-	begun, _ := s.tick(daily)
-	require.Equal(t, map[string]string{"spring": first[0].ID}, begun)
+	starts, _ := s.tick(daily)
+	require.Equal(t, map[string]string{"spring": first[0].ID}, starts)
 	require.Len(t, s.runs(), 1)
 	require.Len(t, fake.started, 1)
 }
@@ -160,12 +160,12 @@ func TestATickThatIsCutOffStartsTheSameRun(t *testing.T) {
 func TestATickSkipsAnExportThatIsRunning(t *testing.T) {
 	s, fake := scheduledSteps(t)
 	s.StoreNow.Advance(18 * time.Hour)
-	begun, _ := s.tick(daily)
-	s.ended(fake, begun["spring"], run.Running)
+	starts, _ := s.tick(daily)
+	s.ended(fake, starts["spring"], run.Running)
 	s.StoreNow.Advance(24 * time.Hour)
 	begun2, skipped := s.tick(daily)
 	require.Empty(t, begun2)
-	require.Contains(t, skipped["spring"], "run "+begun["spring"]+" (schedule) was still open: running")
+	require.Contains(t, skipped["spring"], "run "+starts["spring"]+" (schedule) was still open: running")
 	require.Equal(t, string(run.Skipped), s.runs()[0].Status)
 }
 
@@ -174,8 +174,8 @@ func TestATickSkipsAnExportThatIsRunning(t *testing.T) {
 func TestATickSupersedesAParkedRun(t *testing.T) {
 	s, fake := scheduledSteps(t)
 	s.StoreNow.Advance(18 * time.Hour)
-	begun, _ := s.tick(daily)
-	parked := begun["spring"]
+	starts, _ := s.tick(daily)
+	parked := starts["spring"]
 	s.ended(fake, parked, run.Parked)
 	s.StoreNow.Advance(24 * time.Hour)
 	result, err := s.Tick(t.Context(), TickInput{Schedule: daily, At: s.StoreNow.Now()})
@@ -189,18 +189,18 @@ func TestATickSupersedesAParkedRun(t *testing.T) {
 	require.True(t, control.Superseded)
 
 	s.ended(fake, parked, run.Skipped)
-	begun, skipped := s.tick(daily)
-	require.Len(t, begun, 1)
+	starts, skipped := s.tick(daily)
+	require.Len(t, starts, 1)
 	require.Empty(t, skipped)
-	require.NotEqual(t, parked, begun["spring"])
+	require.NotEqual(t, parked, starts["spring"])
 }
 
 // A parked run that does not end in time is not waited for.
 func TestATickGivesUpOnAParkedRunThatDoesNotEnd(t *testing.T) {
 	s, fake := scheduledSteps(t)
 	s.StoreNow.Advance(18 * time.Hour)
-	begun, _ := s.tick(daily)
-	s.ended(fake, begun["spring"], run.Parked)
+	starts, _ := s.tick(daily)
+	s.ended(fake, starts["spring"], run.Parked)
 	s.StoreNow.Advance(24 * time.Hour)
 	result, err := s.Tick(t.Context(), TickInput{Schedule: daily, At: s.StoreNow.Now()})
 	require.NoError(t, err)
@@ -218,11 +218,11 @@ func TestATickFollowsASource(t *testing.T) {
 	s.Put(catalogue.KindExport, "winter", catalogue.Export{Meta: catalogue.Meta{Name: "winter"}, Brand: omnisendtest.Brand, ExportSpec: s.Export.ExportSpec}, nil)
 	s.Write("ann@example.com,Ann")
 	s.StoreNow.Advance(time.Since(s.StoreNow.Now()).Truncate(time.Second) + time.Hour) // files have the machine's time
-	begun, _ := s.tick(SystemRefresh)
-	require.Len(t, begun, 1)
-	require.Contains(t, begun, "winter")
-	begun, _ = s.tick(SystemRefresh)
-	require.Empty(t, begun, "the source was not refreshed since")
+	starts, _ := s.tick(SystemRefresh)
+	require.Len(t, starts, 1)
+	require.Contains(t, starts, "winter")
+	starts, _ = s.tick(SystemRefresh)
+	require.Empty(t, starts, "the source was not refreshed since")
 	require.Equal(t, []string{"export/winter"}, fake.started)
 }
 

@@ -153,19 +153,19 @@ func TestHistory(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	b := newBench(t)
-	begun := protocol.VerifyStarted{ID: "v", WorkflowID: "verify/spring", Sample: 100}
+	verifying := protocol.VerifyStarted{ID: "v", WorkflowID: "verify/spring", Sample: 100}
 	found := protocol.VerifyAnswer{Export: "spring", Ledger: 5000, Sample: 100, Checked: 100, Differences: []protocol.VerifyDifference{}}
-	b.answers(begun, sealedAnswer{found})
+	b.answers(verifying, sealedAnswer{found})
 	require.Equal(t, 0, b.run("verify", "spring"), b.err.String())
 	require.Contains(t, b.out.String(), "100 of 5,000 contacts compared: 0 differences")
 	require.Equal(t, protocol.VerifyRef{Export: "spring", ID: "v"}, args[protocol.VerifyRef](b, 1))
 
 	found.Differences = append(found.Differences, protocol.VerifyDifference{Email: "a@example.com", Missing: []string{"segment_buyers"}})
-	b.answers(begun, sealedAnswer{found})
+	b.answers(verifying, sealedAnswer{found})
 	require.Equal(t, 3, b.run("verify", "spring", "--sample", "100"))
 	require.Contains(t, b.out.String(), "has no marker")
 	found.Problem = "Omnisend refused the API key"
-	b.answers(begun, sealedAnswer{found})
+	b.answers(verifying, sealedAnswer{found})
 	require.Equal(t, 1, b.run("verify", "spring"))
 	require.Contains(t, b.err.String(), "ended early: Omnisend refused the API key")
 	require.Equal(t, 2, b.run("verify", "spring", "--sample", "0"))

@@ -20,13 +20,13 @@ import (
 
 // provider is one that takes a code only with the attempt that it was made for.
 type provider struct {
-	begun   int
-	renewed int
-	refuses bool
+	attempts int
+	renewed  int
+	refuses  bool
 }
 
 func (p *provider) Begin(_ context.Context, redirect string) (login.Attempt, error) {
-	p.begun++
+	p.attempts++
 	return login.Attempt{URL: "https://login.example.com/authorize", Redirect: redirect, State: "state"}, nil
 }
 
@@ -138,7 +138,7 @@ func TestAnswersOfOtherLoginsAreRefused(t *testing.T) {
 		ada.get("/login/start")
 	}
 	assert.Equal(t, http.StatusTooManyRequests, ada.get("/login/start").Code)
-	assert.Less(t, p.begun, 20)
+	assert.Less(t, p.attempts, 20)
 }
 
 func TestTokensAreRenewedAndSessionsEndWithThem(t *testing.T) {

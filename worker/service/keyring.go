@@ -107,7 +107,7 @@ func keyringReencrypt(c *cli.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w; what was encrypted again stays so; repeat the command to continue", err)
 	}
-	if _, err := fmt.Fprintf(c.App.Writer, "%d of %d encrypted again\n", done.Anew, done.Seen); err != nil {
+	if _, err := fmt.Fprintf(c.App.Writer, "%d of %d encrypted again\n", done.Again, done.Seen); err != nil {
 		return err
 	}
 	if done.Moved > 0 {
@@ -121,5 +121,5 @@ func keyringReencrypt(c *cli.Context) (err error) {
 
 // tell shows progress in one line.
 func tell(w io.Writer, r admin.Resealed) {
-	fmt.Fprintf(w, "\r%d checked, %d encrypted again", r.Seen, r.Anew)
+	fmt.Fprintf(w, "\r%d checked, %d encrypted again", r.Seen, r.Again)
 }

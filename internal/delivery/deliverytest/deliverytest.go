@@ -149,9 +149,9 @@ func (s *Steps) takeUp(request run.Request, plan bool) *run.Report {
 	id := uuid.NewString()
 	require.NoError(s.T, s.Store.CreateRun(s.T.Context(), store.Run{ID: id, Export: s.Export.Name, Connection: "shop", Brand: omnisendtest.Brand,
 		Plan: plan, Status: string(run.Queued), Request: record.Encode(request)}))
-	begun := s.Preflight(id)
-	require.Nil(s.T, begun.Halt)
-	return begun.Report
+	started := s.Preflight(id)
+	require.Nil(s.T, started.Halt)
+	return started.Report
 }
 
 // Preflight takes a run up in the name of its workflow.
@@ -162,9 +162,9 @@ func (s *Steps) Preflight(id string) *intake.PreflightResult {
 	ticket, err := s.Ticket(job.RunTicket(id, r.Export, r.Plan)...)
 	require.NoError(s.T, err)
 	taken := job.Execution{Workflow: protocol.WorkflowID(r.Export, r.Plan), First: "workflow of " + id}
-	begun, err := s.Intake.Preflight(s.T.Context(), intake.PreflightInput{RunID: id, Ticket: ticket}, taken)
+	started, err := s.Intake.Preflight(s.T.Context(), intake.PreflightInput{RunID: id, Ticket: ticket}, taken)
 	require.NoError(s.T, err)
-	return begun
+	return started
 }
 
 // Read reads a run's segments to their end.

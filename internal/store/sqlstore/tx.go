@@ -35,18 +35,18 @@ func (s *Store) update(ctx context.Context, what string, fn func(t tx) error) er
 func (s *Store) try(ctx context.Context, fn func(t tx) error) error {
 	// Read committed: each statement sees what was committed before it began,
 	// and whatever is decided upon is locked first.
-	begun, err := s.write.BeginTx(ctx, nil)
+	started, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := fn(tx{s: s, tx: begun}); err != nil {
-		rollback := begun.Rollback()
+	if err := fn(tx{s: s, tx: started}); err != nil {
+		rollback := started.Rollback()
 		if errors.Is(rollback, sql.ErrTxDone) {
 			rollback = nil
 		}
 		return errors.Join(err, rollback)
 	}
-	return begun.Commit()
+	return started.Commit()
 }
 
 // unwatched is the context of a statement within a transaction. SQLite's driver
